@@ -1,0 +1,48 @@
+"""Metadata and dependency ranges; `make lock` turns the ranges into the exact environments of `requirements/`."""
+
+from setuptools import find_packages, setup
+
+SERVE = [
+    "bentoml>=1.4.30",
+    "httptools>=0.6",
+    "numpy>=2.0",
+    "orjson>=3.10",
+    "pandas>=2.2",
+    "prometheus-client>=0.20",
+    "pydantic>=2.10",
+    "pydantic-settings>=2.6",
+    "python-dotenv>=1.0",
+    "rich>=13.9",
+    "scikit-learn>=1.6",
+    "typer>=0.15",
+    "uvicorn>=0.50",
+    "uvloop>=0.20",
+]
+TRAIN = ["cloudpickle>=3.0", "matplotlib>=3.9", "mlflow[auth]>=3.10", "psutil>=6.0", "pyarrow>=18", "requests>=2.32"]
+DEV = [
+    "httpx>=0.27",
+    "mypy>=1.13",
+    "pandas-stubs>=2.2",
+    "pre-commit>=4.0",
+    "pytest>=8.3",
+    "ruff>=0.8",
+    "setuptools>=75",
+    "types-psutil>=6.0",
+    "types-requests>=2.32",
+    "uv>=0.5",
+]
+
+DESCRIPTION = {{ "%r" | format(cookiecutter.description) }}  # fmt: skip
+AUTHOR = {{ "%r" | format(cookiecutter.author) }}  # fmt: skip
+
+setup(
+    name="{{ cookiecutter.project_slug }}",
+    version="0.1.0",
+    # A summary has one line.
+    description=" ".join(DESCRIPTION.split()),
+    author=" ".join(AUTHOR.split()),
+    packages=find_packages(include=["{{ cookiecutter.package_name }}*"]),
+    python_requires=">=3.11",
+    install_requires=SERVE,
+    extras_require={"train": TRAIN, "dev": [*TRAIN, *DEV]},
+)

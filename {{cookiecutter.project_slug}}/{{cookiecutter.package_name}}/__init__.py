@@ -1,0 +1,1 @@
+"""The package of this project; `model/` describes the model, everything else runs it."""

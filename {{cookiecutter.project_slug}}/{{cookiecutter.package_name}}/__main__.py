@@ -1,0 +1,163 @@
+"""The command line: one command for each button of the Makefile."""
+
+# Imports of a command's module stand inside it: `--help` answers before MLflow or BentoML would be loaded.
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .toolkit.errors import UserError
+
+if TYPE_CHECKING:
+    from .config import Settings
+
+app = typer.Typer(
+    help="Train, promote, serve and deploy this project's model. Settings come from the environment or .env.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+Why = Annotated[str, typer.Option(help="The reason, kept in the registry's history.")]
+
+
+def _settings() -> Settings:
+    from pydantic import ValidationError
+
+    from . import config
+
+    try:
+        return config.settings()
+    except ValidationError as error:
+        lines = [f"  {e['loc'][0]}={e['input']!r}: {e['msg']}" for e in error.errors()]
+        raise UserError(
+            "Settings (environment or .env) that cannot be used:\n" + "\n".join(lines).replace("  ", "  ")
+        ) from None
+
+
+@app.command()
+def train() -> None:
+    """Train a version, record and register it; make it champion when its gates pass."""
+    from . import train
+
+    train.run(_settings())
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "challenger",
+    why: Why = "approved by hand",
+) -> None:
+    """Make a version the champion; with approval required, this is the approval."""
+    from . import promote
+
+    promote.run(_settings(), version, why)
+
+
+@app.command()
+def rollback(why: Why = "rolled back by hand") -> None:
+    """Make the champion before this one the champion again."""
+    from . import promote
+
+    promote.roll_back(_settings(), why)
+
+
+@app.command()
+def history() -> None:
+    """Show the versions and who made which of them champion, when and why."""
+    from . import promote
+
+    promote.show_history(_settings())
+
+
+@app.command()
+def predict(
+    input: Annotated[Path, typer.Argument(help="CSV or Parquet file with the columns of Row.")],
+    output: Annotated[Path, typer.Argument(help="CSV or Parquet file to write.")],
+    version: Annotated[str, typer.Option(help="Number or alias of the version.")] = "champion",
+) -> None:
+    """Score a file: predictions beside the input columns, rows that break the contract in OUTPUT.rejects.csv."""
+    from . import predict
+
+    predict.run(_settings(), input, output, version)
+
+
+@app.command()
+def build() -> None:
+    """Package the served versions and the service as a Bento."""
+    from . import build
+
+    build.run(_settings())
+
+
+@app.command()
+def serve(
+    beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,
+    probe_port: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Serve the release in the store, in the foreground."""
+    from . import serve
+
+    serve.run(_settings(), beside=beside, probe_port=probe_port)
+
+
+@app.command()
+def deploy() -> None:
+    """Make TARGET serve what the registry says, and print the URL."""
+    from . import deploy
+
+    deploy.run(_settings())
+
+
+@app.command()
+def plan() -> None:
+    """Show what deploy would change."""
+    from . import deploy
+
+    deploy.plan(_settings())
+
+
+@app.command()
+def status() -> None:
+    """Show what is deployed, and whether it is what the registry says."""
+    from . import deploy
+
+    deploy.status(_settings())
+
+
+@app.command()
+def undeploy() -> None:
+    """Take the deployment down."""
+    from . import deploy
+
+    deploy.undeploy(_settings())
+
+
+@app.command()
+def mlflow(port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000) -> None:
+    """Run a local MLflow server over the project's database."""
+    from . import tracking
+
+    tracking.run(_settings(), port)
+
+
+def main() -> None:
+    """Run a command; what a person can mend is said in a sentence, and ends with exit code 1."""
+    try:
+        app()
+    except UserError as error:
+        if os.environ.get("DEBUG"):
+            raise
+        from .toolkit import console
+
+        console.err.print("Error:", style="bold red", end=" ")
+        console.err.print(str(error), markup=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Names chosen when the project was generated, and settings read from the environment or from `.env`."""
+
+from pathlib import Path
+from typing import Literal
+
+from dotenv import load_dotenv
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+PROJECT_NAME = {{ "%r" | format(cookiecutter.project_name) }}  # fmt: skip
+DESCRIPTION = {{ "%r" | format(cookiecutter.description) }}  # fmt: skip
+AUTHOR = {{ "%r" | format(cookiecutter.author) }}  # fmt: skip
+SERVICE_NAME = "{{ cookiecutter.project_slug }}"
+PACKAGE = "{{ cookiecutter.package_name }}"
+TRACKING_URI = "{{ cookiecutter.mlflow_tracking_uri }}"
+
+#: The project folder; everything the project writes lies in it, whatever the working directory is.
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """What may differ from machine to machine; each field is an environment variable of the same name, in capitals."""
+
+    model_name: str = Field("{{ cookiecutter.model_name }}", description="the model's name in the registry")
+    mlflow_tracking_uri: str = Field(
+        TRACKING_URI or f"sqlite:///{ROOT / 'mlflow.db'}", description="where runs and versions are recorded"
+    )
+    approval_required: bool = Field(False, description="train stops at challenger; `promote` is the approval")
+    target: Literal["local"] = Field("local", description="where deploy and its companions work")
+    bind_address: str = Field("127.0.0.1", description="the address that the service listens on")
+    port: int = Field(3000, ge=1, le=65535, description="the port that the service listens on")
+    workers: int = Field(1, ge=1, le=256, description="processes that the service runs in")
+    max_rows: int = Field(10_000, ge=1, description="rows in one request; more are refused with 413")
+    max_bytes: int = Field(16_000_000, ge=1, description="bytes in one request; more are refused with 413")
+    store: Path = Field(ROOT / "store", description="the versions on this machine's disk")
+
+
+def settings() -> Settings:
+    """Return the settings in force; the environment wins over `.env`."""
+    # MLflow reads its credentials from the environment itself, so `.env` has to reach that too.
+    load_dotenv(ROOT / ".env")
+    return Settings()

@@ -1,0 +1,134 @@
+"""Deploy: make a target serve what the registry says."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from . import config
+from .toolkit import console
+from .toolkit.errors import UserError
+from .toolkit.registry import CHAMPION, Registry, connect, explained
+from .toolkit.store import Release, Store
+from .toolkit.targets import Target
+from .toolkit.targets.local import Local
+
+#: The version tag that keeps a version online beside the champion.
+SERVE = "serve"
+
+
+def run(settings: config.Settings) -> str:
+    """Converge the target on the registry and return the URL that answers."""
+    target, store = _target(settings), Store(settings.store)
+    before = store.release()
+    release = pull(settings)
+    try:
+        with console.step("start") as step:
+            url = target.apply(store.load(release.champion))
+            step.detail = f"{settings.target}, health-checked with rows of the hold-out"
+    except BaseException:
+        store.write(before)
+        raise
+    console.say(f"\nVersion {release.champion} of {release.model} answers at {url}\n")
+    console.say(curl(url, store.load(release.champion).example.rows[:1]))
+    console.next_steps(
+        (url, "Swagger UI: try it in the browser"),
+        ("make status", "what is running"),
+        ("make undeploy", "take it down"),
+    )
+    return url
+
+
+def pull(settings: config.Settings) -> Release:
+    """Bring the versions that the registry wants served into the store, and write the release."""
+    registry = connect(settings.mlflow_tracking_uri, settings.model_name)
+    store = Store(settings.store)
+    with explained(settings.mlflow_tracking_uri), console.step("pull") as step:
+        release = desired(registry)
+        for version in registry.versions():
+            if version.number in release.versions:
+                store.pull(version.number, version.digest, registry.download)
+        if not release.same_as(store.release()):
+            store.write(release)
+        step.detail = f"{release.model}, {_words(release)}"
+    return release
+
+
+def desired(registry: Registry) -> Release:
+    """Return what the registry wants served: the champion, and every version tagged `serve=true`."""
+    wanted = {v.number: v for v in registry.versions() if CHAMPION in v.aliases or v.tags.get(SERVE) == "true"}
+    champion = next((number for number, version in wanted.items() if CHAMPION in version.aliases), None)
+    if champion is None:
+        versions = registry.versions()
+        cure = f"make promote VERSION={versions[0].number}" if versions else "make train"
+        raise UserError(
+            f"{registry.name} has no champion in {registry.uri}, so there is nothing to serve. First: {cure}"
+        )
+    return Release.now(registry.name, champion, {number: version.aliases for number, version in wanted.items()})
+
+
+def plan(settings: config.Settings) -> bool:
+    """Print what `deploy` would change, and return whether it would change anything."""
+    registry = connect(settings.mlflow_tracking_uri, settings.model_name)
+    with explained(settings.mlflow_tracking_uri):
+        wanted = desired(registry)
+    running = _target(settings).running()
+    if running and wanted.same_as(running.release):
+        console.say(f"Nothing to do: {settings.target} serves {_words(wanted)}.")
+        return False
+    console.table(
+        ["", "now", "after deploy"],
+        [
+            ["champion", str(running.release.champion) if running else "-", str(wanted.champion)],
+            ["versions", _words(running.release) if running else "-", _words(wanted)],
+        ],
+    )
+    console.next_steps(("make deploy", "carry it out"))
+    return True
+
+
+def status(settings: config.Settings) -> None:
+    """Print what runs, and whether it is what the registry wants."""
+    running = _target(settings).running()
+    if running is None:
+        console.say(f"Nothing is deployed to {settings.target}.")
+        console.next_steps(("make deploy", "serve the champion"))
+        return
+    rows = [
+        ["target", settings.target],
+        ["address", running.url],
+        ["health", running.health],
+        ["serves", f"{running.release.model}, {_words(running.release)}"],
+        ["since", f"{running.since:%Y-%m-%d %H:%M:%S} UTC"],
+        *([name, value] for name, value in running.details.items()),
+    ]
+    try:
+        registry = connect(settings.mlflow_tracking_uri, settings.model_name)
+        with explained(settings.mlflow_tracking_uri):
+            wanted = desired(registry)
+        in_step = wanted.same_as(running.release)
+        rows.append(["registry", "in step" if in_step else f"wants {_words(wanted)}; make deploy brings it there"])
+    except UserError as error:
+        rows.append(["registry", str(error)])
+    for name, value in rows:
+        console.say(f"{name:<10}{value}")
+
+
+def undeploy(settings: config.Settings) -> None:
+    """Take the deployment down; versions and registry stay as they are."""
+    with console.step("stop") as step:
+        step.detail = "stopped" if _target(settings).remove() else f"nothing was deployed to {settings.target}"
+
+
+def curl(url: str, rows: list[dict[str, object]]) -> str:
+    """Return a command line that scores rows when pasted into a shell."""
+    return f"curl -s {url}/predict -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(rows))}"
+
+
+def _target(settings: config.Settings) -> Target:
+    return Local(config.ROOT, config.PACKAGE, Store(settings.store), settings.bind_address, settings.port)
+
+
+def _words(release: Release) -> str:
+    names = [" = ".join([str(number), *aliases]) for number, aliases in sorted(release.versions.items())]
+    return f"version{'s' if len(names) > 1 else ''} {', '.join(names)}"

@@ -1,0 +1,34 @@
+"""How good is good enough.
+
+To make it yours, have `metrics` return the figures that matter to you; name in `SLICES` the columns whose groups are to
+be looked at one by one; and set in `GATES` what a version must reach before it may serve:
+
+    "at_least" or "at_most"    the bound on the hold-out rows
+    "tolerance"                how much worse than the champion on the same rows it may be (0 if not given)
+
+A gate may name the metric of a group too, as "accuracy/sex/female".
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, roc_auc_score
+
+SLICES = ("sex", "passenger_class")
+
+GATES = {
+    "roc_auc": {"at_least": 0.80, "tolerance": 0.01},
+    "log_loss": {"at_most": 0.50, "tolerance": 0.02},
+    "accuracy": {"at_least": 0.75, "tolerance": 0.02},
+    "accuracy/sex/female": {"at_least": 0.60, "tolerance": 0.05},
+}
+
+
+def metrics(truth: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
+    """Return the figures of merit; `predictions` has the fields of `Prediction`, a row for each of `truth`."""
+    probability = predictions["probability"]
+    return {
+        "accuracy": accuracy_score(truth, predictions["survived"]),
+        "roc_auc": roc_auc_score(truth, probability),
+        "log_loss": log_loss(truth, probability, labels=[False, True]),
+        "brier": brier_score_loss(truth, probability),
+    }

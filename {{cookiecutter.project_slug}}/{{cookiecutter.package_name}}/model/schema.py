@@ -1,0 +1,38 @@
+"""One row in, one prediction out: the contract that training, the service and batch scoring all hold.
+
+To make it yours, list the fields of your own rows in `Row`. A field is one of
+
+    float, int, bool                  a number or a truth value; bounds by Field(ge=, gt=, le=, lt=)
+    Literal["a", "b"] or a str Enum   one of a few words
+    list[float]                       a vector; its length by Field(min_length=64, max_length=64)
+
+All but vectors may be missing: add `| None`. `description` is what callers read in the API's documentation.
+
+The first field of `Prediction` is the label: the column of that name in the data is what the model learns. A float
+label makes a regression, any other a classification. A classification may add `probability: float` (of the second of
+two classes, such as True), `probabilities: list[float]` (of every class, in order) or `confidence: float` (the highest
+of them). What else `Prediction` names, the model's own `predict` must return.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class Row(BaseModel):
+    """One passenger, as known at boarding."""
+
+    sex: Literal["female", "male"]
+    age: float | None = Field(default=None, ge=0, le=120, description="in years")
+    passenger_class: Literal["1st", "2nd", "3rd"]
+    fare: float | None = Field(default=None, ge=0, le=1000, description="in pounds of 1912, for the whole ticket")
+    port: Literal["Cherbourg", "Queenstown", "Southampton"] | None = Field(default=None, description="of embarkation")
+    siblings_spouses: int = Field(default=0, ge=0, le=20, description="brothers, sisters and spouse aboard")
+    parents_children: int = Field(default=0, ge=0, le=20, description="parents and children aboard")
+
+
+class Prediction(BaseModel):
+    """What the model says of one passenger."""
+
+    survived: bool
+    probability: float = Field(ge=0, le=1, description="of survival")

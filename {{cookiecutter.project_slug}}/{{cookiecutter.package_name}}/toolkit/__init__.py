@@ -1,0 +1,1 @@
+"""Machinery shared by all commands; it is updated with the template and never edited for one model."""

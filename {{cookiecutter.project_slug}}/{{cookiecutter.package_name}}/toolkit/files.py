@@ -1,0 +1,158 @@
+"""Files of rows, CSV and Parquet, scored chunk by chunk: a file of any size passes through the same memory."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from . import tables
+from .artifact import Artifact, plain
+from .contract import Column, Contract, Problem
+from .errors import UserError
+
+FORMATS = (".csv", ".parquet")
+CHUNK = 50_000
+#: What the input's own column is called where a prediction needs its name.
+GIVEN = "{}_given"
+
+ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "category": pa.string()}
+
+
+class Scored(NamedTuple):
+    """How a file was scored; `sha256` is that of the input."""
+
+    rows: int
+    rejected: int
+    rejects: Path
+    sha256: str
+
+
+def score(
+    artifact: Artifact, version: int, source: Path, output: Path, progress: Callable[[str], None] = lambda text: None
+) -> Scored:
+    """Score a file; output and rejects appear when they are complete, so a failure leaves what was there before."""
+    rejects = output.with_name(f"{output.stem}.rejects.csv")
+    done, aside = output.with_name(f".{output.name}.part"), rejects.with_name(f".{rejects.name}.part")
+    rows = rejected = 0
+    try:
+        with ExitStack() as stack:
+            schema, chunks = _read(source, stack)
+            _check_columns(schema, artifact.contract, source)
+            names = _input_names(schema, artifact.contract)
+            good_schema = pa.schema(
+                [*(schema.field(i).with_name(n) for i, n in enumerate(names)), *_fields(artifact.contract)]
+            )
+            bad_schema = pa.schema([*schema, pa.field("row", pa.int64()), pa.field("reasons", pa.string())])
+            write, reject = _writer(done, output.suffix, good_schema, stack), _writer(aside, ".csv", bad_schema, stack)
+            for chunk in chunks:
+                checked = tables.check(chunk.to_pandas(), artifact.contract)
+                good = checked.good(len(chunk))
+                write(_scored(artifact, version, chunk, checked, good, good_schema))
+                reject(_rejected(chunk, checked.problems, ~good, rows, bad_schema))
+                rows, rejected = rows + len(chunk), rejected + int((~good).sum())
+                progress(f"{rows} rows")
+        done.replace(output)
+        rejects.unlink(missing_ok=True)
+        if rejected:
+            aside.replace(rejects)
+    finally:
+        done.unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
+    with source.open("rb") as file:
+        return Scored(rows, rejected, rejects, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _read(source: Path, stack: ExitStack) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    try:
+        if source.suffix == ".parquet":
+            parquet = stack.enter_context(pa.parquet.ParquetFile(source))
+            return parquet.schema_arrow, (pa.Table.from_batches([b]) for b in parquet.iter_batches(CHUNK))
+        with source.open(newline="", encoding="utf-8-sig") as file:
+            names = next(csv.reader(file), [])
+        # Every value as the text it is: "007" must come out as it went in.
+        options = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
+        reader = stack.enter_context(pa.csv.open_csv(source, convert_options=options))
+        return reader.schema, (pa.Table.from_batches([batch]) for batch in reader)
+    except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{source} cannot be read as {source.suffix[1:]}: {str(error).splitlines()[0]}") from error
+
+
+def _check_columns(schema: pa.Schema, contract: Contract, source: Path) -> None:
+    problems = tables.check(schema.empty_table().to_pandas(), contract).problems
+    if problems:
+        lines = "\n".join(f"  - {problem.field}: {problem.reason}" for problem in problems)
+        raise UserError(f"{source} cannot be scored; its columns are {', '.join(schema.names)}:\n{lines}")
+
+
+def _input_names(schema: pa.Schema, contract: Contract) -> list[str]:
+    taken = {field.name for field in _fields(contract)}
+    return [GIVEN.format(name) if name in taken else name for name in schema.names]
+
+
+def _fields(contract: Contract) -> list[pa.Field]:
+    fields = [pa.field(column.name, _arrow_type(column)) for column in contract.prediction]
+    return [*fields, pa.field("version", pa.int64())]
+
+
+def _arrow_type(column: Column) -> pa.DataType:
+    return pa.list_(pa.float64()) if column.length is not None else ARROW_TYPES[column.kind]
+
+
+def _scored(
+    artifact: Artifact, version: int, chunk: pa.Table, checked: tables.Checked, good: np.ndarray, schema: pa.Schema
+) -> pa.Table:
+    kept = chunk.filter(pa.array(good))
+    arrays = [pa.array([], type=field.type) for field in _fields(artifact.contract)]
+    if good.any():
+        predictions = artifact.runtime.score(tables.take(checked.columns, good))
+        arrays = [pa.array(plain(predictions[c.name]), type=_arrow_type(c)) for c in artifact.contract.prediction]
+        arrays.append(pa.array([version] * len(kept), type=pa.int64()))
+    return pa.table([*kept.columns, *arrays], schema=schema)
+
+
+def _rejected(chunk: pa.Table, problems: list[Problem], bad: np.ndarray, start: int, schema: pa.Schema) -> pa.Table:
+    reasons: dict[int, list[str]] = {}
+    for problem in problems:
+        text = f"{problem.field}: {'nothing' if problem.value is None else repr(problem.value)}: {problem.reason}"
+        reasons.setdefault(problem.row or 0, []).append(text)
+    where = np.flatnonzero(bad)
+    columns = [
+        pa.array(where + start, pa.int64()),
+        pa.array(["; ".join(reasons[row]) for row in where.tolist()], pa.string()),
+    ]
+    return pa.table([*chunk.filter(pa.array(bad)).columns, *columns], schema=schema)
+
+
+def _writer(path: Path, suffix: str, schema: pa.Schema, stack: ExitStack) -> Callable[[pa.Table], None]:
+    if suffix == ".parquet":
+        return stack.enter_context(pa.parquet.ParquetWriter(path, schema)).write_table
+    flat = pa.schema([pa.field(f.name, pa.string()) if pa.types.is_nested(f.type) else f for f in schema])
+    writer = stack.enter_context(pa.csv.CSVWriter(path, flat))
+    return lambda table: writer.write_table(_flatten(table, flat))
+
+
+def _flatten(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Write lists as JSON text, which is how they are read from CSV."""
+
+    def text(value: Any) -> str | None:
+        return None if value is None else json.dumps(value)
+
+    return pa.table(
+        [
+            pa.array([text(value) for value in column.to_pylist()], pa.string())
+            if pa.types.is_nested(column.type)
+            else column
+            for column in table.columns
+        ],
+        schema=schema,
+    )

@@ -1,0 +1,115 @@
+"""The OpenAPI document of the scoring routes, derived from the contract of the version that is served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .artifact import Artifact
+from .contract import Column
+
+PROBLEM = {
+    "type": "object",
+    "properties": {
+        "row": {"type": ["integer", "null"], "description": "position in the request, from 0"},
+        "field": {"type": "string"},
+        "value": {},
+        "reason": {"type": "string"},
+    },
+}
+ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+INVALID = ERROR | {"properties": ERROR["properties"] | {"problems": {"type": "array", "items": PROBLEM}}}  # type: ignore[operator]
+
+
+def document(artifact: Artifact, title: str, description: str, further: dict[str, Any]) -> dict[str, Any]:
+    """Return the document; `further` has the paths and components of endpoints beside the scoring routes."""
+    contract = artifact.contract
+    answer = {column.name: _schema(column) for column in contract.prediction}
+    answer |= {"id": {"type": "string"}, "version": {"type": "integer"}}
+    components = dict(further.get("components", {}))
+    components["schemas"] = dict(components.get("schemas", {})) | {
+        "Row": {
+            "type": "object",
+            "properties": {column.name: _schema(column) for column in contract.row},
+            "required": [column.name for column in contract.row if column.required],
+            "additionalProperties": False,
+        },
+        "Prediction": {"type": "object", "properties": answer, "required": list(answer)},
+        "Error": ERROR,
+        "Invalid": INVALID,
+    }
+    version = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}}
+    by_version = _predict(artifact, "Score rows with one version, by number or alias", "predict_version")
+    by_version["parameters"] = [version]
+    by_version["responses"]["404"] = _answer("the version is not served; the message names those that are", "Error")
+    model = {"type": "object"}
+    paths = {
+        "/predict": {"post": _predict(artifact, "Score rows with the champion", "predict")},
+        "/versions/{version}/predict": {"post": by_version},
+        "/model": {
+            "get": {
+                "summary": "What is served: versions, metrics, inputs",
+                "operationId": "model",
+                "responses": {
+                    "200": {"description": "the release", "content": {"application/json": {"schema": model}}}
+                },
+            }
+        },
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "description": description, "version": artifact.details["trained"]},
+        "servers": [{"url": "."}],
+        "paths": paths | further.get("paths", {}),
+        "components": components,
+    }
+
+
+def _predict(artifact: Artifact, summary: str, name: str) -> dict[str, Any]:
+    rows = {"type": "array", "items": {"$ref": "#/components/schemas/Row"}}
+    answers = {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}
+    return {
+        "summary": summary,
+        "operationId": name,
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": rows, "example": artifact.example.rows[:2]}},
+        },
+        "responses": {
+            "200": {
+                "description": "one prediction for each row, in the same order",
+                "content": {"application/json": {"schema": answers}},
+            },
+            "400": _answer("rows that break the contract, every one of them", "Invalid"),
+            "413": _answer("too many rows or bytes", "Error"),
+            "503": _answer("no version is loaded yet", "Error"),
+        },
+    }
+
+
+def _answer(description: str, schema: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
+    }
+
+
+def _schema(column: Column) -> dict[str, Any]:
+    if column.kind == "category":
+        schema: dict[str, Any] = {"type": "string", "enum": list(column.choices)}
+    elif column.kind == "bool":
+        schema = {"type": "boolean"}
+    else:
+        words = {"at_least": "minimum", "above": "exclusiveMinimum", "at_most": "maximum", "below": "exclusiveMaximum"}
+        schema = {"type": "integer" if column.kind == "int" else "number"}
+        schema |= {words[name]: bound for name, bound in column.bounds.items()}
+    if column.length is not None:
+        schema = {"type": "array", "items": schema, "minItems": column.length, "maxItems": column.length}
+    if column.nullable:
+        schema["type"] = [schema["type"], "null"]
+        if "enum" in schema:
+            schema["enum"] = [*schema["enum"], None]
+    if column.description:
+        schema["description"] = column.description
+    if not column.required and column.default is not None:
+        schema["default"] = column.default
+    return schema

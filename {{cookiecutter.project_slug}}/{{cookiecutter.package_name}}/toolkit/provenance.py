@@ -1,0 +1,26 @@
+"""Where a version comes from: the commit and the environment."""
+
+from __future__ import annotations
+
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+#: What an environment needs to load a version.
+LOADING = ("mlflow", "numpy", "pandas", "pydantic", "scikit-learn", "cloudpickle")
+
+
+def commit(folder: Path) -> str:
+    """Return the git commit of a folder, with "-dirty" if files differ from it; "none" where there is no commit."""
+    try:
+        git = ["git", "-C", str(folder)]
+        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "none"
+    return head.stdout.strip() + ("-dirty" if changes.stdout else "")
+
+
+def requirements() -> list[str]:
+    """Return what loading a version needs, pinned to what is installed here."""
+    return [f"{name}=={version(name)}" for name in LOADING]

@@ -1,0 +1,104 @@
+"""Versions on this machine's disk, and the release that says which of them are served.
+
+    store/versions/3/      a version; complete and verified, or not there at all
+    store/release.json     what the service serves; replaced in one step
+
+The service reads nothing else, so it starts and runs while the registry is down.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from .artifact import Artifact, digest
+from .errors import UserError
+
+Download = Callable[[int, Path], None]
+"""Fetches a version to a path that does not exist yet."""
+
+
+class Release(BaseModel):
+    """What is served: a champion, and versions beside it that callers may name."""
+
+    model: str
+    champion: int
+    versions: dict[int, tuple[str, ...]]
+    created: datetime
+
+    @classmethod
+    def now(cls, model: str, champion: int, versions: dict[int, tuple[str, ...]]) -> Release:
+        """Return a release made at this moment; `versions` maps numbers to aliases."""
+        return cls(model=model, champion=champion, versions=versions, created=datetime.now(UTC))
+
+    def same_as(self, other: Release | None) -> bool:
+        """Whether two releases serve the same."""
+        return other is not None and self.model_dump(exclude={"created"}) == other.model_dump(exclude={"created"})
+
+
+class Store:
+    """A directory of versions and one release."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._release = root / "release.json"
+
+    def path(self, version: int) -> Path:
+        """Return where a version lies, or would lie."""
+        return self.root / "versions" / str(version)
+
+    def pull(self, version: int, expected: str, download: Download) -> Path:
+        """Return a version's folder, fetching it if need be; a broken download leaves no trace."""
+        target = self.path(version)
+        # Another registry may have a version of the same number, so the number alone says nothing.
+        if target.exists() and digest(target) == expected:
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=target.parent))
+        try:
+            download(version, scratch / "new")
+            found = digest(scratch / "new")
+            if found != expected:
+                raise UserError(
+                    f"Version {version} arrived with digest {found[:12]}, the registry says {expected[:12] or 'none'}: "
+                    "the download broke, or the files were changed. Try again; if it stays, train a new version."
+                )
+            if target.exists():
+                target.rename(scratch / "old")
+            (scratch / "new").rename(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return target
+
+    def load(self, version: int) -> Artifact:
+        """Return a version that lies in the store."""
+        try:
+            return Artifact(self.path(version))
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"Version {version} cannot be read ({error}). Remove {self.path(version)} and deploy again."
+            ) from error
+
+    def release(self) -> Release | None:
+        """Return what is to be served, None if nothing was ever released here."""
+        try:
+            return Release.model_validate_json(self._release.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise UserError(f"{self._release} cannot be read: {error.errors()[0]['msg']}. Deploy again.") from error
+
+    def write(self, release: Release | None) -> None:
+        """Replace the release in one step; None takes it away."""
+        if release is None:
+            self._release.unlink(missing_ok=True)
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=self.root, delete=False) as file:
+            file.write(release.model_dump_json(indent=1) + "\n")
+        Path(file.name).replace(self._release)

@@ -1,0 +1,179 @@
+"""Target `local`: a background process on this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import requests
+from pydantic import BaseModel, ValidationError
+
+from ..artifact import Artifact
+from ..errors import UserError
+from ..store import Release, Store
+from . import Running
+
+START_SECONDS, STOP_SECONDS = 60, 40
+
+
+class Deployment(BaseModel):
+    """The process that serves, as noted in the store."""
+
+    pid: int
+    #: When the process began, by the system's clock: a number that is used again belongs to another process.
+    began: float
+    port: int
+    release: Release
+    started: datetime
+
+    def process(self) -> psutil.Process | None:
+        """Return the process if it still runs."""
+        try:
+            process = psutil.Process(self.pid)
+            alive = abs(process.create_time() - self.began) < 2 and process.status() != psutil.STATUS_ZOMBIE
+            return process if alive else None
+        except psutil.NoSuchProcess:
+            return None
+
+
+class Local:
+    """Serves the store's release in a background process, replaced without a gap."""
+
+    def __init__(self, root: Path, package: str, store: Store, address: str, port: int) -> None:
+        self._root, self._package, self._store = root, package, store
+        self._address, self._port = address, port
+        self._note = store.root / "local.json"
+        self._log = store.root / "local.log"
+
+    def apply(self, champion: Artifact) -> str:
+        """Start a process, prove it with the champion's example on a port of its own, then stop the one before."""
+        old = self._deployment()
+        release = self._store.release()
+        assert release is not None
+        if (old is None or old.port != self._port) and _taken(self._address, self._port):
+            raise UserError(
+                f"Port {self._port} is used by another program. Choose another: PORT={self._port + 1} make deploy"
+            )
+        probe = _free_port()
+        command = [sys.executable, "-m", self._package, "serve", "--beside", "--probe-port", str(probe)]
+        environment = os.environ | {
+            "PORT": str(self._port),
+            "BIND_ADDRESS": self._address,
+            "STORE": str(self._store.root),
+        }
+        with self._log.open("ab") as log:
+            start = log.tell()
+            new = subprocess.Popen(
+                command,
+                cwd=self._root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            self._await_ready(new, probe, champion, start)
+        except BaseException:
+            new.terminate()
+            new.wait(STOP_SECONDS)
+            raise
+        deployment = Deployment(
+            pid=new.pid,
+            began=psutil.Process(new.pid).create_time(),
+            port=self._port,
+            release=release,
+            started=datetime.now(UTC),
+        )
+        self._note.write_text(deployment.model_dump_json(indent=1))
+        if old:
+            _stop(old)
+        return self._url(self._port)
+
+    def running(self) -> Running | None:
+        """Return the process that serves, None if none does."""
+        deployment = self._deployment()
+        if deployment is None:
+            return None
+        url = self._url(deployment.port)
+        try:
+            answer = requests.get(f"{url}/readyz", timeout=5)
+            health = "ready" if answer.ok else f"not ready ({answer.status_code})"
+        except requests.RequestException as error:
+            health = f"does not answer ({type(error).__name__})"
+        details = {"process": str(deployment.pid), "log": str(self._log)}
+        return Running(url, health, deployment.release, deployment.started, details)
+
+    def remove(self) -> bool:
+        """Stop the process; requests under way are finished."""
+        deployment = self._deployment()
+        if deployment:
+            _stop(deployment)
+        self._note.unlink(missing_ok=True)
+        return deployment is not None
+
+    def _deployment(self) -> Deployment | None:
+        try:
+            deployment = Deployment.model_validate_json(self._note.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+        return deployment if deployment.process() else None
+
+    def _await_ready(self, process: subprocess.Popen[bytes], probe: int, champion: Artifact, start: int) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise UserError(
+                    f"The service did not start; what it ran before still runs. Its last words:\n{self._tail(start)}"
+                )
+            try:
+                answer = requests.post(f"http://127.0.0.1:{probe}/predict", json=champion.example.rows, timeout=5)
+                if answer.ok and len(answer.json()) == len(champion.example.rows):
+                    return
+            except requests.RequestException:
+                pass
+            time.sleep(0.1)
+        raise UserError(f"The service was not ready within {START_SECONDS} s; see {self._log}.\n{self._tail(start)}")
+
+    def _tail(self, start: int) -> str:
+        with self._log.open("rb") as log:
+            log.seek(start)
+            lines = log.read().decode(errors="replace").splitlines()
+        return "\n".join(f"  {line}" for line in lines[-15:])
+
+    def _url(self, port: int) -> str:
+        host = "127.0.0.1" if self._address in ("0.0.0.0", "::") else self._address
+        return f"http://{host}:{port}"
+
+
+def _stop(deployment: Deployment) -> None:
+    process = deployment.process()
+    if process is None:
+        return
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except psutil.TimeoutExpired:
+        process.kill()
+
+
+def _taken(address: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return True
+    return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,26 @@
+"""MLflow: look at runs, plots and versions in a browser, with a local server over the project's database."""
+
+from __future__ import annotations
+
+import sys
+
+from . import config
+from .serve import listen
+from .toolkit import console
+from .toolkit.errors import UserError
+from .toolkit.registry import local_server
+
+
+def run(settings: config.Settings, port: int) -> None:
+    """Serve until interrupted; `UserError` where runs are recorded on a server already."""
+    uri = settings.mlflow_tracking_uri
+    if not uri.startswith("sqlite:///"):
+        raise UserError(f"Runs are recorded at {uri} (MLFLOW_TRACKING_URI): look there, no local server is needed.")
+    try:
+        listen("127.0.0.1", port).close()
+    except UserError as error:
+        raise UserError(
+            f"Port {port} is used by another program. Choose another: make mlflow ARGS='--port {port + 1}'"
+        ) from error
+    console.say(f"MLflow: http://127.0.0.1:{port}  (over {uri}; Ctrl-C ends it)")
+    sys.exit(local_server(uri, config.ROOT / "mlartifacts", port))

@@ -1,0 +1,186 @@
+"""Train: load, check, split, fit, evaluate, record, register; promote when the gates pass."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from . import config, model, promote
+from .model import data, pipeline, quality, schema
+from .toolkit import artifact, card, console, gates, labelled, plots, provenance, tables
+from .toolkit.contract import Columns, Contract, derive
+from .toolkit.errors import UserError, blamed
+from .toolkit.evaluation import Evaluation, evaluate, example, importance
+from .toolkit.labelled import Rows
+from .toolkit.registry import CHALLENGER, CHAMPION, Registry, Run, connect, explained, who
+from .toolkit.runtime import PythonRuntime, Runtime
+from .toolkit.store import Store
+
+DATA, PIPELINE, QUALITY = (Path(str(module.__file__)) for module in (data, pipeline, quality))
+
+
+def run(settings: config.Settings) -> int:
+    """Train one version and return its number."""
+    bounds, contract = gates.parse(quality.GATES), derive(schema.Row, schema.Prediction)
+    registry = connect(settings.mlflow_tracking_uri, settings.model_name)
+    with (
+        explained(settings.mlflow_tracking_uri),
+        registry.run("train") as record,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        rows, training, holdout = _load(contract)
+        estimator = _fit(training, contract)
+        runtime = PythonRuntime(estimator, contract)
+        with console.step("evaluate") as step, blamed(QUALITY):
+            predictions = runtime.score(holdout.columns)
+            found = evaluate(holdout, predictions, quality.metrics, quality.SLICES)
+            rival, step.detail = _champion_metrics(registry, Store(settings.store), holdout, contract)
+            verdicts = gates.judge(bounds, found.metrics, rival)
+        with console.step("record") as step:
+            digest = record.dataset(rows.table, settings.model_name, contract.label.name)
+            sizes = {"digest": digest, "training_rows": len(training.label), "holdout_rows": len(holdout.label)}
+            details = _details(found, verdicts, runtime, importance(runtime, holdout, contract)) | {"data": sizes}
+            folder = Path(scratch) / "version"
+            version = artifact.save(
+                folder,
+                contract=contract,
+                model=estimator,
+                code=model,
+                example=example(runtime, holdout, contract),
+                details=details,
+                card=card.write(details, contract, verdicts),
+                lock=config.ROOT / "requirements" / "dev.lock",
+            )
+            version.prove()
+            _record(record, version, estimator, holdout, predictions)
+            step.detail = f"run {record.address}"
+        with console.step("register") as step:
+            number = record.register(version, provenance.requirements())
+            registry.describe(number, (folder / "card.md").read_text(), _tags(version, verdicts))
+            registry.point(CHALLENGER, number)
+            step.detail = f"{settings.model_name} version {number}, alias {CHALLENGER}"
+        _conclude(registry, number, verdicts, settings)
+    return number
+
+
+def _load(contract: Contract) -> tuple[Rows, Rows, Rows]:
+    """Return all rows, those to learn from and those held out."""
+    with console.step("load") as step, blamed(DATA):
+        table = data.load()
+        step.detail = f"{len(table)} rows, {len(table.columns)} columns"
+    with console.step("check") as step:
+        rows = labelled.check(table, contract)
+        step.detail = f"every row keeps the contract of model/schema.py ({len(contract.row)} fields)"
+    with console.step("split") as step, blamed(DATA):
+        training, holdout = (labelled.check(part, contract) for part in data.split(rows.table))
+        step.detail = f"{len(training.label)} rows to learn from, {len(holdout.label)} held out"
+    return rows, training, holdout
+
+
+def _fit(training: Rows, contract: Contract) -> Any:
+    """Return the model, fitted where it can be."""
+    with console.step("fit") as step, blamed(PIPELINE):
+        estimator = pipeline.build()
+        if not hasattr(estimator, "predict"):
+            raise UserError(f"model/pipeline.py: build() returned {type(estimator).__name__}, which has no predict()")
+        if hasattr(estimator, "fit"):
+            estimator.fit(tables.as_frame(training.columns, contract), training.label)
+        step.detail = _name(estimator)
+    return estimator
+
+
+def _champion_metrics(
+    registry: Registry, store: Store, holdout: Rows, contract: Contract
+) -> tuple[dict[str, float], str]:
+    """Return the champion's metrics on the hold-out rows, and a note on the comparison."""
+    champion = registry.find(CHAMPION)
+    if champion is None:
+        return {}, "no champion to compare with yet"
+    store.pull(champion.number, champion.digest, registry.download)
+    rival = store.load(champion.number)
+    columns, problems = tables.check(holdout.table, rival.contract)
+    if problems or rival.contract.prediction != contract.prediction:
+        return {}, f"not comparable with the champion, version {champion.number}, whose schema is another"
+    metrics, _ = evaluate(holdout, rival.runtime.score(columns), quality.metrics, quality.SLICES)
+    return metrics, f"compared with the champion, version {champion.number}"
+
+
+def _details(
+    found: Evaluation, verdicts: list[gates.Verdict], runtime: Runtime, importances: dict[str, float]
+) -> dict[str, Any]:
+    return {
+        "project": config.PROJECT_NAME,
+        "description": config.DESCRIPTION,
+        "author": config.AUTHOR,
+        "trained": datetime.now(UTC).isoformat(timespec="seconds"),
+        "by": who(),
+        "commit": provenance.commit(config.ROOT),
+        "runtime": runtime.name,
+        "metrics": found.metrics,
+        "groups": found.groups,
+        "importance": importances,
+        "gates": [verdict.model_dump() for verdict in verdicts],
+    }
+
+
+def _record(record: Run, version: artifact.Artifact, estimator: Any, holdout: Rows, predictions: Columns) -> None:
+    details = version.details
+    parameters: dict[str, Any] = getattr(estimator, "get_params", dict)()
+    record.parameters({key: value for key, value in parameters.items() if isinstance(value, bool | int | float | str)})
+    record.parameters({"model": _name(estimator), "training_rows": details["data"]["training_rows"]})
+    record.metrics(details["metrics"])
+    record.tags(
+        {"git_commit": details["commit"], "author": details["author"], "data_digest": details["data"]["digest"]}
+    )
+    record.files(version.folder, "version")
+    with tempfile.TemporaryDirectory() as pictures:
+        plots.draw(Path(pictures), holdout.label, predictions, details["importance"], version.contract)
+        record.files(Path(pictures), "plots")
+
+
+def _tags(version: artifact.Artifact, verdicts: list[gates.Verdict]) -> dict[str, str]:
+    failed = [verdict.reason for verdict in verdicts if not verdict.passed]
+    tags = {
+        "gates": "failed" if failed else "passed",
+        "digest": artifact.digest(version.folder),
+        "commit": version.details["commit"],
+    }
+    return tags | ({"gates.failed": "; ".join(failed)} if failed else {})
+
+
+def _conclude(registry: Registry, number: int, verdicts: list[gates.Verdict], settings: config.Settings) -> None:
+    """Show the gates, promote where they allow it, and name the next command."""
+    console.say()
+    console.table(["gate", "value", "bound", "champion", ""], [_line(verdict) for verdict in verdicts])
+    console.say()
+    failed = [verdict.reason for verdict in verdicts if not verdict.passed]
+    if failed:
+        console.say(f"Version {number} stays {CHALLENGER}: {'; '.join(failed)}.")
+        console.next_steps(("make train", "after a change to model/pipeline.py, or to the bounds in model/quality.py"))
+    elif settings.approval_required:
+        console.say(f"Version {number} passed its gates and waits for approval as {CHALLENGER}.")
+        console.next_steps((f"make promote VERSION={number}", "approve it"))
+    else:
+        event = registry.move_champion(number, "promoted", "gates passed after training")
+        console.say(promote.sentence(event))
+        console.next_steps(
+            ("make deploy", "serve it"), ("make mlflow", "look at the run, its plots and the model card")
+        )
+
+
+def _line(verdict: gates.Verdict) -> list[str]:
+    figures = ["-" if figure is None else f"{figure:.4f}" for figure in (verdict.value, verdict.champion)]
+    return [
+        verdict.metric,
+        figures[0],
+        verdict.bound,
+        figures[1],
+        "[green]passed[/]" if verdict.passed else "[red]failed[/]",
+    ]
+
+
+def _name(estimator: Any) -> str:
+    steps = getattr(estimator, "steps", None)
+    return " > ".join(type(step).__name__ for _, step in steps) if steps else type(estimator).__name__
