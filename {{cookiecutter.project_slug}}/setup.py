@@ -6,6 +6,7 @@ SERVE = [
     "bentoml>=1.4.30",
     "httptools>=0.6",
     "numpy>=2.0",
+    "onnxruntime>=1.20",
     "orjson>=3.10",
     "pandas>=2.2",
     "prometheus-client>=0.20",
@@ -18,7 +19,17 @@ SERVE = [
     "uvicorn>=0.50",
     "uvloop>=0.20",
 ]
-TRAIN = ["cloudpickle>=3.0", "matplotlib>=3.9", "mlflow[auth]>=3.10", "psutil>=6.0", "pyarrow>=18", "requests>=2.32"]
+TRAIN = [
+    "cloudpickle>=3.0",
+    "matplotlib>=3.9",
+    "mlflow[auth]>=3.10",
+    # From 7 on, skl2onnx fails on histogram gradient boosting.
+    "protobuf<7",
+    "psutil>=6.0",
+    "pyarrow>=18",
+    "requests>=2.32",
+    "skl2onnx>=1.18",
+]
 DEV = [
     "httpx>=0.27",
     "mypy>=1.13",

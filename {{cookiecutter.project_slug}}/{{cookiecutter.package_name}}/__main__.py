@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .toolkit.errors import UserError
+from .toolkit.errors import UserError, blamed
 
 if TYPE_CHECKING:
     from .config import Settings
@@ -33,10 +33,8 @@ def _settings() -> Settings:
     try:
         return config.settings()
     except ValidationError as error:
-        lines = [f"  {e['loc'][0]}={e['input']!r}: {e['msg']}" for e in error.errors()]
-        raise UserError(
-            "Settings (environment or .env) that cannot be used:\n" + "\n".join(lines).replace("  ", "  ")
-        ) from None
+        lines = [f"  {str(e['loc'][0]).upper()}={e['input']}: {e['msg']}" for e in error.errors()]
+        raise UserError("Settings (environment or .env) that cannot be used:\n" + "\n".join(lines)) from None
 
 
 @app.command()
@@ -96,13 +94,14 @@ def build() -> None:
 
 @app.command()
 def serve(
+    pull: Annotated[bool, typer.Option(help="Bring the store up to date with the registry first.")] = True,
     beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,
     probe_port: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Serve the release in the store, in the foreground."""
+    """Serve the champion in the foreground."""
     from . import serve
 
-    serve.run(_settings(), beside=beside, probe_port=probe_port)
+    serve.run(_settings(), pull=pull, beside=beside, probe_port=probe_port)
 
 
 @app.command()
@@ -148,7 +147,8 @@ def mlflow(port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000)
 def main() -> None:
     """Run a command; what a person can mend is said in a sentence, and ends with exit code 1."""
     try:
-        app()
+        with blamed(Path(__file__).parent / "model"):
+            app()
     except UserError as error:
         if os.environ.get("DEBUG"):
             raise

@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
+from contextlib import suppress
 
 from starlette.types import ASGIApp
 
 from . import config
+from .toolkit import console
 from .toolkit.errors import UserError
+from .toolkit.ports import listen, url
 from .toolkit.store import Store
 
 GRACE_SECONDS = 30
 
 
-def run(settings: config.Settings, *, beside: bool = False, probe_port: int | None = None) -> None:
+def run(settings: config.Settings, *, pull: bool = True, beside: bool = False, probe_port: int | None = None) -> None:
     """Serve until a signal comes; `beside` shares the port with the process that this one is to replace."""
-    if Store(settings.store).release() is None:
+    if pull:
+        _pull(settings)
+    release = Store(settings.store).release()
+    if release is None:
         raise UserError(f"{settings.store} holds no release to serve. Make one: make train && make deploy")
     sockets = [listen(settings.bind_address, settings.port, share=beside)]
     if probe_port:
         sockets.append(listen("127.0.0.1", probe_port))
+    address = url(settings.bind_address, settings.port)
+    console.say(f"Serving version {release.champion} of {release.model} at {address} (Ctrl-C ends it)")
     with tempfile.TemporaryDirectory(prefix="metrics-") as metrics:
         # Each worker counts in files of this directory; /metrics adds them up.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
         _serve(settings, sockets)
+
+
+def _pull(settings: config.Settings) -> None:
+    """Bring the store up to date; without the registry, what the store holds is served."""
+    from . import deploy
+
+    try:
+        deploy.pull(settings)
+    except UserError as error:
+        if Store(settings.store).release() is None:
+            raise
+        console.say(f"{error}\nServing what the store holds.")
 
 
 def _serve(settings: config.Settings, sockets: list[socket.socket]) -> None:
@@ -40,7 +61,10 @@ def _serve(settings: config.Settings, sockets: list[socket.socket]) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     if settings.workers == 1:
-        uvicorn.Server(server).run(sockets)
+        # When it has finished the requests under way, uvicorn raises the signal again: that is to end in exit code 0.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(server).run(sockets)
     else:
         from uvicorn.supervisors import Multiprocess
 
@@ -52,19 +76,3 @@ def app() -> ASGIApp:
     from .service import front
 
     return front()
-
-
-def listen(address: str, port: int, *, share: bool = False) -> socket.socket:
-    """Return a socket bound to a port; `UserError` if another program has it."""
-    bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if share:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        bound.bind((address, port))
-    except OSError as error:
-        bound.close()
-        raise UserError(
-            f"{address}:{port} cannot be used ({error.strerror}). Choose another port, e.g. PORT={port + 1}."
-        ) from error
-    return bound

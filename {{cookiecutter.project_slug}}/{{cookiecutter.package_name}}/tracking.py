@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from . import config
-from .serve import listen
 from .toolkit import console
 from .toolkit.errors import UserError
+from .toolkit.ports import listen
 from .toolkit.registry import local_server
 
 

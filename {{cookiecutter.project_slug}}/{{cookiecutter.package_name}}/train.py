@@ -14,11 +14,12 @@ from .toolkit.contract import Columns, Contract, derive
 from .toolkit.errors import UserError, blamed
 from .toolkit.evaluation import Evaluation, evaluate, example, importance
 from .toolkit.labelled import Rows
+from .toolkit.onnx import Compiled, compile_model
 from .toolkit.registry import CHALLENGER, CHAMPION, Registry, Run, connect, explained, who
-from .toolkit.runtime import PythonRuntime, Runtime
+from .toolkit.runtime import OnnxRuntime, PythonRuntime
 from .toolkit.store import Store
 
-DATA, PIPELINE, QUALITY = (Path(str(module.__file__)) for module in (data, pipeline, quality))
+MODEL = Path(str(model.__file__)).parent
 
 
 def run(settings: config.Settings) -> int:
@@ -32,8 +33,9 @@ def run(settings: config.Settings) -> int:
     ):
         rows, training, holdout = _load(contract)
         estimator = _fit(training, contract)
-        runtime = PythonRuntime(estimator, contract)
-        with console.step("evaluate") as step, blamed(QUALITY):
+        compiled = _compile(estimator, contract, holdout)
+        runtime = OnnxRuntime(compiled.model, contract) if compiled.model else PythonRuntime(estimator, contract)
+        with console.step("evaluate") as step, blamed(MODEL, "quality.py"):
             predictions = runtime.score(holdout.columns)
             found = evaluate(holdout, predictions, quality.metrics, quality.SLICES)
             rival, step.detail = _champion_metrics(registry, Store(settings.store), holdout, contract)
@@ -41,12 +43,14 @@ def run(settings: config.Settings) -> int:
         with console.step("record") as step:
             digest = record.dataset(rows.table, settings.model_name, contract.label.name)
             sizes = {"digest": digest, "training_rows": len(training.label), "holdout_rows": len(holdout.label)}
-            details = _details(found, verdicts, runtime, importance(runtime, holdout, contract)) | {"data": sizes}
+            details = _details(found, verdicts, importance(runtime, holdout, contract))
+            details |= {"data": sizes, "runtime": runtime.name, "runtime_note": compiled.note}
             folder = Path(scratch) / "version"
             version = artifact.save(
                 folder,
                 contract=contract,
                 model=estimator,
+                compiled=compiled.model,
                 code=model,
                 example=example(runtime, holdout, contract),
                 details=details,
@@ -55,25 +59,25 @@ def run(settings: config.Settings) -> int:
             )
             version.prove()
             _record(record, version, estimator, holdout, predictions)
-            step.detail = f"run {record.address}"
+            step.detail = "parameters, metrics, data, plots and model card"
         with console.step("register") as step:
             number = record.register(version, provenance.requirements())
             registry.describe(number, (folder / "card.md").read_text(), _tags(version, verdicts))
             registry.point(CHALLENGER, number)
             step.detail = f"{settings.model_name} version {number}, alias {CHALLENGER}"
-        _conclude(registry, number, verdicts, settings)
+        _conclude(registry, record, number, verdicts, settings)
     return number
 
 
 def _load(contract: Contract) -> tuple[Rows, Rows, Rows]:
     """Return all rows, those to learn from and those held out."""
-    with console.step("load") as step, blamed(DATA):
+    with console.step("load") as step, blamed(MODEL, "data.py"):
         table = data.load()
         step.detail = f"{len(table)} rows, {len(table.columns)} columns"
     with console.step("check") as step:
         rows = labelled.check(table, contract)
         step.detail = f"every row keeps the contract of model/schema.py ({len(contract.row)} fields)"
-    with console.step("split") as step, blamed(DATA):
+    with console.step("split") as step, blamed(MODEL, "data.py"):
         training, holdout = (labelled.check(part, contract) for part in data.split(rows.table))
         step.detail = f"{len(training.label)} rows to learn from, {len(holdout.label)} held out"
     return rows, training, holdout
@@ -81,14 +85,22 @@ def _load(contract: Contract) -> tuple[Rows, Rows, Rows]:
 
 def _fit(training: Rows, contract: Contract) -> Any:
     """Return the model, fitted where it can be."""
-    with console.step("fit") as step, blamed(PIPELINE):
+    with console.step("fit") as step, blamed(MODEL, "pipeline.py"):
         estimator = pipeline.build()
         if not hasattr(estimator, "predict"):
             raise UserError(f"model/pipeline.py: build() returned {type(estimator).__name__}, which has no predict()")
         if hasattr(estimator, "fit"):
-            estimator.fit(tables.as_frame(training.columns, contract), training.label)
+            estimator.fit(tables.as_frame(training.columns, contract), tables.learnable(training.label))
         step.detail = _name(estimator)
     return estimator
+
+
+def _compile(estimator: Any, contract: Contract, holdout: Rows) -> Compiled:
+    """Return the compiled model, where it is proven the same."""
+    with console.step("compile") as step, blamed(MODEL, "pipeline.py"):
+        compiled = compile_model(estimator, contract, holdout.columns)
+        step.detail = f"{'ONNX' if compiled.model else 'Python'} serves: {compiled.note}"
+    return compiled
 
 
 def _champion_metrics(
@@ -107,9 +119,7 @@ def _champion_metrics(
     return metrics, f"compared with the champion, version {champion.number}"
 
 
-def _details(
-    found: Evaluation, verdicts: list[gates.Verdict], runtime: Runtime, importances: dict[str, float]
-) -> dict[str, Any]:
+def _details(found: Evaluation, verdicts: list[gates.Verdict], importances: dict[str, float]) -> dict[str, Any]:
     return {
         "project": config.PROJECT_NAME,
         "description": config.DESCRIPTION,
@@ -117,7 +127,6 @@ def _details(
         "trained": datetime.now(UTC).isoformat(timespec="seconds"),
         "by": who(),
         "commit": provenance.commit(config.ROOT),
-        "runtime": runtime.name,
         "metrics": found.metrics,
         "groups": found.groups,
         "importance": importances,
@@ -129,6 +138,7 @@ def _record(record: Run, version: artifact.Artifact, estimator: Any, holdout: Ro
     details = version.details
     parameters: dict[str, Any] = getattr(estimator, "get_params", dict)()
     record.parameters({key: value for key, value in parameters.items() if isinstance(value, bool | int | float | str)})
+    record.tags({"runtime": details["runtime"], "runtime_note": details["runtime_note"]})
     record.parameters({"model": _name(estimator), "training_rows": details["data"]["training_rows"]})
     record.metrics(details["metrics"])
     record.tags(
@@ -150,11 +160,13 @@ def _tags(version: artifact.Artifact, verdicts: list[gates.Verdict]) -> dict[str
     return tags | ({"gates.failed": "; ".join(failed)} if failed else {})
 
 
-def _conclude(registry: Registry, number: int, verdicts: list[gates.Verdict], settings: config.Settings) -> None:
-    """Show the gates, promote where they allow it, and name the next command."""
+def _conclude(
+    registry: Registry, record: Run, number: int, verdicts: list[gates.Verdict], settings: config.Settings
+) -> None:
+    """Show the gates and the run, promote where the gates allow it, and name the next command."""
     console.say()
     console.table(["gate", "value", "bound", "champion", ""], [_line(verdict) for verdict in verdicts])
-    console.say()
+    console.say(f"\nRun: {record.address}")
     failed = [verdict.reason for verdict in verdicts if not verdict.passed]
     if failed:
         console.say(f"Version {number} stays {CHALLENGER}: {'; '.join(failed)}.")
@@ -165,9 +177,8 @@ def _conclude(registry: Registry, number: int, verdicts: list[gates.Verdict], se
     else:
         event = registry.move_champion(number, "promoted", "gates passed after training")
         console.say(promote.sentence(event))
-        console.next_steps(
-            ("make deploy", "serve it"), ("make mlflow", "look at the run, its plots and the model card")
-        )
+        look = [] if registry.is_server else [("make mlflow", "look at the run, its plots and the model card")]
+        console.next_steps(("make deploy", "serve it"), *look)
 
 
 def _line(verdict: gates.Verdict) -> list[str]:

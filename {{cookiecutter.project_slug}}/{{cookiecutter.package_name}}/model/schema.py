@@ -3,7 +3,7 @@
 To make it yours, list the fields of your own rows in `Row`. A field is one of
 
     float, int, bool                  a number or a truth value; bounds by Field(ge=, gt=, le=, lt=)
-    Literal["a", "b"] or a str Enum   one of a few words
+    Literal["a", "b"] or a StrEnum    one of a few words
     list[float]                       a vector; its length by Field(min_length=64, max_length=64)
 
 All but vectors may be missing: add `| None`. `description` is what callers read in the API's documentation.

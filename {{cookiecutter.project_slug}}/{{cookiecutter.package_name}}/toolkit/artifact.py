@@ -4,6 +4,7 @@ A version is a folder that needs nothing but this toolkit:
 
     contract.json       the schema it was trained with
     model.pkl           the fitted model, with the code of `model/` inside
+    model.onnx          its compiled form, where that is proven to say the same
     example.json        a few rows with their predictions, against which a loaded version proves itself
     details.json        when, from what and how it was made; metrics, gates
     card.md             the same for people
@@ -26,10 +27,12 @@ from pydantic import BaseModel
 from .contract import Columns, Contract
 from .errors import UserError
 from .rows import RowParser
-from .runtime import PythonRuntime, Runtime
+from .runtime import OnnxRuntime, PythonRuntime, Runtime
 
 #: How far a prediction may be from the one recorded at training, relative and absolute: processors round otherwise.
 TOLERANCE = 1e-5
+
+ONNX = "model.onnx"
 
 
 class Example(BaseModel):
@@ -51,7 +54,10 @@ class Artifact:
 
     @cached_property
     def runtime(self) -> Runtime:
-        """What scores rows for this version."""
+        """What scores rows for this version: the compiled model where there is one."""
+        compiled = self.folder / ONNX
+        if compiled.exists():
+            return OnnxRuntime(compiled.read_bytes(), self.contract)
         with (self.folder / "model.pkl").open("rb") as file:
             return PythonRuntime(pickle.load(file), self.contract)
 
@@ -73,6 +79,7 @@ def save(
     *,
     contract: Contract,
     model: Any,
+    compiled: bytes | None,
     code: ModuleType,
     example: Example,
     details: dict[str, Any],
@@ -89,6 +96,8 @@ def save(
         (folder / "model.pkl").write_bytes(cloudpickle.dumps(model))
     finally:
         cloudpickle.unregister_pickle_by_value(code)
+    if compiled:
+        (folder / ONNX).write_bytes(compiled)
     (folder / "contract.json").write_text(contract.model_dump_json(indent=1, exclude_defaults=True))
     (folder / "example.json").write_text(example.model_dump_json(indent=1))
     (folder / "details.json").write_text(json.dumps(details, indent=1))

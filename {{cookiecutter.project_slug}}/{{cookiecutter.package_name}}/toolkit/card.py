@@ -16,7 +16,7 @@ def write(details: dict[str, Any], contract: Contract, verdicts: list[Verdict]) 
         details["description"],
         f"Trained {details['trained']} by {details['author']}, commit `{details['commit']}`, "
         f"on {data['training_rows']} rows, measured on {data['holdout_rows']} others (data digest `{data['digest']}`). "
-        f"Served by the {details['runtime']} runtime.",
+        f"Served by the {details['runtime']} runtime: {details['runtime_note']}.",
         "## Gates",
         _table(
             ["metric", "bound", "this version", "champion then", ""],

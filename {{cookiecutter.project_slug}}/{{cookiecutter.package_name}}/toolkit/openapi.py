@@ -7,6 +7,8 @@ from typing import Any
 from .artifact import Artifact
 from .contract import Column
 
+TAG = "Model"
+
 PROBLEM = {
     "type": "object",
     "properties": {
@@ -20,7 +22,9 @@ ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type
 INVALID = ERROR | {"properties": ERROR["properties"] | {"problems": {"type": "array", "items": PROBLEM}}}  # type: ignore[operator]
 
 
-def document(artifact: Artifact, title: str, description: str, further: dict[str, Any]) -> dict[str, Any]:
+def document(
+    artifact: Artifact, version: int, *, title: str, description: str, further: dict[str, Any]
+) -> dict[str, Any]:
     """Return the document; `further` has the paths and components of endpoints beside the scoring routes."""
     contract = artifact.contract
     answer = {column.name: _schema(column) for column in contract.prediction}
@@ -37,9 +41,9 @@ def document(artifact: Artifact, title: str, description: str, further: dict[str
         "Error": ERROR,
         "Invalid": INVALID,
     }
-    version = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}}
+    reference = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}}
     by_version = _predict(artifact, "Score rows with one version, by number or alias", "predict_version")
-    by_version["parameters"] = [version]
+    by_version["parameters"] = [reference]
     by_version["responses"]["404"] = _answer("the version is not served; the message names those that are", "Error")
     model = {"type": "object"}
     paths = {
@@ -49,6 +53,7 @@ def document(artifact: Artifact, title: str, description: str, further: dict[str
             "get": {
                 "summary": "What is served: versions, metrics, inputs",
                 "operationId": "model",
+                "tags": [TAG],
                 "responses": {
                     "200": {"description": "the release", "content": {"application/json": {"schema": model}}}
                 },
@@ -57,7 +62,7 @@ def document(artifact: Artifact, title: str, description: str, further: dict[str
     }
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "description": description, "version": artifact.details["trained"]},
+        "info": {"title": title, "description": description, "version": f"version {version}"},
         "servers": [{"url": "."}],
         "paths": paths | further.get("paths", {}),
         "components": components,
@@ -70,6 +75,7 @@ def _predict(artifact: Artifact, summary: str, name: str) -> dict[str, Any]:
     return {
         "summary": summary,
         "operationId": name,
+        "tags": [TAG],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": rows, "example": artifact.example.rows[:2]}},

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 #: What an environment needs to load a version.
-LOADING = ("mlflow", "numpy", "pandas", "pydantic", "scikit-learn", "cloudpickle")
+LOADING = ("mlflow", "numpy", "pandas", "pydantic", "scikit-learn", "cloudpickle", "onnxruntime")
 
 
 def commit(folder: Path) -> str:

@@ -17,17 +17,18 @@ class VersionModel(mlflow.pyfunc.PythonModel):
     def load_context(self, context: Any) -> None:
         """Load the version from the artifacts."""
         toolkit = f"{context.model_config['package']}.toolkit"
-        self.artifact = importlib.import_module(f"{toolkit}.artifact").Artifact(Path(context.artifacts["version"]))
+        self.toolkit = importlib.import_module(f"{toolkit}.artifact")
         self.tables = importlib.import_module(f"{toolkit}.tables")
+        self.version = self.toolkit.Artifact(Path(context.artifacts["version"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Return the predictions; ValueError with every problem if a row breaks the contract."""
-        columns, problems = self.tables.check(model_input, self.artifact.contract)
+        columns, problems = self.tables.check(model_input, self.version.contract)
         if problems:
             first = [f"row {row}: {field} {value!r}: {reason}" for row, field, value, reason in problems[:20]]
             raise ValueError(f"{len(problems)} values break the contract: " + "; ".join(first))
-        predictions = self.artifact.runtime.score(columns)
-        return pd.DataFrame({name: list(array) if array.ndim > 1 else array for name, array in predictions.items()})
+        predictions = self.version.runtime.score(columns)
+        return pd.DataFrame({name: self.toolkit.plain(array) for name, array in predictions.items()})
 
 
 mlflow.models.set_model(VersionModel())

@@ -79,7 +79,8 @@ class Run:
     def address(self) -> str:
         """Where a person looks at the run: a URL on a server, the run's id on a database."""
         uri = mlflow.get_tracking_uri().rstrip("/")
-        return f"{uri}/#/experiments/{self._experiment}/runs/{self.id}" if uri.startswith("http") else self.id
+        place = f"#/experiments/{self._experiment}/runs/{self.id}"
+        return f"{uri}/{place}" if uri.startswith("http") else f"{place} (make mlflow shows it)"
 
     def parameters(self, values: dict[str, Any]) -> None:
         """Record parameters; long values are cut to what MLflow takes."""
@@ -133,6 +134,11 @@ class Registry:
         self.name = model_name
         self.uri = tracking_uri
         self._client = mlflow.MlflowClient()
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it is a server, with an interface of its own to look at."""
+        return self.uri.startswith("http")
 
     @contextmanager
     def run(self, kind: str) -> Iterator[Run]:
@@ -233,6 +239,11 @@ class Registry:
 
 def connect(tracking_uri: str, model_name: str) -> Registry:
     """Return the registry at an address; `UserError` says at once when nothing answers there or when it refuses."""
+    if "://" not in tracking_uri and tracking_uri != "databricks":
+        raise UserError(
+            f"MLFLOW_TRACKING_URI {tracking_uri!r} has no scheme: write http://{tracking_uri} for a server, or "
+            "sqlite:////absolute/path.db for a database."
+        )
     with explained(tracking_uri):
         mlflow.set_tracking_uri(tracking_uri)
         mlflow.set_registry_uri(tracking_uri)

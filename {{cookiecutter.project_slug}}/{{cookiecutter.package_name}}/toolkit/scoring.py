@@ -141,7 +141,7 @@ class Scoring:
     async def _model(self, request: Request) -> Response:
         champion, artifact = self.artifact()
         assert self.release is not None
-        keys = ("trained", "commit", "runtime", "metrics", "data")
+        keys = ("trained", "commit", "runtime", "runtime_note", "metrics", "data")
         return _json(
             {
                 "model": self.release.model,
@@ -159,8 +159,9 @@ class Scoring:
         )
 
     async def _docs(self, request: Request) -> Response:
-        _, artifact = self.artifact()
-        return _json(document(artifact, self.title, self.description, self.further_paths()))
+        number, artifact = self.artifact()
+        further = self.further_paths()
+        return _json(document(artifact, number, title=self.title, description=self.description, further=further))
 
     async def _index(self, request: Request) -> Response:
         return HTMLResponse(SWAGGER.format(title=self.title))

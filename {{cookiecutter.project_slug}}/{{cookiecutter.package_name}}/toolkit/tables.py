@@ -65,6 +65,11 @@ def label_array(columns: Columns, label: Column) -> np.ndarray:
     return array if label.kind == "category" else array.astype(LABEL_TYPES[label.kind])
 
 
+def learnable(label: np.ndarray) -> np.ndarray:
+    """Return a label as models learn it: truth values as 0 and 1, which the converter to ONNX needs."""
+    return label.astype(np.int64) if label.dtype == np.bool_ else label
+
+
 LABEL_TYPES: dict[str, type] = {"float": np.float64, "int": np.int64, "bool": np.bool_}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..artifact import Artifact
 from ..errors import UserError
+from ..ports import free_port, listen, url
 from ..store import Release, Store
 from . import Running
 
@@ -56,12 +56,11 @@ class Local:
         old = self._deployment()
         release = self._store.release()
         assert release is not None
-        if (old is None or old.port != self._port) and _taken(self._address, self._port):
-            raise UserError(
-                f"Port {self._port} is used by another program. Choose another: PORT={self._port + 1} make deploy"
-            )
-        probe = _free_port()
-        command = [sys.executable, "-m", self._package, "serve", "--beside", "--probe-port", str(probe)]
+        if old is None or old.port != self._port:
+            # A port that others may share would be shared with any program: look before joining it.
+            listen(self._address, self._port).close()
+        probe = free_port()
+        command = [sys.executable, "-m", self._package, "serve", "--no-pull", "--beside", "--probe-port", str(probe)]
         environment = os.environ | {
             "PORT": str(self._port),
             "BIND_ADDRESS": self._address,
@@ -94,21 +93,21 @@ class Local:
         self._note.write_text(deployment.model_dump_json(indent=1))
         if old:
             _stop(old)
-        return self._url(self._port)
+        return url(self._address, self._port)
 
     def running(self) -> Running | None:
         """Return the process that serves, None if none does."""
         deployment = self._deployment()
         if deployment is None:
             return None
-        url = self._url(deployment.port)
+        address = url(self._address, deployment.port)
         try:
-            answer = requests.get(f"{url}/readyz", timeout=5)
+            answer = requests.get(f"{address}/readyz", timeout=5)
             health = "ready" if answer.ok else f"not ready ({answer.status_code})"
         except requests.RequestException as error:
             health = f"does not answer ({type(error).__name__})"
         details = {"process": str(deployment.pid), "log": str(self._log)}
-        return Running(url, health, deployment.release, deployment.started, details)
+        return Running(address, health, deployment.release, deployment.started, details)
 
     def remove(self) -> bool:
         """Stop the process; requests under way are finished."""
@@ -147,10 +146,6 @@ class Local:
             lines = log.read().decode(errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-15:])
 
-    def _url(self, port: int) -> str:
-        host = "127.0.0.1" if self._address in ("0.0.0.0", "::") else self._address
-        return f"http://{host}:{port}"
-
 
 def _stop(deployment: Deployment) -> None:
     process = deployment.process()
@@ -161,19 +156,3 @@ def _stop(deployment: Deployment) -> None:
         process.wait(STOP_SECONDS)
     except psutil.TimeoutExpired:
         process.kill()
-
-
-def _taken(address: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError:
-            return True
-    return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

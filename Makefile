@@ -1,0 +1,44 @@
+# The words of this repository; README.md, CONTRIBUTING.md and CI use no others.
+#
+# GNU make 3.81 and a POSIX shell are enough.
+
+PYTHON ?= python3
+TEMPLATE = "{{cookiecutter.project_slug}}"
+# Bytecode is written even where the environment forbids it: without it every command starts seconds later.
+UV = PYTHONDONTWRITEBYTECODE= $(shell command -v uv || echo .venv/bin/uv) pip
+LOCK = .venv/bin/uv pip compile requirements/dev.in --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint lock
+
+help:  ## Explain every word
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.done  ## Make the environment .venv from requirements/dev.lock
+
+demo: .venv/.done  ## Generate a project, train, package, deploy, call it and take it down (a minute or two)
+	@.venv/bin/python demo.py
+
+test: .venv/.done  ## Run every test, the slow ones last; those install and run generated projects. ARGS="-k word" picks
+	.venv/bin/python -m pytest $(ARGS)
+
+test-fast: .venv/.done  ## Run the tests that install nothing (half a minute)
+	.venv/bin/python -m pytest -m "not slow" $(ARGS)
+
+lint: .venv/.done  ## Check style (ruff) here and in the template as it stands, and types (mypy) here
+	.venv/bin/ruff check --config pyproject.toml . $(TEMPLATE)
+	.venv/bin/ruff format --config pyproject.toml --check . $(TEMPLATE)
+	.venv/bin/mypy demo.py hooks tests/*.py
+
+lock: .venv/.done  ## Renew requirements/*.lock from requirements/dev.in; UPGRADE=1 takes the newest versions
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/dev.lock
+	@echo "uv>=0.5" | $(subst requirements/dev.in,-,$(LOCK)) --constraint requirements/dev.lock --output-file requirements/uv.lock
+
+.venv/.done: requirements/dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, %s is %d.%d. Name another: make setup PYTHON=python3.12" % ((sys.executable,) + sys.version_info[:2]))'
+	@echo "Making .venv from requirements/dev.lock (once)"
+	@test -x .venv/bin/python || uv venv --quiet --python $(PYTHON) .venv 2>/dev/null || $(PYTHON) -m venv .venv
+	@command -v uv >/dev/null || .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	@$(UV) install --quiet --python .venv/bin/python --require-hashes --compile-bytecode -r requirements/dev.lock
+	@touch $@

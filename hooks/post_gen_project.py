@@ -1,0 +1,103 @@
+"""Record where the project came from, begin its git history, and say what to do next; nothing is downloaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+# Answers are data: JSON in a raw string stays what was typed, whatever was typed.
+ANSWERS = r"""{{ cookiecutter | jsonify }}"""
+
+
+def record(answers: dict[str, str]) -> dict[str, object]:
+    """Return what `cruft update` needs: the template's address and commit, and the answers."""
+    folder = _template_folder(answers)
+    commit = _git("rev-parse", "HEAD", folder=folder) if folder and _is_top(folder) else None
+    return {
+        "template": _address(answers, folder if commit else None),
+        "commit": commit,
+        "checkout": answers.get("_checkout"),
+        "context": {"cookiecutter": {name: text for name, text in answers.items() if not name.startswith("_")}},
+        "directory": None,
+        # Yours from the first day: an update of the template leaves them alone.
+        "skip": [f"{answers['package_name']}/model", "data"],
+    }
+
+
+def _template_folder(answers: dict[str, str]) -> Path | None:
+    """Return where the template lies; cookiecutter says it as typed, relative to where it was started."""
+    started = (answers["_output_dir"], os.environ.get("PWD", "."))
+    folders = [Path(folder, Path(answers["_repo_dir"]).expanduser()).resolve() for folder in started]
+    return next((folder for folder in folders if (folder / "cookiecutter.json").is_file()), None)
+
+
+def _address(answers: dict[str, str], checkout: Path | None) -> str:
+    """Return the template's address in a form that git can clone from, wherever it is run."""
+    typed = answers["_template"]
+    if not checkout:
+        address = typed
+    elif typed == answers["_repo_dir"]:
+        address = str(checkout)
+    else:
+        # Short forms such as gh:team/template are cookiecutter's own; its clone knows the whole address.
+        address = _git("remote", "get-url", "origin", folder=checkout) or typed
+    # A token that was typed into the address must not be committed.
+    return re.sub("^(https?://)[^/@]*@", r"\1", address)
+
+
+def _is_top(folder: Path) -> bool:
+    top = _git("rev-parse", "--show-toplevel", folder=folder)
+    return top is not None and Path(top).resolve() == folder.resolve()
+
+
+def begin_history(project: Path) -> None:
+    """Make the project a git repository, unless it lies in one or there is no git."""
+    if _git("rev-parse", "--is-inside-work-tree", folder=project) is None:
+        _git("init", "--quiet", folder=project)
+        # What `init --initial-branch` does, which git before 2.28 does not know.
+        _git("symbolic-ref", "HEAD", "refs/heads/main", folder=project)
+
+
+def _git(*words: str, folder: Path) -> str | None:
+    """Return what git says in a folder, None if it fails or is not there."""
+    # Inside a git hook these point at the repository of the hook.
+    foreign = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+    environment = {name: value for name, value in os.environ.items() if name not in foreign}
+    try:
+        done = subprocess.run(["git", *words], cwd=folder, env=environment, capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def next_steps(project: Path) -> str:
+    """Return the three commands that lead to an endpoint, each with its reason."""
+    here = Path(os.environ.get("PWD", ".")).resolve() == project.parent.resolve()
+    enter = f"cd {shlex.quote(project.name if here else str(project))}"
+    steps = [
+        (enter, "the project; its folder model/ is yours, the rest works already"),
+        ("make train", "set up once, then train, record and register a first version"),
+        ("make deploy", "serve it: prints the URL and a call to try"),
+    ]
+    return "\n".join(["", "Next:", *(f"  {command:<20}  {why}" for command, why in steps)])
+
+
+def main() -> None:
+    """Finish the project in the working directory."""
+    answers = json.loads(ANSWERS)
+    # `cruft update` generates twice, to compare: that is no new project.
+    if "_repo_dir" not in answers:
+        return
+    project = Path.cwd()
+    text = json.dumps(record(answers), indent=2)
+    (project / ".cruft.json").write_text(text + "\n", encoding="utf-8")
+    begin_history(project)
+    print(next_steps(project))
+
+
+if __name__ == "__main__":
+    main()

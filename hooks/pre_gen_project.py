@@ -1,0 +1,180 @@
+"""Refuse answers that cannot make a working project: all of them at once, each with its cure."""
+
+from __future__ import annotations
+
+import json
+import keyword
+import re
+import sys
+import unicodedata
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+# Answers are data: JSON in a raw string stays what was typed, whatever was typed.
+ANSWERS = r"""{{ cookiecutter | jsonify }}"""
+
+SLUG_LENGTH, MODEL_NAME_LENGTH = 40, 60
+
+#: What lies in a project's folder, or comes to lie there.
+FOLDERS = frozenset(
+    "build conftest data deploy dist docs env mlartifacts mlruns monitoring requirements setup store tests venv".split()
+)
+
+#: What the project's environment brings: distributions (with "_" for "-" and ".") and what they let one import.
+LIBRARIES = frozenset(
+    """
+    a2wsgi aiohappyeyeballs aiohttp aiohttp_asgi_connector aiosignal aiosqlite alembic annotated_doc annotated_types
+    anyio asgiref ast_serialize attr attrs bentoml bentoml_cli blinker cachetools cattr cattrs certifi cffi cfgv
+    charset_normalizer circus click click_option_group cloudpickle colorama contourpy cryptography cycler databricks
+    databricks_sdk dateutil distlib docker dotenv example fastapi filelock flask flask_cors flask_wtf flatbuffers
+    fonttools frozenlist fsspec git gitdb gitpython google google_auth graphene graphql graphql_core graphql_relay
+    gunicorn h11 httpcore httptools httpx httpx_ws huey identify idna importlib_metadata iniconfig itsdangerous jinja2
+    joblib kantoku kiwisolver librt mako markdown_it markdown_it_py markupsafe matplotlib mdurl ml_dtypes mlflow
+    mlflow_skinny mlflow_tracing mpl_toolkits multidict multipart mypy mypy_extensions mypyc narwhals nodeenv numpy
+    nvidia_ml_py onnx onnxruntime opentelemetry opentelemetry_api opentelemetry_instrumentation
+    opentelemetry_instrumentation_aiohttp_client opentelemetry_instrumentation_asgi opentelemetry_proto
+    opentelemetry_sdk opentelemetry_semantic_conventions opentelemetry_util_http orjson packaging
+    packaging_legacy_version pandas pandas_stubs pathspec pillow pip pip_requirements_parser platformdirs pluggy
+    pre_commit prettytable prometheus_client propcache protobuf psutil py pyarrow pyasn1 pyasn1_modules pycparser
+    pydantic pydantic_core pydantic_settings pygments pylab pynvml pyparsing pytest python_dateutil python_discovery
+    python_dotenv python_json_logger python_multipart pythonjsonlogger pywin32 pyyaml pyzmq requests rich rich_toolkit
+    ruff schema scikit_learn scipy setuptools shellingham simple_di skl2onnx sklearn skops smmap sqlalchemy sqlparse
+    starlette threadpoolctl tomli_w tornado typer types_psutil types_requests typing_extensions typing_inspection
+    tzdata urllib3 uv uvicorn uvloop virtualenv waitress watchfiles wcwidth werkzeug wrapt wsproto wtforms yaml yarl
+    zipp zmq
+    """.split()
+)
+
+
+def problems(answers: dict[str, object]) -> list[str]:
+    """Return one sentence for each answer that cannot be used, none if all can."""
+    checks: dict[str, Callable[[str], str]] = {
+        "project_name": _words("say what the project is called, e.g. 'Titanic survival'"),
+        "description": _words("say what the model predicts, e.g. 'Who survives the Titanic.'"),
+        "author": _words("say who answers for it, e.g. 'Data Science'"),
+        "project_slug": _slug,
+        "package_name": _package,
+        "model_name": _model,
+        "mlflow_tracking_uri": _tracking_uri,
+    }
+    found = []
+    for name, check in checks.items():
+        text = str(answers.get(name, ""))
+        if problem := check(text):
+            # A password that came in an address does not go out again, into a log perhaps.
+            found.append(f"{name} {re.sub('//[^/]*@', '//***@', text)!r}: {problem}")
+    return found
+
+
+def _words(cure: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        # Halves of characters, from a terminal that does not speak UTF-8, cannot be written to a file.
+        if re.search("[\ud800-\udfff]", text):
+            return f"is not UTF-8; {cure}"
+        return "" if text.strip() else f"must not be empty; {cure}"
+
+    return check
+
+
+def _slug(text: str) -> str:
+    cure = f"e.g. {_identifier(text, '-', SLUG_LENGTH)!r}"
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", text):
+        return f"use a-z, 0-9 and single '-' between them, starting with a letter, {cure}"
+    if len(text) > SLUG_LENGTH:
+        return f"has {len(text)} characters, of which Kubernetes and image names bear {SLUG_LENGTH}, {cure}"
+    if text.replace("-", "_") in LIBRARIES:
+        return f"is a library that the project installs and would replace; choose another name, {cure}"
+    return ""
+
+
+def _package(text: str) -> str:
+    cure = f"e.g. {_identifier(text, '_', 80)!r}"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
+        return f"use a-z, 0-9 and '_', starting with a letter, {cure}"
+    taken = _taken(text)
+    return f"is {taken}; choose another name, {cure}" if taken else ""
+
+
+def _taken(name: str) -> str:
+    """Return what a package of this name would collide with."""
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        return "a word of the Python language"
+    if name in sys.stdlib_module_names:
+        return "a module of Python's standard library"
+    if name in LIBRARIES:
+        return "a library that the project needs"
+    return "a folder or module that the project has already" if name in FOLDERS else ""
+
+
+def _model(text: str) -> str:
+    # The name stands in URLs and in MLflow's models:/name@alias.
+    if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", text) and len(text) <= MODEL_NAME_LENGTH:
+        return ""
+    cure = _identifier(text, "-", MODEL_NAME_LENGTH, keep="._")
+    return f"use at most {MODEL_NAME_LENGTH} of a-z, 0-9, '.', '_' and '-', no sign first, e.g. {cure!r}"
+
+
+def _tracking_uri(text: str) -> str:
+    scheme, colon, rest = text.partition(":")
+    if not text or re.fullmatch(r"databricks(://[\w.-]+)?", text, re.ASCII):
+        return ""
+    if re.search(r"""[^!-~]|["'`\\<>{}|^]""", text):
+        return "an address has no spaces, quotes, backslashes, braces or accents; write them as %20 and the like"
+    if scheme == "file" or (not colon and text[0] in "./~"):
+        folder = re.sub("^/*", "/", rest) if colon else text if text[0] == "/" else "/path/to/mlruns"
+        return f"MLflow keeps no runs in folders any more; use a database, e.g. 'sqlite:///{folder}/mlflow.db'"
+    if scheme == "sqlite":
+        return "" if re.match("///.", rest) else "name the database's file, e.g. 'sqlite:////path/to/mlflow.db'"
+    if not rest.startswith("//"):
+        server = re.sub("^(https?:)?/*", "", text)
+        return f"must begin with http:// or https:// (or be a database's address), e.g. {'http://' + server!r}"
+    if scheme in ("http", "https"):
+        return _server(text)
+    if scheme.lower() in ("http", "https"):
+        return f"write the beginning in small letters, e.g. {scheme.lower() + colon + rest!r}"
+    return _database(scheme, rest)
+
+
+def _database(scheme: str, rest: str) -> str:
+    if not re.fullmatch(r"(postgresql|mysql|mssql)(\+[a-z0-9_]+)?", scheme):
+        return f"MLflow knows no {scheme}://; use http, https, sqlite, postgresql, mysql, mssql or databricks"
+    if re.match("//[^/@]*:[^/@]*@", rest):
+        return "holds a password, which git would keep; leave it empty and put it into .env as MLFLOW_TRACKING_URI"
+    return "" if rest.strip("/") else f"names no database, e.g. '{scheme}://host/database'"
+
+
+def _server(uri: str) -> str:
+    try:
+        parts = urlsplit(uri)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        return f"is no address ({error}); use e.g. 'https://mlflow.example.com'"
+    if "@" in parts.netloc:
+        clean = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return (
+            f"holds credentials, which git would keep; use {clean!r} and put them into .env as "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+    return "" if host else f"names no host; use e.g. '{parts.scheme}://mlflow.example.com'"
+
+
+def _identifier(text: str, joint: str, length: int, keep: str = "") -> str:
+    """Return the nearest usable name: a-z, 0-9 and `joint` (and what to `keep`), not taken by anything."""
+    plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
+    name = re.sub(f"[^a-z0-9{re.escape(keep)}]+", joint, plain).strip(f"{joint}{keep}")
+    if not name[:1].isalpha():
+        name = f"model{joint}{name}" if name else f"my{joint}model"
+    name = name[:length].strip(f"{joint}{keep}")
+    return f"{name}{joint}model" if _taken(name.replace("-", "_")) else name
+
+
+def main() -> int:
+    """Check the answers of this generation, and return the exit code."""
+    found = problems(json.loads(ANSWERS))
+    if found:
+        print("These answers cannot be used:", *(f"  {problem}" for problem in found), sep="\n", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""One baked project with one environment, shared by all tests of this folder."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cookiecutter.main import cookiecutter
+
+PROBLEMS = Path(__file__).parents[1] / "problems"
+#: Settings of the person who runs the tests must not reach the project under test.
+FOREIGN = (
+    "MLFLOW_",
+    "MODEL_NAME",
+    "PORT",
+    "TARGET",
+    "STORE",
+    "APPROVAL_REQUIRED",
+    "WORKERS",
+    "BIND_ADDRESS",
+    "BENTOML_",
+)
+
+
+class Project:
+    """A generated project, used as its owner would use it."""
+
+    #: Makefile targets that some test has called.
+    called: set[str] = set()  # noqa: RUF012 (shared on purpose: the last test compares it with the Makefile)
+
+    def __init__(self, path: Path, package: str = "titanic_survival") -> None:
+        self.path, self.package = path, package
+        self.port = free_port()
+        own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        self.env = own | {"PORT": str(self.port), "BENTOML_HOME": str(path / ".bentoml"), "COLUMNS": "200"}
+
+    @property
+    def url(self) -> str:
+        """Where its deployment answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def make(self, *words: str, ok: bool = True, **env: str) -> str:
+        """Run `make`, check whether it ends as expected, and return all that it printed."""
+        self.called.update(word for word in words if "=" not in word)
+        return self.run("make", *words, ok=ok, **env)
+
+    def run(self, *command: str, ok: bool = True, cwd: Path | None = None, **env: str) -> str:
+        """Run a command in the project."""
+        result = subprocess.run(
+            command,
+            cwd=cwd or self.path,
+            env=self.env | env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=400,
+        )
+        assert (result.returncode == 0) is ok, f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout}"
+        if not ok:
+            assert "Traceback" not in result.stdout, result.stdout
+        return result.stdout
+
+    def python(self, code: str, **env: str) -> Any:
+        """Run Python code in the project's environment and return what it prints, read as JSON."""
+        command = [str(self.path / ".venv/bin/python"), "-W", "ignore", "-c", code]
+        result = subprocess.run(command, cwd=self.path, env=self.env | env, capture_output=True, text=True, timeout=200)
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout.splitlines()[-1])
+
+    def registry(self, **env: str) -> dict[str, Any]:
+        """Return what MLflow's own client says of the registered model."""
+        return self.python(
+            f"""
+import json, mlflow
+from {self.package} import config
+settings = config.settings()
+mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+client = mlflow.MlflowClient()
+model = client.get_registered_model(settings.model_name)
+versions = client.search_model_versions(f"name = '{{settings.model_name}}'")
+print(json.dumps({{
+    "aliases": {{alias: int(number) for alias, number in model.aliases.items()}},
+    "versions": {{v.version: v.tags | {{"run": v.run_id, "text": v.description}} for v in versions}},
+    "history": [json.loads(model.tags[key]) for key in sorted(model.tags) if key.startswith("history.")],
+}}, default=str))
+""",
+            **env,
+        )
+
+    def rows(self, count: int = 3) -> list[dict[str, Any]]:
+        """Return rows that the served model takes."""
+        release = json.loads((self.path / "store/release.json").read_text())
+        version = self.path / "store/versions" / str(release["champion"])
+        return json.loads((version / "example.json").read_text())["rows"][:count]
+
+    def variant(self, path: Path, problem: str) -> "Project":
+        """Return a copy with the four files of another problem, in the same environment."""
+        path.mkdir()
+        copied = ("Makefile", "setup.py", "pyproject.toml", "README.md", ".env.example", "requirements", "tests")
+        for name in (*copied, self.package):
+            source = self.path / name
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, path / name)
+        (path / ".venv").symlink_to(self.path / ".venv")
+        for file in (PROBLEMS / problem).glob("*.py"):
+            shutil.copy(file, path / self.package / "model")
+        return Project(path, self.package)
+
+
+def call(url: str, body: Any = None) -> tuple[int, Any]:
+    """Send a request, with a body as JSON if there is one; return the status and the answer, from JSON where it is."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            status, text = answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        status, text = error.code, error.read().decode()
+    try:
+        return status, json.loads(text)
+    except ValueError:
+        return status, text
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(
+    command: list[str], ready: str, cwd: Path, env: dict[str, str], seconds: int = 90
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends; `ready` is a URL that answers 200 once it is up."""
+    log = cwd / f"{Path(command[0]).name}-{free_port()}.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+    try:
+        wait_for(lambda: process.poll() is not None or call(ready)[0] == 200, seconds)
+        assert process.poll() is None, log.read_text()
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until a condition holds; connections that are refused do not hold it."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except (OSError, urllib.error.URLError):
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds} s")
+
+
+@pytest.fixture(scope="session")
+def project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """Return a project baked from the defaults, with its environment set up by `make setup`."""
+    folder = tmp_path_factory.mktemp("bake")
+    baked = Project(Path(cookiecutter(str(template), no_input=True, output_dir=str(folder))))
+    baked.make("setup")
+    yield baked
+    baked.make("undeploy")
+
+
+@pytest.fixture(scope="session")
+def trained(project: Project) -> Project:
+    """Return the project with a first version, which is champion."""
+    project.make("train")
+    return project

@@ -1,0 +1,357 @@
+"""Every word of a generated project's Makefile, by what it brings about.
+
+The tests build on one another, in this order.
+"""
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Project, call, free_port, running, wait_for
+
+pytestmark = pytest.mark.slow
+
+
+def test_setup_installs_exactly_what_is_locked(project: Project) -> None:
+    wrong = project.python(
+        """
+import json
+from importlib.metadata import version
+from packaging.requirements import Requirement
+lines = [line.rstrip("\\\\\\n ") for line in open("requirements/dev.lock") if "==" in line and line[0] not in "# "]
+locked = [Requirement(line) for line in lines]
+here = [pin for pin in locked if pin.marker is None or pin.marker.evaluate()]
+assert len(here) > 100
+print(json.dumps([str(pin) for pin in here if version(pin.name) not in pin.specifier]))
+"""
+    )
+    assert wrong == []
+    compiled = list((project.path / ".venv").glob("lib/python3*/site-packages/mlflow/__pycache__/__init__*.pyc"))
+    assert compiled, "bytecode was not compiled"
+
+
+def test_help_explains_every_word(project: Project) -> None:
+    shown = re.sub(r"\x1b\[\d*m", "", project.make("help"))
+    for target in targets(project):
+        assert re.search(rf"^  {target} +\S", shown, re.MULTILINE), target
+
+
+def test_lint_passes(project: Project) -> None:
+    assert "Success: no issues found" in project.make("lint")
+
+
+def test_own_tests_pass(project: Project) -> None:
+    assert " passed" in project.make("test")
+
+
+def test_train_registers_a_champion_with_all_its_records(trained: Project) -> None:
+    registry = trained.registry()
+    assert registry["aliases"] == {"challenger": 1, "champion": 1}
+    first = registry["versions"]["1"]
+    assert first["gates"] == "passed"
+    assert first["text"].startswith("# Titanic survival")
+    assert registry["history"][0]["target"] == 1
+    run = trained.python(
+        f"""
+import json, mlflow
+from titanic_survival import config
+mlflow.set_tracking_uri(config.settings().mlflow_tracking_uri)
+client = mlflow.MlflowClient()
+run = client.get_run({first["run"]!r})
+files = [f.path for folder in ("plots", "version") for f in client.list_artifacts(run.info.run_id, folder)]
+model = mlflow.models.get_model_info(f"models:/{{config.settings().model_name}}/1")
+print(json.dumps({{
+    "files": files, "metrics": run.data.metrics, "parameters": run.data.params, "tags": run.data.tags,
+    "datasets": [d.dataset.digest for d in run.inputs.dataset_inputs],
+    "inputs": model.signature.inputs.input_names(), "example": model.saved_input_example_info is not None,
+}}))
+"""
+    )
+    assert {"plots/roc.png", "plots/precision_recall.png", "plots/calibration.png"} <= set(run["files"])
+    assert {"plots/confusion.png", "plots/importance.png"} <= set(run["files"])
+    assert {"version/card.md", "version/requirements.lock", "version/contract.json"} <= set(run["files"])
+    assert run["metrics"]["roc_auc"] > 0.8
+    assert "accuracy/sex/female" in run["metrics"]
+    assert run["parameters"]["histgradientboostingclassifier__random_state"] == "0"
+    assert run["datasets"] == [run["tags"]["data_digest"]]
+    assert run["inputs"][0] == "sex"
+    assert run["example"]
+
+
+def test_training_again_gives_the_same_bit_for_bit(trained: Project) -> None:
+    said = trained.make("train")
+    assert "compared with the champion, version 1" in said
+    versions = trained.registry()["versions"]
+    found = [
+        trained.python(
+            f"""
+import json, mlflow
+from titanic_survival import config
+mlflow.set_tracking_uri(config.settings().mlflow_tracking_uri)
+folder = mlflow.artifacts.download_artifacts(run_id={versions[number]["run"]!r}, artifact_path="version")
+details = json.load(open(folder + "/details.json"))
+print(json.dumps([details["metrics"], details["importance"], json.load(open(folder + "/example.json"))]))
+"""
+        )
+        for number in ("1", "2")
+    ]
+    assert found[0] == found[1]
+
+
+def test_rollback_and_promote_move_the_champion_and_are_recorded(trained: Project) -> None:
+    trained.make("rollback", "WHY=as a test")
+    assert trained.registry()["aliases"]["champion"] == 1
+    assert "nothing stands before it" in trained.make("rollback", ok=False)
+    trained.make("promote", "VERSION=2", "WHY=again")
+    registry = trained.registry()
+    assert registry["aliases"]["champion"] == 2
+    moves = [(event["action"], event["source"], event["target"]) for event in registry["history"]]
+    assert moves == [("promoted", None, 1), ("promoted", 1, 2), ("rolled back", 2, 1), ("promoted", 1, 2)]
+    assert registry["history"][2]["why"] == "as a test"
+    assert all(event["who"] and event["when"] for event in registry["history"])
+    shown = trained.make("history")
+    assert "as a test" in shown
+    assert re.search(r"^2 +challenger, champion", shown, re.MULTILINE)
+
+
+def test_plan_deploy_status(trained: Project) -> None:
+    assert re.search(r"champion +- +2", trained.make("plan"))
+    assert "Nothing is deployed" in trained.make("status")
+    said = trained.make("deploy")
+    assert f"answers at {trained.url}" in said
+    assert "Nothing to do" in trained.make("plan")
+    status = trained.make("status")
+    assert re.search(r"health +ready", status)
+    assert re.search(r"registry +in step", status)
+    line = next(line for line in said.splitlines() if line.startswith("curl "))
+    pasted = json.loads(subprocess.run(["sh", "-c", line], capture_output=True, check=True).stdout)
+    assert pasted[0]["version"] == 2
+    assert 0 < pasted[0]["probability"] < 1
+
+
+def test_the_service_answers_on_every_route(trained: Project) -> None:
+    status, answers = call(f"{trained.url}/predict", trained.rows())
+    assert status == 200
+    assert [set(answer) for answer in answers] == [{"survived", "probability", "id", "version"}] * 3
+    assert call(f"{trained.url}/versions/champion/predict", trained.rows())[0] == 200
+    assert call(f"{trained.url}/model")[1]["champion"] == 2
+    assert "swagger-ui" in call(f"{trained.url}/")[1]
+    assert call(f"{trained.url}/static_content/swagger-ui-bundle.js")[0] == 200
+    assert "/predict" in call(f"{trained.url}/docs.json")[1]["paths"]
+    assert call(f"{trained.url}/livez")[0] == call(f"{trained.url}/readyz")[0] == 200
+    assert re.search(r'model_rows_total{version="2"} [1-9]', call(f"{trained.url}/metrics")[1])
+    wrong = [{"sex": "female", "passenger_class": "1st"}, {"sex": "other", "age": -1}]
+    status, answer = call(f"{trained.url}/predict", wrong)
+    assert status == 400
+    assert {(p["row"], p["field"]) for p in answer["problems"]} == {(1, "sex"), (1, "age"), (1, "passenger_class")}
+
+
+def test_a_new_deployment_replaces_the_old_one_without_a_failed_request(trained: Project) -> None:
+    rows, stop = trained.rows(1), threading.Event()
+    seen: list[Any] = []
+    failed: list[Any] = []
+
+    def keep_asking() -> None:
+        while not stop.wait(0.01):
+            try:
+                status, answer = call(f"{trained.url}/predict", rows)
+                (seen if status == 200 else failed).append(answer)
+            except OSError as error:
+                failed.append(error)
+
+    trained.make("promote", "VERSION=1")
+    asking = threading.Thread(target=keep_asking)
+    asking.start()
+    try:
+        trained.make("deploy")
+        wait_for(lambda: seen[-1][0]["version"] == 1)
+    finally:
+        stop.set()
+        asking.join()
+    assert failed == []
+    assert [answer[0]["version"] for answer in (seen[0], seen[-1])] == [2, 1]
+
+
+def test_a_service_that_does_not_start_leaves_the_old_one_in_place(trained: Project) -> None:
+    trained.make("promote", "VERSION=2")
+    service = trained.path / "titanic_survival/service.py"
+    code = service.read_text()
+    service.write_text(code + "\nraise RuntimeError('broken on purpose')\n")
+    try:
+        said = trained.run("make", "deploy", ok=False)
+    except AssertionError as error:  # the service's own last words contain its traceback
+        said = str(error)
+    finally:
+        service.write_text(code)
+    assert "broken on purpose" in said
+    assert call(f"{trained.url}/predict", trained.rows(1))[1][0]["version"] == 1
+    assert json.loads((trained.path / "store/release.json").read_text())["champion"] == 1
+    assert "wants version 2" in trained.make("status")
+
+
+def test_predict_scores_files(trained: Project, tmp_path: Path) -> None:
+    output = tmp_path / "scored.csv"
+    trained.make("predict", "INPUT=data/titanic.csv", f"OUTPUT={output}")
+    with output.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 1309
+    assert rows[0]["name"] == "Allen, Miss. Elisabeth Walton"
+    assert {row["version"] for row in rows} == {"2"}
+    right = sum((row["survived"] == "true") == (row["survived_given"] == "1") for row in rows)
+    assert right / len(rows) > 0.75
+
+    broken = tmp_path / "broken.csv"
+    broken.write_text("sex,passenger_class,age\nfemale,1st,30\nmale,9th,-4\nmale,3rd,\n")
+    said = trained.make("predict", f"INPUT={broken}", f"OUTPUT={tmp_path}/scored.parquet", "VERSION=1")
+    assert "2 of 3 rows" in said
+    with (tmp_path / "scored.rejects.csv").open() as file:
+        (reject,) = csv.DictReader(file)
+    assert (reject["row"], reject["age"]) == ("1", "-4")
+    assert "passenger_class: '9th': expected one of '1st'" in reject["reasons"]
+    assert "age: '-4': expected a number, at least 0" in reject["reasons"]
+    again = trained.make("predict", f"INPUT={tmp_path}/scored.parquet", f"OUTPUT={tmp_path}/again.csv")
+    assert "2 of 2 rows" in again
+    assert "there is no such file" in trained.make("predict", "INPUT=nothing.csv", f"OUTPUT={output}", ok=False)
+
+
+def test_batch_and_service_give_the_same_predictions(trained: Project, tmp_path: Path) -> None:
+    rows = trained.rows(5)
+    source, output = tmp_path / "rows.csv", tmp_path / "out.csv"
+    with source.open("w") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    trained.make("predict", f"INPUT={source}", f"OUTPUT={output}", "VERSION=1")
+    with output.open() as file:
+        batch = [float(row["probability"]) for row in csv.DictReader(file)]
+    served = call(f"{trained.url}/versions/1/predict", rows)[1]
+    assert batch == [answer["probability"] for answer in served]
+
+
+def test_build_makes_a_bento_that_serves_elsewhere(trained: Project, tmp_path: Path) -> None:
+    said = trained.make("build")
+    tag = re.search(r"titanic-survival:\w+", said)
+    assert tag
+    port = free_port()
+    command = [str(trained.path / ".venv/bin/bentoml"), "serve", tag[0], "--port", str(port)]
+    env = trained.env | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}  # the service needs no registry
+    env.pop("PORT")
+    with running(command, f"http://127.0.0.1:{port}/readyz", tmp_path, env):
+        status, answers = call(f"http://127.0.0.1:{port}/predict", trained.rows(2))
+        assert (status, [answer["version"] for answer in answers]) == (200, [2, 2])
+        assert "/predict" in call(f"http://127.0.0.1:{port}/docs.json")[1]["paths"]
+
+
+def test_serve_runs_in_the_foreground_until_a_signal(trained: Project) -> None:
+    port = free_port()
+    for workers in ("1", "2"):
+        command = [str(trained.path / ".venv/bin/python"), "-m", trained.package, "serve"]
+        env = trained.env | {"PORT": str(port), "WORKERS": workers}
+        with running(command, f"http://127.0.0.1:{port}/readyz", trained.path, env) as process:
+            for _ in range(6):
+                assert call(f"http://127.0.0.1:{port}/predict", trained.rows(2))[0] == 200
+            metrics = call(f"http://127.0.0.1:{port}/metrics")[1]
+            assert 'model_rows_total{version="2"} 12.0' in metrics, "rows of all workers add up"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+    # The same, by the Makefile's word: a port that is taken is said in a sentence.
+    assert f"PORT={trained.port + 1}" in trained.make("serve", ok=False)
+
+
+def test_mlflow_shows_the_projects_runs(trained: Project) -> None:
+    port = free_port()
+    trained.called.add("mlflow")
+    command = ["make", "mlflow", f"ARGS=--port {port}"]
+    with running(command, f"http://127.0.0.1:{port}/health", trained.path, trained.env):
+        url = f"http://127.0.0.1:{port}/api/2.0/mlflow/registered-models/get?name=titanic-survival"
+        assert call(url)[1]["registered_model"]["name"] == "titanic-survival"
+        said = trained.make("mlflow", f"ARGS=--port {port}", ok=False)
+        assert f"Port {port} is used" in said
+
+
+def test_mlflow_loads_and_serves_a_version_with_the_same_predictions(trained: Project, tmp_path: Path) -> None:
+    rows = trained.rows(5)
+    expected = [answer["probability"] for answer in call(f"{trained.url}/predict", rows)[1]]
+    # Outside the project: nothing but what the model carries.
+    code = f"""
+import json, mlflow, pandas as pd
+mlflow.set_tracking_uri("sqlite:///{trained.path}/mlflow.db")
+model = mlflow.pyfunc.load_model("models:/titanic-survival/1")
+print(json.dumps([float(str(p)) for p in model.predict(pd.DataFrame({rows!r}))["probability"]]))
+"""
+    python = str(trained.path / ".venv/bin/python")
+    command = [python, "-W", "ignore", "-I", "-c", code]
+    loaded = subprocess.run(command, cwd=tmp_path, env=trained.env, capture_output=True, text=True, timeout=100)
+    assert json.loads(loaded.stdout.splitlines()[-1]) == expected, loaded.stderr
+
+    port = free_port()
+    env = trained.env | {"MLFLOW_TRACKING_URI": f"sqlite:///{trained.path}/mlflow.db"}
+    env["PATH"] = f"{trained.path}/.venv/bin:{env['PATH']}"
+    command = [python, "-m", "mlflow", "models", "serve", "-m", "models:/titanic-survival/1"]
+    command += ["--env-manager", "local", "--port", str(port), "--workers", "1"]
+    with running(command, f"http://127.0.0.1:{port}/ping", tmp_path, env):
+        answer = call(f"http://127.0.0.1:{port}/invocations", {"dataframe_records": rows})[1]
+    assert [prediction["probability"] for prediction in answer["predictions"]] == pytest.approx(expected, abs=1e-7)
+
+
+def test_undeploy_takes_it_down_and_keeps_the_versions(trained: Project) -> None:
+    trained.make("undeploy")
+    with pytest.raises(OSError):
+        call(f"{trained.url}/livez")
+    assert "nothing was deployed" in trained.make("undeploy")
+    assert (trained.path / "store/versions/1/model.pkl").exists()
+
+
+def test_a_port_of_another_program_is_not_shared(trained: Project) -> None:
+    port = free_port()
+    other = ["python3", "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    with running(other, f"http://127.0.0.1:{port}/", trained.path, trained.env):
+        said = trained.make("deploy", ok=False, PORT=str(port))
+    assert f"127.0.0.1:{port} cannot be used (Address already in use)" in said
+
+
+def test_commands_work_from_any_folder_and_answer_help_at_once(trained: Project, tmp_path: Path) -> None:
+    python = str(trained.path / ".venv/bin/python")
+    trained.run(python, "-m", trained.package, "history", cwd=tmp_path, PYTHONPATH=str(trained.path))
+    assert list(tmp_path.iterdir()) == []
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        trained.run(python, "-m", trained.package, "train", "--help")
+        times.append(time.perf_counter() - start)
+    print(f"--help: {min(times):.2f} s")
+    assert min(times) < 1.5, "0.5 s on an idle machine; imports of MLflow or BentoML would take more than this"
+
+
+def test_lock_leaves_a_settled_lock_alone(trained: Project) -> None:
+    locks = {path: path.read_text() for path in (trained.path / "requirements").glob("*.lock")}
+    assert len(locks) == 3
+    trained.make("lock")
+    assert {path: path.read_text() for path in locks} == locks
+
+
+def test_clean_removes_what_can_be_made_again(trained: Project, tmp_path: Path) -> None:
+    copy = trained.variant(tmp_path / "copy", "direction")
+    (copy.path / "store").mkdir()
+    copy.make("clean")
+    assert not (copy.path / ".venv").exists()
+    assert not list(copy.path.rglob("__pycache__"))
+    assert (copy.path / "store").exists()
+
+
+def test_every_target_was_exercised(trained: Project) -> None:
+    assert targets(trained) == trained.called
+
+
+def targets(project: Project) -> set[str]:
+    """Return the words of the Makefile."""
+    makefile = (project.path / "Makefile").read_text()
+    return set(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split())

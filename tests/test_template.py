@@ -1,0 +1,142 @@
+"""The template as it stands, unrendered: it parses, its modules keep their places, its files stay small."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import PACKAGE, PROJECT, files
+
+MODEL = {"schema.py", "data.py", "pipeline.py", "quality.py"}
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture(scope="session")
+def package(template: Path) -> Path:
+    """Return the folder of the package, unrendered."""
+    return template / PROJECT / PACKAGE
+
+
+@pytest.fixture(scope="session")
+def modules(package: Path) -> dict[str, ast.Module]:
+    """Return the syntax trees of the package's modules by their paths in it."""
+    return {str(path.relative_to(package)): ast.parse(path.read_text()) for path in sorted(package.rglob("*.py"))}
+
+
+def imports(path: str, tree: ast.Module) -> Iterator[tuple[str, ...]]:
+    """Yield what a module imports; what is the project's own begins with "." and its place in the package."""
+    folder = Path(path).parent.parts
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = (".", *folder[: len(folder) - node.level + 1]) if node.level else ()
+            base = (*start, *(node.module.split(".") if node.module else ()))
+            yield from ((*base, alias.name) for alias in node.names)
+
+
+def own(path: str, tree: ast.Module) -> set[tuple[str, ...]]:
+    """Return the places in the package that a module imports from."""
+    return {name[1:] for name in imports(path, tree) if name[0] == "."}
+
+
+def test_every_python_file_parses_unrendered(template: Path) -> None:
+    sources = sorted(template.rglob("*.py"))
+    assert len(sources) > 30
+    for source in sources:
+        text = source.read_text()
+        if source.parent == template / PROJECT / "tests":
+            # They import what users import, so the package's name is the one thing of Jinja in them.
+            text = text.replace("{{ cookiecutter.package_name }}", "package")
+        ast.parse(text, str(source.relative_to(template)))
+
+
+def test_python_holds_jinja_in_metadata_and_config_only(template: Path) -> None:
+    # model/ and toolkit/ are copied as they are, so braces mean nothing there.
+    elsewhere = ("tests/", f"{PACKAGE}/model/", f"{PACKAGE}/toolkit/")
+    sources = [path for path in files(template / PROJECT) if path.endswith(".py") and not path.startswith(elsewhere)]
+    holding = {path for path in sources if re.search(r"\{[{%#]", (template / PROJECT / path).read_text())}
+    assert holding == {"setup.py", f"{PACKAGE}/config.py"}
+
+
+def test_hooks_hold_one_expression_each(template: Path) -> None:
+    for hook in (template / "hooks").iterdir():
+        assert re.findall(r"\{[{%#].*", hook.read_text()) == ['{{ cookiecutter | jsonify }}"""'], hook.name
+
+
+def test_no_module_imports_the_package_by_its_name(modules: dict[str, ast.Module]) -> None:
+    for path, tree in modules.items():
+        assert not {name[0] for name in imports(path, tree)} & {"titanic_survival", PACKAGE}, path
+
+
+def test_toolkit_imports_nothing_but_toolkit(modules: dict[str, ast.Module]) -> None:
+    for path, tree in modules.items():
+        if path.startswith("toolkit/"):
+            assert {name[0] for name in own(path, tree)} <= {"toolkit"}, path
+
+
+def test_model_imports_nothing_of_the_project(modules: dict[str, ast.Module]) -> None:
+    for path, tree in modules.items():
+        if path.startswith("model/"):
+            assert {name[0] for name in own(path, tree)} <= {"model"}, path
+
+
+def test_only_serve_imports_the_service(modules: dict[str, ast.Module]) -> None:
+    assert {path for path, tree in modules.items() if ("service",) in {n[:1] for n in own(path, tree)}} <= {"serve.py"}
+
+
+def test_only_two_modules_know_mlflow(modules: dict[str, ast.Module]) -> None:
+    knowing = {path for path, tree in modules.items() if "mlflow" in {name[0] for name in imports(path, tree)}}
+    assert knowing == {"toolkit/registry.py", "toolkit/pyfunc.py"}
+
+
+def test_the_four_files_of_the_model_are_short(package: Path) -> None:
+    assert files(package / "model") >= MODEL
+    for name in MODEL:
+        assert len((package / "model" / name).read_text().splitlines()) < 80, name
+
+
+def test_no_file_is_large(template: Path) -> None:
+    assert [path for path in files(template) if (template / path).stat().st_size > MEGABYTE] == []
+
+
+def test_locks_have_hashes_and_no_address(template: Path) -> None:
+    locks = sorted(template.rglob("*.lock"))
+    assert {lock.name for lock in locks} == {"dev.lock", "serve.lock", "uv.lock"}
+    for lock in locks:
+        text = lock.read_text()
+        blocks = re.split(r"\n(?=\S)", text.partition("make lock\n")[2])
+        assert len(blocks) >= 1, lock
+        assert all(re.match(r"[\w.-]+==\S+", block) and "--hash=sha256:" in block for block in blocks), lock
+        assert not re.search(r"https?:|file:|index-url|find-links", text), lock
+
+
+MAKEFILES = ["Makefile", f"{PROJECT}/Makefile"]
+#: What came to GNU make after 3.81, the version that macOS has.
+NEWER = r"""^\.(ONESHELL|SHELLFLAGS|RECIPEPREFIX|POSIX|EXTRA_PREREQS|NOTINTERMEDIATE|WAIT)\b
+|^[\w.-]+\s*(!=|::=|:::=)|^define\s+\w+\s*[:?+]?=|^undefine\b|^private\b|&:|\$[({](file|guile|let|intcmp)\s|^load\s"""
+
+
+@pytest.mark.parametrize("name", MAKEFILES)
+def test_makefile_uses_nothing_newer_than_make_3_81(name: str, template: Path) -> None:
+    text = (template / name).read_text()
+    assert not re.search(NEWER, text, re.MULTILINE | re.VERBOSE)
+
+
+@pytest.mark.parametrize("name", MAKEFILES)
+def test_every_word_of_a_makefile_is_explained_and_declared(name: str, template: Path) -> None:
+    text = (template / name).read_text()
+    words = re.findall(r"^([a-z][a-z-]*):", text, re.MULTILINE)
+    explained = re.findall(r"^([a-z][a-z-]*):.*  ## \S", text, re.MULTILINE)
+    [phony] = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    assert words == explained
+    assert sorted(words) == sorted(phony.split())
+
+
+def test_workflows_and_ci_have_no_logic_of_their_own(template: Path) -> None:
+    for workflow in template.rglob(".github/workflows/*.yml"):
+        for line in re.findall(r"run: (.*)$", workflow.read_text(), re.MULTILINE):
+            assert re.fullmatch(r"make [a-z-]+( [A-Z]+=\S+)*", line), f"{workflow.name}: {line}"

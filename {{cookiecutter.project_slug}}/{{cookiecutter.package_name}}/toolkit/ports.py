@@ -1,0 +1,38 @@
+"""Addresses and ports of this machine."""
+
+from __future__ import annotations
+
+import socket
+
+from .errors import UserError
+
+
+def listen(address: str, port: int, *, share: bool = False) -> socket.socket:
+    """Return a socket bound to a port, 0 for any; `UserError` if another program has it.
+
+    Sockets bound with `share` may have the same port, while a process is being replaced by its successor.
+    """
+    bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if share:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        bound.bind((address, port))
+    except OSError as error:
+        bound.close()
+        raise UserError(
+            f"{address}:{port} cannot be used ({error.strerror}). Choose another port, for example PORT={port + 1}."
+        ) from error
+    return bound
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nothing listens on."""
+    with listen("127.0.0.1", 0) as probe:
+        return int(probe.getsockname()[1])
+
+
+def url(address: str, port: int) -> str:
+    """Return the URL at which this machine reaches what listens on an address."""
+    host = "127.0.0.1" if address in ("0.0.0.0", "::") else address
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
