@@ -73,8 +73,9 @@ def champions(history: list[Event]) -> list[int]:
     for event in history:
         if event.source is not None and (not stack or stack[-1] != event.source):
             stack.append(event.source)
-        if event.action == ROLLED_BACK and event.target in stack:
-            del stack[stack.index(event.target) + 1 :]
+        earlier = [i for i, number in enumerate(stack[:-1]) if number == event.target]
+        if event.action == ROLLED_BACK and earlier:
+            del stack[earlier[-1] + 1 :]
         else:
             stack.append(event.target)
     return stack

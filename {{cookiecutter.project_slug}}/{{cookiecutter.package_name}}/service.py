@@ -4,9 +4,9 @@ The scoring routes (`/predict`, `/model`, ...) come from the toolkit. An endpoin
 
     @bentoml.api(route="/chances")
     async def chances(self, rows: list[dict], /) -> list[float]:
-        _, version = scoring.artifact()
-        _, columns = version.parser.parse(json.dumps(rows).encode())
-        return version.runtime.score(columns)["probability"].tolist()
+        champion = scoring.find()
+        count, columns = champion.artifact.parser.parse(json.dumps(rows).encode())
+        return (await champion.score(count, columns))["probability"].tolist()
 """
 
 import os
@@ -21,16 +21,11 @@ import bentoml
 from starlette.types import ASGIApp
 
 from . import config
-from .toolkit.scoring import InFront, Scoring
+from .toolkit.front import InFront, Routes
+from .toolkit.scoring import Scoring
 
 settings = config.settings()
-scoring = Scoring(
-    settings.store,
-    title=config.PROJECT_NAME,
-    description=config.DESCRIPTION,
-    max_rows=settings.max_rows,
-    max_bytes=settings.max_bytes,
-)
+scoring = Scoring(settings.store, max_rows=settings.max_rows, max_bytes=settings.max_bytes)
 
 
 @bentoml.service(name=config.SERVICE_NAME, workers=settings.workers, logging={"access": {"enabled": False}})
@@ -47,10 +42,15 @@ class Service:
 
 # The decorator has made the class a BentoML service, which type checkers do not see.
 _service: Any = Service
-_service.add_asgi_middleware(InFront, scoring=scoring)
-scoring.further_paths = lambda: _service.openapi_spec.asdict()
+routes = Routes(
+    scoring,
+    title=config.PROJECT_NAME,
+    description=config.DESCRIPTION,
+    further=lambda: _service.openapi_spec.asdict(),
+)
+_service.add_asgi_middleware(InFront, routes=routes)
 
 
 def front() -> ASGIApp:
     """Return the application with the scoring routes before BentoML's layers, for the server that `serve` starts."""
-    return InFront(_service.to_asgi(), scoring)
+    return InFront(_service.to_asgi(), routes)

@@ -73,7 +73,7 @@ def _load(contract: Contract) -> tuple[Rows, Rows, Rows]:
     """Return all rows, those to learn from and those held out."""
     with console.step("load") as step, blamed(MODEL, "data.py"):
         table = data.load()
-        step.detail = f"{len(table)} rows, {len(table.columns)} columns"
+        step.detail = f"{len(table)} rows"
     with console.step("check") as step:
         rows = labelled.check(table, contract)
         step.detail = f"every row keeps the contract of model/schema.py ({len(contract.row)} fields)"

@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import orjson
 from pydantic import BaseModel
 
 from .contract import Columns, Contract
@@ -65,6 +66,8 @@ class Artifact:
         """Score the example; `UserError` unless the predictions are those of the training."""
         _, columns = self.parser.parse(json.dumps(self.example.rows).encode())
         now = as_records(self.runtime.score(columns), self.contract)
+        if len(now) != len(self.example.predictions):
+            raise UserError(f"{self.folder}: example.json has not one prediction for each row; the file was changed")
         for row, (expected, got) in enumerate(zip(self.example.predictions, now, strict=True)):
             for name, value in expected.items():
                 if not _same(value, got[name]):
@@ -125,8 +128,8 @@ def plain(array: np.ndarray) -> list[Any]:
     """Return an array as plain Python values."""
     if array.dtype != np.float32:
         return array.tolist()
-    # Through text, since 0.1 as float32 would become 0.10000000149011612 as a Python float.
-    return array.astype(str).astype(np.float64).tolist()
+    # Through text, since 0.1 as float32 would become 0.10000000149011612 as a Python float; NaN becomes None.
+    return orjson.loads(orjson.dumps(np.ascontiguousarray(array), option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 def _same(expected: Any, got: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import annotated_types
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -46,7 +46,7 @@ class Column(BaseModel):
     kind: Literal["float", "int", "bool", "category", "vector"]
     nullable: bool = False
     required: bool = True
-    default: float | str | None = None
+    default: bool | int | float | str | None = None
     at_least: float | None = None
     above: float | None = None
     at_most: float | None = None
@@ -194,13 +194,24 @@ def _column(name: str, field: FieldInfo) -> Column:
     return column
 
 
-def _default(field: FieldInfo, nullable: bool) -> float | str | None:
+def _default(field: FieldInfo, nullable: bool) -> bool | float | str | None:
     default = field.default
     if field.default_factory is not None or default is PydanticUndefined:
         raise ValueError("a default must be a plain value")
     if default is None and not nullable:
         raise ValueError("the default is None, which the type does not allow; add '| None'")
+    if not _allows(field, default):
+        raise ValueError(f"the default {default!r} is not a value that the field allows")
     return default.value if isinstance(default, enum.Enum) else default
+
+
+def _allows(field: FieldInfo, value: Any) -> bool:
+    kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def _unwrap(annotation: Any) -> tuple[Any, bool, list[Any]]:

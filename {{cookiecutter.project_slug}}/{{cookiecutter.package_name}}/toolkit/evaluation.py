@@ -96,4 +96,4 @@ def _sendable(array: np.ndarray, kind: str) -> list[Any]:
     if kind == "vector":
         return plain(array)
     cast = {"int": int, "bool": bool}.get(kind, float)
-    return [None if np.isnan(value) else cast(value) for value in plain(array)]
+    return [None if value is None else cast(value) for value in plain(array)]

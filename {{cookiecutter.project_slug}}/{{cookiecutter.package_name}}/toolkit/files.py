@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -23,7 +24,9 @@ from .errors import UserError
 FORMATS = (".csv", ".parquet")
 CHUNK = 50_000
 #: What the input's own column is called where a prediction needs its name.
-GIVEN = "{}_given"
+GIVEN = "_given"
+#: What rejects have beside the input columns.
+REASONS = [pa.field("row", pa.int64()), pa.field("reasons", pa.string())]
 
 ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "category": pa.string()}
 
@@ -48,14 +51,10 @@ def score(
         with ExitStack() as stack:
             schema, chunks = _read(source, stack)
             _check_columns(schema, artifact.contract, source)
-            names = _input_names(schema, artifact.contract)
-            good_schema = pa.schema(
-                [*(schema.field(i).with_name(n) for i, n in enumerate(names)), *_fields(artifact.contract)]
-            )
-            bad_schema = pa.schema([*schema, pa.field("row", pa.int64()), pa.field("reasons", pa.string())])
+            good_schema, bad_schema = _beside(schema, _fields(artifact.contract)), _beside(schema, REASONS)
             write, reject = _writer(done, output.suffix, good_schema, stack), _writer(aside, ".csv", bad_schema, stack)
             for chunk in chunks:
-                checked = tables.check(chunk.to_pandas(), artifact.contract)
+                checked = tables.check(_frame(chunk), artifact.contract)
                 good = checked.good(len(chunk))
                 write(_scored(artifact, version, chunk, checked, good, good_schema))
                 reject(_rejected(chunk, checked.problems, ~good, rows, bad_schema))
@@ -73,30 +72,59 @@ def score(
 
 
 def _read(source: Path, stack: ExitStack) -> tuple[pa.Schema, Iterator[pa.Table]]:
-    try:
+    """Return the schema of a file and its rows, chunk by chunk."""
+    with _readable(source):
         if source.suffix == ".parquet":
             parquet = stack.enter_context(pa.parquet.ParquetFile(source))
-            return parquet.schema_arrow, (pa.Table.from_batches([b]) for b in parquet.iter_batches(CHUNK))
+            return parquet.schema_arrow, _chunks(parquet.iter_batches(CHUNK), source)
         with source.open(newline="", encoding="utf-8-sig") as file:
             names = next(csv.reader(file), [])
         # Every value as the text it is: "007" must come out as it went in.
-        options = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
-        reader = stack.enter_context(pa.csv.open_csv(source, convert_options=options))
-        return reader.schema, (pa.Table.from_batches([batch]) for batch in reader)
+        convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
+        # In a file of one column, a line without anything is a missing value.
+        parse = pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(names) > 1)
+        reader = stack.enter_context(pa.csv.open_csv(source, convert_options=convert, parse_options=parse))
+        return reader.schema, _chunks(reader, source)
+
+
+def _chunks(batches: Iterable[pa.RecordBatch], source: Path) -> Iterator[pa.Table]:
+    with _readable(source):
+        for batch in batches:
+            yield pa.Table.from_batches([batch])
+
+
+@contextmanager
+def _readable(source: Path) -> Iterator[None]:
+    try:
+        yield
     except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{source} cannot be read as {source.suffix[1:]}: {str(error).splitlines()[0]}") from error
 
 
+def _frame(table: pa.Table) -> pd.DataFrame:
+    # The file's columns are what it says, whichever of them pandas took for an index when it wrote them.
+    return table.to_pandas(ignore_metadata=True)
+
+
 def _check_columns(schema: pa.Schema, contract: Contract, source: Path) -> None:
-    problems = tables.check(schema.empty_table().to_pandas(), contract).problems
+    problems = tables.check(_frame(schema.empty_table()), contract).problems
     if problems:
         lines = "\n".join(f"  - {problem.field}: {problem.reason}" for problem in problems)
         raise UserError(f"{source} cannot be scored; its columns are {', '.join(schema.names)}:\n{lines}")
 
 
-def _input_names(schema: pa.Schema, contract: Contract) -> list[str]:
-    taken = {field.name for field in _fields(contract)}
-    return [GIVEN.format(name) if name in taken else name for name in schema.names]
+def _beside(schema: pa.Schema, added: list[pa.Field]) -> pa.Schema:
+    """Return the input's columns and the added ones; an input column whose name is needed gets another."""
+    taken = {field.name for field in added} | set(schema.names)
+    fields = []
+    for field in schema:
+        name = field.name
+        if any(name == other.name for other in added):
+            while name in taken:
+                name += GIVEN
+            taken.add(name)
+        fields.append(field.with_name(name))
+    return pa.schema([*fields, *added])
 
 
 def _fields(contract: Contract) -> list[pa.Field]:

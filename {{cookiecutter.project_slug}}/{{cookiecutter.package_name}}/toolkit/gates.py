@@ -38,7 +38,8 @@ class Gate(BaseModel):
     def no_worse(self, value: float, champion: float) -> bool:
         """Whether a value is no worse than the champion's, but for the tolerance."""
         better = value - champion if self.at_least is not None else champion - value
-        return better >= -self.tolerance
+        # 0.81 - 0.80 is a little more than 0.01 in binary.
+        return better >= -self.tolerance - 1e-9
 
 
 class Verdict(BaseModel):

@@ -96,5 +96,6 @@ def _compare(expected: Columns, got: Columns, contract: Contract) -> float | Non
                 return None
             continue
         difference = np.abs(one - other) / np.maximum(1, np.abs(one))
-        largest = max(largest, float(np.where(np.isnan(one) & np.isnan(other), 0, difference).max(initial=0)))
+        difference = np.where(np.isnan(one) & np.isnan(other), 0, difference)
+        largest = max(largest, float(np.nan_to_num(difference, nan=np.inf).max(initial=0)))
     return largest

@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, NotRequired
 
 import numpy as np
-from annotated_types import Ge, Gt, Le, Len, Lt, MultipleOf
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from annotated_types import Ge, Gt, Le, Len, Lt
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 # pydantic takes no other on Python 3.11.
 from typing_extensions import TypedDict
@@ -45,7 +45,11 @@ class RowParser:
         try:
             rows = self._adapter.validate_json(body)
         except ValidationError as error:
-            raise InvalidRowsError([self._problem(detail) for detail in error.errors(include_url=False)]) from None
+            found = [self._problem(detail) for detail in error.errors(include_url=False)]
+            # A whole number is tried as two types, and refused by both.
+            raise InvalidRowsError(
+                list({(problem.row, problem.field): problem for problem in found}.values())
+            ) from None
         return len(rows), {column.name: _array(column, rows) for column in self.contract.row}
 
     def _problem(self, detail: Any) -> Problem:
@@ -63,13 +67,13 @@ class RowParser:
             return Problem(row, field, value, f"not a field of this model; its fields are {names}")
         if detail["type"] == "missing":
             return Problem(row, field, None, f"the field is missing; expected {column.expects}")
-        if len(location) > 2:
+        if len(location) > 2 and isinstance(location[2], int):
             field = f"{field}[{location[2]}]"
         return Problem(row, field, value, f"expected {column.expects}")
 
 
 def _type(column: Column) -> Any:
-    """Return the annotation by which pydantic checks a column; whole numbers pass as floats, so 3.0 counts as 3."""
+    """Return the annotation by which pydantic checks a column; 3.0 counts as the whole number 3."""
     if column.kind == "category":
         kind: Any = Literal[column.choices]
     elif column.kind == "bool":
@@ -77,12 +81,19 @@ def _type(column: Column) -> Any:
     else:
         wrap = {"at_least": Ge, "above": Gt, "at_most": Le, "below": Lt}
         marks = [wrap[name](bound) for name, bound in column.bounds.items()]
-        if column.kind == "int":
-            marks.append(MultipleOf(1))
         kind = Annotated[(float, *marks)]
+        if column.kind == "int":
+            whole = Annotated[(float, *marks, AfterValidator(_whole))]
+            kind = Annotated[Annotated[(int, *marks)] | whole, Field(union_mode="left_to_right")]
         if column.length is not None:
             kind = Annotated[list[kind], Len(column.length, column.length)]
     return kind | None if column.nullable else kind
+
+
+def _whole(value: float) -> float:
+    if not value.is_integer():
+        raise ValueError("not a whole number")
+    return value
 
 
 def _array(column: Column, rows: list[dict[str, Any]]) -> np.ndarray:

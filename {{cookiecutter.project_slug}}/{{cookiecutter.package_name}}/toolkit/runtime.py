@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,9 +37,16 @@ class OnnxRuntime:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.contract = contract
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._together = [put.name for put in self._session.get_inputs()] == [ALL_NUMBERS]
-        self._inputs = {put.name for put in self._session.get_inputs()}
-        self._classifies = contract.task == "classification"
+        inputs = {put.name for put in self._session.get_inputs()}
+        self._together = inputs == {ALL_NUMBERS}
+        # A model that does not use a column has no input for it.
+        self._inputs = [
+            (name, column.name, slice(None) if column.length is None else slice(i, i + 1))
+            for column in contract.row
+            for i, name in enumerate(spread(column))
+            if name in inputs
+        ]
+        self._answer = _Answer(contract)
 
     def score(self, columns: Columns) -> Columns:
         """Return the predictions for the rows of `columns`."""
@@ -46,16 +54,13 @@ class OnnxRuntime:
             arrays = [columns[column.name] for column in self.contract.row]
             feed = {ALL_NUMBERS: arrays[0] if len(arrays) == 1 and arrays[0].ndim == 2 else np.column_stack(arrays)}
         else:
-            feed = {name: array for column in self.contract.row for name, array in self._feed(column, columns)}
-        found = self._session.run(None, feed)
-        if not self._classifies:
-            return _answer(self.contract, found[0], None)
-        return _answer(self.contract, found[0], found[1])
+            feed = {name: _as_matrix(columns[column])[:, part] for name, column, part in self._inputs}
+        label, *chances = self._session.run(None, feed)
+        return self._answer(label, chances[0] if chances else None)
 
-    def _feed(self, column: Column, columns: Columns) -> list[tuple[str, np.ndarray]]:
-        matrix = columns[column.name].reshape(-1, column.length or 1)
-        # A model that does not use a column has no input for it.
-        return [(name, matrix[:, i : i + 1]) for i, name in enumerate(spread(column)) if name in self._inputs]
+
+def _as_matrix(array: np.ndarray) -> np.ndarray:
+    return array if array.ndim == 2 else array[:, None]
 
 
 class PythonRuntime:
@@ -66,8 +71,7 @@ class PythonRuntime:
     def __init__(self, model: Any, contract: Contract) -> None:
         self.model = model
         self.contract = contract
-        names = {column.name for column in contract.prediction}
-        self._wants_chances = bool(names & {"probability", "probabilities", "confidence"})
+        self._answer = _Answer(contract)
 
     def score(self, columns: Columns) -> Columns:
         """Return the predictions for the rows of `columns`; `UserError` if the model answers something else."""
@@ -75,23 +79,40 @@ class PythonRuntime:
 
         frame = as_frame(columns, self.contract)
         answer = self.model.predict(frame)
-        if hasattr(answer, "keys"):
+        # A Series has keys too, which are rows.
+        if isinstance(answer, Mapping) or hasattr(answer, "columns"):
             answers = {str(name): np.asarray(answer[name]) for name in answer.keys()}  # noqa: SIM118 (a DataFrame too)
             return {column.name: _conform(column, answers, len(frame)) for column in self.contract.prediction}
         chances = None
-        if self._wants_chances and self.contract.task == "classification" and hasattr(self.model, "predict_proba"):
+        if self._answer.wants_chances and hasattr(self.model, "predict_proba"):
             chances = np.asarray(self.model.predict_proba(frame))
-        return _answer(self.contract, np.asarray(answer), chances)
+        return self._answer(np.asarray(answer), chances)
 
 
-def _answer(contract: Contract, label: np.ndarray, chances: np.ndarray | None) -> Columns:
-    """Return the fields of a prediction from labels (n,) and, of a classification, chances (n, classes)."""
-    answers = {contract.label.name: label}
-    if chances is not None:
-        answers |= {"probabilities": chances, "confidence": chances.max(axis=1, initial=0)}
-        if chances.shape[1] == 2:
-            answers["probability"] = chances[:, 1]
-    return {column.name: _conform(column, answers, len(label)) for column in contract.prediction}
+class _Answer:
+    """Turns what a model returns into the fields of a prediction."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._wanted = [column.name for column in contract.prediction if column.name in CHANCES]
+        self.wants_chances = bool(self._wanted) and contract.task == "classification"
+
+    def __call__(self, label: np.ndarray, chances: np.ndarray | None) -> Columns:
+        """Return the fields from labels (n,) and, of a classification, chances (n, classes)."""
+        answers = {self._contract.label.name: label}
+        if chances is not None:
+            answers |= {
+                name: CHANCES[name](chances) for name in self._wanted if name != "probability" or chances.shape[1] == 2
+            }
+        return {column.name: _conform(column, answers, len(label)) for column in self._contract.prediction}
+
+
+#: What the fields of these names are, from the chances (n, classes) of a classification.
+CHANCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "probability": lambda chances: chances[:, 1],
+    "probabilities": lambda chances: chances,
+    "confidence": lambda chances: chances.max(axis=1, initial=0),
+}
 
 
 def _conform(column: Column, answers: Columns, rows: int) -> np.ndarray:
@@ -109,4 +130,7 @@ def _conform(column: Column, answers: Columns, rows: int) -> np.ndarray:
         raise UserError(f"Prediction.{column.name}: the model answers an array of shape {array.shape}, not {shape}")
     if column.kind == "category":
         return array if array.dtype == object else array.astype(str).astype(object)
-    return array.astype({"int": np.int64, "bool": np.bool_}.get(column.kind, np.float32), copy=False)
+    return array.astype(KINDS.get(column.kind, np.float32), copy=False)
+
+
+KINDS: dict[str, type] = {"int": np.int64, "bool": np.bool_}

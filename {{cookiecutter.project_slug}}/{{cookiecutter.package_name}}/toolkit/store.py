@@ -8,6 +8,7 @@ The service reads nothing else, so it starts and runs while the registry is down
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -80,9 +81,8 @@ class Store:
         try:
             return Artifact(self.path(version))
         except (OSError, ValueError) as error:
-            raise UserError(
-                f"Version {version} cannot be read ({error}). Remove {self.path(version)} and deploy again."
-            ) from error
+            text = f"Version {version} cannot be read ({error}). Remove {self.path(version)} and deploy again."
+            raise UserError(text) from error
 
     def release(self) -> Release | None:
         """Return what is to be served, None if nothing was ever released here."""
@@ -99,6 +99,9 @@ class Store:
             self._release.unlink(missing_ok=True)
             return
         self.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self.root, delete=False) as file:
-            file.write(release.model_dump_json(indent=1) + "\n")
-        Path(file.name).replace(self._release)
+        unfinished = self.root / f".release.{os.getpid()}"
+        try:
+            unfinished.write_text(release.model_dump_json(indent=1) + "\n")
+            unfinished.replace(self._release)
+        finally:
+            unfinished.unlink(missing_ok=True)

@@ -77,6 +77,9 @@ def _check(frame: pd.DataFrame, wanted: tuple[Column, ...]) -> Checked:
     columns: Columns = {}
     problems: list[Problem] = []
     for column in wanted:
+        if list(frame.columns).count(column.name) > 1:
+            problems.append(Problem(None, column.name, None, "two columns have this name; remove or rename one"))
+            continue
         values = _find(frame, column)
         if values is None and column.required:
             problems.append(Problem(None, column.name, None, f"the column is missing; expected {column.expects}"))
@@ -95,7 +98,8 @@ def _find(frame: pd.DataFrame, column: Column) -> pd.Series | None:
     if column.name in frame:
         return frame[column.name]
     if column.length is not None and set(spread(column)) <= set(frame.columns):
-        return pd.Series(list(frame[spread(column)].to_numpy()), dtype=object)
+        parts = [_numbers(frame[name], _is_missing(frame[name])) for name in spread(column)]
+        return pd.Series(list(np.column_stack(parts)), dtype=object)
     return None
 
 
@@ -105,14 +109,31 @@ def _is_missing(values: pd.Series) -> np.ndarray:
 
 def _check_number(values: pd.Series, column: Column) -> tuple[np.ndarray, np.ndarray]:
     missing = _is_missing(values)
-    if pd.api.types.is_bool_dtype(values) or values.map(lambda value: isinstance(value, bool)).any():
-        return np.zeros(len(values), np.float32), ~missing
-    numbers = pd.to_numeric(values.mask(missing, None), errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    numbers = _numbers(values, missing)
     bad = np.isnan(numbers) & ~missing | missing & (not column.nullable)
     bad |= ~missing & ~_within(numbers, column)
     if column.kind == "int":
         bad |= ~missing & (numbers != np.round(numbers))
     return np.where(bad, 0, numbers).astype(np.float32), bad
+
+
+def _numbers(values: pd.Series, missing: np.ndarray) -> np.ndarray:
+    """Return float64, NaN for what is no number: a date, a truth value, a word."""
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return values.to_numpy(np.float64, na_value=np.nan)
+    if pd.api.types.is_string_dtype(values) and values.dtype != object:
+        return pd.to_numeric(values.mask(missing), errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    return np.array([_number(value) for value in values], dtype=np.float64)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, str | int | float | np.number):
+        return np.nan
+    try:
+        # What pandas reads as a number in a column of text, and not what Python does: "1_000" and " 1" are none.
+        return float(pd.to_numeric(value)) if isinstance(value, str) else float(value)
+    except (ValueError, OverflowError):
+        return np.nan
 
 
 def _within(numbers: np.ndarray, column: Column) -> np.ndarray:
@@ -145,17 +166,22 @@ def _check_vector(values: pd.Series, column: Column) -> tuple[np.ndarray, np.nda
     bad = np.zeros(len(values), dtype=bool)
     for i, value in enumerate(values):
         try:
-            numbers = np.asarray(json.loads(value) if isinstance(value, str) else value)
-            if (
-                numbers.dtype.kind not in "iuf"
-                or numbers.shape != array.shape[1:]
-                or not _within(numbers, column).all()
-            ):
-                raise ValueError(value)
-            array[i] = numbers
-        except (ValueError, TypeError):
+            numbers = _vector(json.loads(value) if isinstance(value, str) else value)
+            bad[i] = numbers.shape != array.shape[1:] or not _within(numbers, column).all()
+            array[i] = 0 if bad[i] else numbers
+        except (ValueError, TypeError, RecursionError):
             bad[i] = True
     return array, bad
+
+
+def _vector(value: Any) -> np.ndarray:
+    """Return the elements as float64; ValueError or TypeError if one of them is no number."""
+    if not isinstance(value, np.ndarray) or value.dtype == object:
+        # Quoted digits are text here, as they are in JSON.
+        value = np.array([np.nan if isinstance(part, str) else _number(part) for part in value], dtype=np.float64)
+    if value.dtype.kind not in "iuf":
+        raise TypeError(value.dtype)
+    return value.astype(np.float64)
 
 
 CHECKS: dict[str, Callable[[pd.Series, Column], tuple[np.ndarray, np.ndarray]]] = {
