@@ -230,7 +230,7 @@ def test_types_that_parquet_knows_go_through(double: Artifact, tmp_path: Path, w
 
 
 def test_column_that_pandas_wrote_as_an_index_is_a_column(double: Artifact, tmp_path: Path) -> None:
-    pd.DataFrame({"amount": [4, 1], "note": "a"}).set_index("amount").to_parquet(tmp_path / "in.parquet")
+    pd.DataFrame({"amount": [4, 1, 9], "note": "a"}).set_index("amount").to_parquet(tmp_path / "in.parquet")
     assert files.score(double, 1, tmp_path / "in.parquet", tmp_path / "out.csv").rejected == 0
 
 
