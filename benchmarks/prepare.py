@@ -1,0 +1,38 @@
+"""Run in the project's environment: save the model as peers load it, and print what the benchmark needs to know."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import bentoml
+import mlflow
+from titanic_survival import config
+from titanic_survival.model import data, pipeline, schema
+from titanic_survival.toolkit import labelled, tables
+from titanic_survival.toolkit.contract import derive
+from titanic_survival.toolkit.store import Store
+
+target = Path(sys.argv[1])
+contract = derive(schema.Row, schema.Prediction)
+rows = labelled.check(data.load(), contract)
+frame = tables.as_frame(rows.columns, contract)
+fitted = pipeline.build().fit(frame, tables.learnable(rows.label))
+mlflow.sklearn.save_model(fitted, target, serialization_format="cloudpickle", pip_requirements=["scikit-learn"])
+bentoml.mlflow.import_model("titanic-peer", str(target))
+
+store = Store(config.settings().store)
+release = store.release()
+version = store.load(release.champion)
+samples = [
+    {"sex": row.sex, "age": row.age, "passenger_class": row.passenger_class, "fare": row.fare, "port": row.port}
+    | {"siblings_spouses": row.siblings_spouses, "parents_children": row.parents_children}
+    for row in rows.table.dropna().head(1000).itertuples()
+]
+count, columns = version.parser.parse(json.dumps(samples).encode())
+times = []
+for _ in range(50):
+    start = time.perf_counter()
+    version.runtime.score(columns)
+    times.append(time.perf_counter() - start)
+print(json.dumps({"rows": samples, "bare_seconds": sorted(times)[len(times) // 2], "runtime": version.runtime.name}))
