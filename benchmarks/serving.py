@@ -169,8 +169,8 @@ def table(results: dict[str, dict[str, Load]], facts: dict[str, Any]) -> str:
     lines = [
         "# Serving",
         "",
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, one worker each, one-row requests; this service has "
-        f"everything on ({facts['runtime']} runtime). `make bench` measures anew; ratios compare within one run.",
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, one worker each, one-row requests; this service "
+        f"has everything on ({facts['runtime']} runtime). `make bench` measures anew; ratios compare within one run.",
         "",
         "| server | req/s at 1 | at 16 | at 64 | p99 at 64, ms | this service / it, at 64 | 1000 rows, ms | errors |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",

@@ -19,7 +19,19 @@ from cookiecutter.main import cookiecutter
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
 #: Settings of the person who runs the tests must not reach the project under test.
-FOREIGN = tuple("ARGS MAKE MFLAGS MLFLOW_ MODEL_NAME PORT TARGET STORE APPROVAL_ WORKERS BIND_ BENTOML_".split())
+FOREIGN = (
+    "ARGS",
+    "MAKE",
+    "MFLAGS",
+    "MLFLOW_",
+    "MODEL_NAME",
+    "PORT",
+    "TARGET",
+    "STORE",
+    "APPROVAL_",
+    "WORKERS",
+    "BIND_",
+)
 
 
 class Project:

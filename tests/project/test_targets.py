@@ -154,30 +154,79 @@ def test_the_service_answers_on_every_route(trained: Project) -> None:
     assert {(p["row"], p["field"]) for p in answer["problems"]} == {(1, "sex"), (1, "age"), (1, "passenger_class")}
 
 
-def test_a_new_deployment_replaces_the_old_one_without_a_failed_request(trained: Project) -> None:
-    rows, stop = trained.rows(1), threading.Event()
-    seen: list[Any] = []
-    failed: list[Any] = []
+class Asking:
+    """Keeps asking the service for a prediction, in a thread, and keeps the answers."""
 
-    def keep_asking() -> None:
-        while not stop.wait(0.01):
+    def __init__(self, project: Project) -> None:
+        self.seen: list[Any] = []
+        self.failed: list[Any] = []
+        self._url, self._rows, self._stop = f"{project.url}/predict", project.rows(1), threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> "Asking":
+        self._thread.start()
+        wait_for(lambda: bool(self.seen))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def version(self) -> int:
+        """The version that answered last."""
+        return int(self.seen[-1][0]["version"])
+
+    def _ask(self) -> None:
+        while not self._stop.wait(0.005):
             try:
-                status, answer = call(f"{trained.url}/predict", rows)
-                (seen if status == 200 else failed).append(answer)
+                status, answer = call(self._url, self._rows)
+                (self.seen if status == 200 else self.failed).append(answer)
             except OSError as error:
-                failed.append(error)
+                self.failed.append(error)
 
+
+def test_a_new_deployment_replaces_the_old_one_without_a_failed_request(trained: Project) -> None:
     trained.make("promote", "VERSION=1")
-    asking = threading.Thread(target=keep_asking)
-    asking.start()
-    try:
+    with Asking(trained) as asking:
+        assert asking.version == 2
         trained.make("deploy")
-        wait_for(lambda: seen[-1][0]["version"] == 1)
-    finally:
-        stop.set()
-        asking.join()
-    assert failed == []
-    assert [answer[0]["version"] for answer in (seen[0], seen[-1])] == [2, 1]
+        wait_for(lambda: asking.version == 1)
+    assert asking.failed == []
+
+
+def test_sync_brings_a_running_service_in_step_without_a_failed_request(trained: Project) -> None:
+    trained.called.add("sync")
+    command, env = ["make", "sync"], trained.env | {"SYNC_SECONDS": "1", "GRACE_SECONDS": "0"}
+    with running(command, f"{trained.url}/readyz", trained.path, env), Asking(trained) as asking:
+        assert asking.version == 1
+        trained.make("promote", "VERSION=2")
+        wait_for(lambda: asking.version == 2, 10)
+        wait_for(lambda: not (trained.path / "store/versions/1").exists(), 10)
+
+        # A version that is not what was registered does not get into the store, and what is there serves on.
+        trained.python(SPOIL)
+        trained.make("promote", "VERSION=1")
+        time.sleep(4)
+        assert asking.version == 2
+        trained.python(SPOIL.replace("0" * 64, trained.registry()["versions"]["1"]["true-digest"]))
+        wait_for(lambda: asking.version == 1, 15)
+    assert asking.failed == []
+    assert re.search(r"registry +in step", trained.make("status"))
+
+
+#: Makes the registry say another digest of version 1 than it has, and keeps the true one.
+SPOIL = f"""
+import mlflow
+from titanic_survival import config
+settings = config.settings()
+mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+client = mlflow.MlflowClient()
+true = client.get_model_version(settings.model_name, "1").tags
+client.set_model_version_tag(settings.model_name, "1", "true-digest", true.get("true-digest") or true["digest"])
+client.set_model_version_tag(settings.model_name, "1", "digest", "{"0" * 64}")
+print("null")
+"""
 
 
 def test_a_service_that_does_not_start_leaves_the_old_one_in_place(trained: Project) -> None:
@@ -192,7 +241,7 @@ def test_a_service_that_does_not_start_leaves_the_old_one_in_place(trained: Proj
     finally:
         service.write_text(code)
     assert "broken on purpose" in said
-    assert call(f"{trained.url}/predict", trained.rows(1))[1][0]["version"] == 1
+    wait_for(lambda: call(f"{trained.url}/predict", trained.rows(1))[1][0]["version"] == 1, 5)
     assert json.loads((trained.path / "store/release.json").read_text())["champion"] == 1
     assert "wants version 2" in trained.make("status")
 

@@ -152,6 +152,7 @@ def save(tmp_path: Path) -> Callable[..., artifact.Artifact]:
             compiled=None,
             code=model,
             example=artifact.Example(rows=examples, predictions=predictions),
+            background=columns,
             details={"trained": "", "commit": "", "runtime": "python", "runtime_note": "", "metrics": {}, "data": {}},
             card="",
             lock=lock,

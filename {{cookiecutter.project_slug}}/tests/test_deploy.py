@@ -46,12 +46,6 @@ def test_release_is_the_champion(project: config.Settings, registry: Registry) -
     Store(project.store).load(2).prove()
 
 
-def test_version_tagged_to_serve_stays_beside_the_champion(project: config.Settings, registry: Registry) -> None:
-    registry.describe(1, "", {deploy.SERVE: "true"})
-    release = deploy.pull(project)
-    assert (release.champion, release.versions) == (2, {1: (), 2: ("challenger", "champion")})
-
-
 def test_pulling_twice_changes_nothing(project: config.Settings, registry: Registry) -> None:
     deploy.pull(project)
     before = Store(project.store).release()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from {{ cookiecutter.package_name }}.toolkit import front, scoring
+from {{ cookiecutter.package_name }}.toolkit import front, metrics, scoring
 from {{ cookiecutter.package_name }}.toolkit.contract import Contract
 
 MAX_ROWS, MAX_BYTES = 200, 1_000_000
@@ -166,7 +166,7 @@ def test_length_that_is_no_number_is_the_callers_mistake(client: TestClient) -> 
 
 def test_caller_who_hangs_up_is_not_counted_as_a_server_error(routes: front.Routes) -> None:
     def failures() -> float:
-        return scoring.REQUESTS.labels(2, 500)._value.get()
+        return metrics.REQUESTS.labels(2, 500)._value.get()
 
     messages = iter([{"type": "http.request", "body": b"[", "more_body": True}, {"type": "http.disconnect"}])
 
@@ -194,7 +194,7 @@ def test_wrong_method_is_named(client: TestClient, method: str, path: str) -> No
     assert answer.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("path", ["/readyz", "/metrics", "/predict/", "/version"])
+@pytest.mark.parametrize("path", ["/readyz", "/metrics", "/predict/", "/versions"])
 def test_other_paths_are_passed_on(client: TestClient, path: str) -> None:
     assert client.post(path).status_code == 418
 

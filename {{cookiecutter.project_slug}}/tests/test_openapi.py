@@ -85,8 +85,8 @@ def test_routes_of_the_service_stand_beside(save: Callable[..., Artifact]) -> No
     further = {"paths": {"/own": {"post": {}}}, "components": {"schemas": {"Own": {}}}}
     document = document_of(version, further)
     assert document["info"] == {"title": "Title", "description": "What it says.", "version": "version 7"}
-    assert {"/own", "/predict", "/versions/{version}/predict", "/model"} == document["paths"].keys()
-    assert {"Own", "Row", "Prediction"} <= document["components"]["schemas"].keys()
+    assert {"/own", "/predict", "/explain", "/versions/{version}/explain", "/model"} <= document["paths"].keys()
+    assert {"Own", "Row", "Prediction", "Explanation"} <= document["components"]["schemas"].keys()
 
 
 def test_document_of_this_project_describes_every_field(version: Artifact, contract: Contract) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, Field
 
-from {{ cookiecutter.package_name }}.toolkit import scoring
+from {{ cookiecutter.package_name }}.toolkit import metrics, scoring
 from {{ cookiecutter.package_name }}.toolkit.errors import UserError
 from {{ cookiecutter.package_name }}.toolkit.store import Release, Store
 
@@ -100,7 +100,7 @@ def test_rows_on_which_the_model_fails_do_not_fail_other_callers(wild: scoring.S
 
 def test_requests_and_rows_are_counted(wild: scoring.Scoring) -> None:
     def counted() -> list[float]:
-        counters = [scoring.REQUESTS.labels(1, code) for code in (200, 400, 500)] + [scoring.ROWS.labels(1)]
+        counters = [metrics.REQUESTS.labels(1, code) for code in (200, 400, 500)] + [metrics.ROWS.labels(1)]
         return [counter._value.get() for counter in counters]
 
     before = counted()

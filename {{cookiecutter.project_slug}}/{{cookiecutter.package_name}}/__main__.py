@@ -113,6 +113,16 @@ def deploy() -> None:
 
 
 @app.command()
+def sync(
+    once: Annotated[bool, typer.Option("--once", help="Do it once instead of until interrupted.")] = False,
+) -> None:
+    """Keep the store in step with the registry; a running service follows without a restart."""
+    from . import sync
+
+    sync.run(_settings(), once=once)
+
+
+@app.command()
 def plan() -> None:
     """Show what deploy would change."""
     from . import deploy

@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=256, description="processes that the service runs in")
     max_rows: int = Field(10_000, ge=1, description="rows in one request; more are refused with 413")
     max_bytes: int = Field(16_000_000, ge=1, description="bytes in one request; more are refused with 413")
+    sync_seconds: float = Field(5, ge=0.1, description="how often `sync` asks the registry what should be served")
+    grace_seconds: float = Field(3600, ge=0, description="how long `sync` keeps a version that is not served any more")
     store: Path = Field(ROOT / "store", description="the versions on this machine's disk")
 
 

@@ -7,14 +7,12 @@ import shlex
 
 from . import config
 from .toolkit import console
+from .toolkit.desired import converge, desired
 from .toolkit.errors import UserError
-from .toolkit.registry import CHAMPION, Registry, connect, explained
+from .toolkit.registry import connect, explained
 from .toolkit.store import Release, Store
 from .toolkit.targets import Target
 from .toolkit.targets.local import Local
-
-#: The version tag that keeps a version online beside the champion.
-SERVE = "serve"
 
 
 def run(settings: config.Settings) -> str:
@@ -42,29 +40,10 @@ def run(settings: config.Settings) -> str:
 def pull(settings: config.Settings) -> Release:
     """Bring the versions that the registry wants served into the store, and write the release."""
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
-    store = Store(settings.store)
     with explained(settings.mlflow_tracking_uri), console.step("pull") as step:
-        release = desired(registry)
-        for version in registry.versions():
-            if version.number in release.versions:
-                store.pull(version.number, version.digest, registry.download)
-        if not release.same_as(store.release()):
-            store.write(release)
-        step.detail = f"{release.model}, {_words(release)}"
+        release = converge(registry, Store(settings.store))
+        step.detail = f"{release.model}, {release.words()}"
     return release
-
-
-def desired(registry: Registry) -> Release:
-    """Return what the registry wants served: the champion, and every version tagged `serve=true`."""
-    wanted = {v.number: v for v in registry.versions() if CHAMPION in v.aliases or v.tags.get(SERVE) == "true"}
-    champion = next((number for number, version in wanted.items() if CHAMPION in version.aliases), None)
-    if champion is None:
-        versions = registry.versions()
-        cure = f"make promote VERSION={versions[0].number}" if versions else "make train"
-        raise UserError(
-            f"{registry.name} has no champion in {registry.uri}, so there is nothing to serve. First: {cure}"
-        )
-    return Release.now(registry.name, champion, {number: version.aliases for number, version in wanted.items()})
 
 
 def plan(settings: config.Settings) -> bool:
@@ -74,13 +53,13 @@ def plan(settings: config.Settings) -> bool:
         wanted = desired(registry)
     running = _target(settings).running()
     if running and wanted.same_as(running.release):
-        console.say(f"Nothing to do: {settings.target} serves {_words(wanted)}.")
+        console.say(f"Nothing to do: {settings.target} serves {wanted.words()}.")
         return False
     console.table(
         ["", "now", "after deploy"],
         [
             ["champion", str(running.release.champion) if running else "-", str(wanted.champion)],
-            ["versions", _words(running.release) if running else "-", _words(wanted)],
+            ["versions", running.release.words() if running else "-", wanted.words()],
         ],
     )
     console.next_steps(("make deploy", "carry it out"))
@@ -98,7 +77,7 @@ def status(settings: config.Settings) -> None:
         ["target", settings.target],
         ["address", running.url],
         ["health", running.health],
-        ["serves", f"{running.release.model}, {_words(running.release)}"],
+        ["serves", f"{running.release.model}, {running.release.words()}"],
         ["since", f"{running.since:%Y-%m-%d %H:%M:%S} UTC"],
         *([name, value] for name, value in running.details.items()),
     ]
@@ -107,7 +86,7 @@ def status(settings: config.Settings) -> None:
         with explained(settings.mlflow_tracking_uri):
             wanted = desired(registry)
         in_step = wanted.same_as(running.release)
-        rows.append(["registry", "in step" if in_step else f"wants {_words(wanted)}; make deploy brings it there"])
+        rows.append(["registry", "in step" if in_step else f"wants {wanted.words()}; make deploy brings it there"])
     except UserError as error:
         rows.append(["registry", str(error)])
     for name, value in rows:
@@ -127,8 +106,3 @@ def curl(url: str, rows: list[dict[str, object]]) -> str:
 
 def _target(settings: config.Settings) -> Target:
     return Local(config.ROOT, config.PACKAGE, Store(settings.store), settings.bind_address, settings.port)
-
-
-def _words(release: Release) -> str:
-    names = [" = ".join([str(number), *aliases]) for number, aliases in sorted(release.versions.items())]
-    return f"version{'s' if len(names) > 1 else ''} {', '.join(names)}"

@@ -34,6 +34,7 @@ class Service:
 
     def __init__(self) -> None:
         scoring.load()
+        scoring.watch()
 
     def __is_ready__(self) -> bool:
         """Answer `/readyz`."""

@@ -12,7 +12,7 @@ from .model import data, pipeline, quality, schema
 from .toolkit import artifact, card, console, gates, labelled, plots, provenance, tables
 from .toolkit.contract import Columns, Contract, derive
 from .toolkit.errors import UserError, blamed
-from .toolkit.evaluation import Evaluation, evaluate, example, importance
+from .toolkit.evaluation import Evaluation, background, evaluate, example, importance
 from .toolkit.labelled import Rows
 from .toolkit.onnx import Compiled, compile_model
 from .toolkit.registry import CHALLENGER, CHAMPION, Registry, Run, connect, explained, who
@@ -53,6 +53,7 @@ def run(settings: config.Settings) -> int:
                 compiled=compiled.model,
                 code=model,
                 example=example(runtime, holdout, contract),
+                background=background(training),
                 details=details,
                 card=card.write(details, contract, verdicts),
                 lock=config.ROOT / "requirements" / "dev.lock",

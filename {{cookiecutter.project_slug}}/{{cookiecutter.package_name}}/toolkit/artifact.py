@@ -6,6 +6,7 @@ A version is a folder that needs nothing but this toolkit:
     model.pkl           the fitted model, with the code of `model/` inside
     model.onnx          its compiled form, where that is proven to say the same
     example.json        a few rows with their predictions, against which a loaded version proves itself
+    background.json     columns of some rows of the training, against which predictions are explained
     details.json        when, from what and how it was made; metrics, gates
     card.md             the same for people
     requirements.lock   the environment of the training
@@ -27,13 +28,14 @@ from pydantic import BaseModel
 
 from .contract import Columns, Contract
 from .errors import UserError
+from .explain import Explainer
 from .rows import RowParser
 from .runtime import OnnxRuntime, PythonRuntime, Runtime
 
 #: How far a prediction may be from the one recorded at training, relative and absolute: processors round otherwise.
 TOLERANCE = 1e-5
 
-ONNX = "model.onnx"
+ONNX, BACKGROUND = "model.onnx", "background.json"
 
 
 class Example(BaseModel):
@@ -62,6 +64,13 @@ class Artifact:
         with (self.folder / "model.pkl").open("rb") as file:
             return PythonRuntime(pickle.load(file), self.contract)
 
+    @cached_property
+    def explainer(self) -> Explainer:
+        """What explains this version's predictions."""
+        lists = orjson.loads((self.folder / BACKGROUND).read_bytes())
+        kinds = {column.name: object if column.kind == "category" else np.float32 for column in self.contract.row}
+        return Explainer(self.contract, {name: np.array(lists[name], kind) for name, kind in kinds.items()})
+
     def prove(self) -> None:
         """Score the example; `UserError` unless the predictions are those of the training."""
         _, columns = self.parser.parse(json.dumps(self.example.rows).encode())
@@ -85,6 +94,7 @@ def save(
     compiled: bytes | None,
     code: ModuleType,
     example: Example,
+    background: Columns,
     details: dict[str, Any],
     card: str,
     lock: Path,
@@ -103,6 +113,7 @@ def save(
         (folder / ONNX).write_bytes(compiled)
     (folder / "contract.json").write_text(contract.model_dump_json(indent=1, exclude_defaults=True))
     (folder / "example.json").write_text(example.model_dump_json(indent=1))
+    (folder / BACKGROUND).write_bytes(orjson.dumps({name: plain(array) for name, array in background.items()}))
     (folder / "details.json").write_text(json.dumps(details, indent=1))
     (folder / "card.md").write_text(card, encoding="utf-8")
     (folder / "requirements.lock").write_bytes(lock.read_bytes())

@@ -27,6 +27,11 @@ FLOAT32_LARGEST = float(np.finfo(np.float32).max)
 #: float32 holds every whole number up to here; a larger one would silently become another.
 WHOLE_LARGEST = 2**24
 
+#: How text writes a missing value; a word that the schema allows is a word, whatever it looks like.
+MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "None"})
+#: How text writes truth values, in small letters.
+TRUE, FALSE = frozenset({"true", "1", "1.0"}), frozenset({"false", "0", "0.0"})
+
 
 class Problem(NamedTuple):
     """One value that breaks the contract; `row` counts from 0 and is None where the whole input is meant."""

@@ -12,6 +12,14 @@ class UserError(Exception):
     """A mistake or a missing thing outside this code; the message names it, the value and the cure."""
 
 
+class RefusedError(Exception):
+    """A request that is answered with an error status and one sentence."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
 @contextmanager
 def blamed(folder: Path, file: str = "") -> Iterator[None]:
     """Turn an error that comes from a folder of the user's into a sentence that names file and line.

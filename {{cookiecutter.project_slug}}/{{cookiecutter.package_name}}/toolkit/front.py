@@ -11,13 +11,17 @@ from typing import Any
 
 import orjson
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .errors import RefusedError
+from .explaining import Explaining
 from .openapi import document
-from .scoring import RefusedError, Scoring, refusal
+from .protocols import mlflow, open_inference
+from .scoring import PREDICT, Exchange, Scoring, refusal
 
 SWAGGER = """<!DOCTYPE html>
 <html lang="en">
@@ -29,7 +33,9 @@ SWAGGER = """<!DOCTYPE html>
 </body>
 </html>
 """
-JSON = [(b"content-type", b"application/json")]
+#: Callers with the same key get the same version, where several share the traffic.
+KEY_HEADER = b"x-key"
+JSON = b"application/json"
 
 
 class Routes:
@@ -39,15 +45,18 @@ class Routes:
         self, scoring: Scoring, *, title: str, description: str, further: Callable[[], dict[str, Any]] = dict
     ) -> None:
         self.scoring, self.title, self.description, self.further = scoring, title, description, further
+        self._explaining = Explaining(scoring)
         self._slow = Starlette(
             routes=[
                 Route("/model", self._model, methods=["GET"]),
                 Route("/docs.json", self._docs, methods=["GET"]),
                 Route("/", self._index, methods=["GET"]),
+                *mlflow.routes(scoring),
+                *open_inference.routes(scoring, title),
             ],
-            exception_handlers={RefusedError: _refused},
+            exception_handlers={RefusedError: _refused, HTTPException: _mistaken},
         )
-        self._paths = {"/model", "/docs.json", "/"}
+        self._paths = {"/model", "/docs.json", "/", "/ping", "/health", "/version", "/v2"}
 
     def find(self, scope: Scope) -> ASGIApp | None:
         """Return what answers a request, None if it is not one of these routes."""
@@ -56,23 +65,70 @@ class Routes:
         path: str = scope["path"]
         if path == "/predict" or (path.startswith("/versions/") and path.endswith("/predict")):
             return self._predict
-        return self._slow if path in self._paths else None
+        if path == "/explain" or (path.startswith("/versions/") and path.endswith("/explain")):
+            return self._explain
+        if path == "/invocations":
+            return self._invocations
+        if open_inference.INFER.fullmatch(path):
+            return self._infer
+        return self._slow if path in self._paths or path.startswith("/v2/") else None
 
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        if scope["method"] != "POST":
-            await _send(send, 405, refusal(f"{path} takes POST, with a JSON list of rows"), allow=b"POST")
-            return
-        body = await _read(scope, receive, self.scoring.max_bytes)
+        body = await self._body(scope, receive, send)
         if body is None:
-            limit = self.scoring.max_bytes
-            await _send(send, 413, refusal(f"the body is larger than {limit} bytes (MAX_BYTES)"))
             return
+        path = scope["path"]
         reference = None if path == "/predict" else path[len("/versions/") : -len("/predict")]
-        await _send(send, *await self.scoring.answer(body, reference))
+        await _send(send, *await self.scoring.answer(body, reference, PREDICT, _key(scope)))
+
+    async def _invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
+        posted = scope["method"] == "POST"
+        content_type = dict(scope["headers"]).get(b"content-type", b"") if posted else JSON
+        try:
+            exchange = mlflow.exchange(content_type.decode("latin-1"))
+        except RefusedError as error:
+            await _send(send, error.status, str(error).encode(), kind=b"text/plain; charset=utf-8")
+            return
+        body = await self._body(scope, receive, send, exchange)
+        if body is not None:
+            await _send(send, *await self.scoring.answer(body, None, exchange, _key(scope)))
+
+    async def _infer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        model, reference = open_inference.addressed(scope["path"])
+        exchange = open_inference.Inference(model)
+        try:
+            open_inference.check_name(self.scoring, model)
+        except RefusedError as error:
+            await _send(send, error.status, exchange.refuse(error))
+            return
+        body = await self._body(scope, receive, send, exchange)
+        if body is not None:
+            await _send(send, *await self.scoring.answer(body, reference, exchange, _key(scope)))
+
+    async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await self._body(scope, receive, send)
+        if body is None:
+            return
+        path = scope["path"]
+        reference = "champion" if path == "/explain" else path[len("/versions/") : -len("/explain")]
+        await _send(send, *await self._explaining.answer(body, reference))
+
+    async def _body(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange = PREDICT) -> bytes | None:
+        """Return the body of a request for rows; None if that was answered with what is wrong with it."""
+        if scope["method"] != "POST":
+            with_what = ", with a JSON list of rows" if exchange is PREDICT else ""
+            error = RefusedError(405, f"{scope['path']} takes POST{with_what}")
+            await _send(send, 405, exchange.refuse(error), allow=b"POST")
+            return None
+        limit = self.scoring.max_bytes
+        body = await _read(scope, receive, limit)
+        if body is None:
+            error = RefusedError(413, f"the body is larger than {limit} bytes (MAX_BYTES)")
+            await _send(send, 413, exchange.refuse(error))
+        return body
 
     async def _model(self, request: Request) -> Response:
-        champion = self.scoring.find()
+        champion = self.scoring.find("champion")
         release = self.scoring.release
         assert release is not None
         keys = ("trained", "commit", "runtime", "runtime_note", "metrics", "data")
@@ -87,12 +143,15 @@ class Routes:
             "description": self.description,
             "champion": release.champion,
             "released": release.created,
+            "traffic": release.shares or {release.champion: 100},
+            "shadows": release.shadows,
+            "problem": self.scoring.problem,
             "versions": versions,
             "inputs": {column.name: column.expects for column in contract.row},
             "outputs": {column.name: column.expects for column in contract.prediction},
             "example": champion.artifact.example.rows[:1],
         }
-        return Response(orjson.dumps(content), media_type="application/json")
+        return Response(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")
 
     async def _docs(self, request: Request) -> Response:
         champion = self.scoring.find()
@@ -116,6 +175,13 @@ class InFront:
         await (self.routes.find(scope) or self.app)(scope, receive, send)
 
 
+def _key(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == KEY_HEADER:
+            return bytes(value)
+    return b""
+
+
 async def _read(scope: Scope, receive: Receive, limit: int) -> bytes | None:
     """Return the body of a request, None as soon as it is known to be larger than the limit."""
     announced = dict(scope["headers"]).get(b"content-length", b"")
@@ -135,8 +201,8 @@ async def _read(scope: Scope, receive: Receive, limit: int) -> bytes | None:
     return body if len(body) <= limit else None
 
 
-async def _send(send: Send, status: int, content: bytes, allow: bytes = b"") -> None:
-    headers = [*JSON, (b"content-length", b"%d" % len(content))]
+async def _send(send: Send, status: int, content: bytes, allow: bytes = b"", kind: bytes = JSON) -> None:
+    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(content))]
     if allow:
         headers.append((b"allow", allow))
     start: Message = {"type": "http.response.start", "status": status, "headers": headers}
@@ -147,3 +213,9 @@ async def _send(send: Send, status: int, content: bytes, allow: bytes = b"") -> 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
     return Response(refusal(str(error)), error.status, media_type="application/json")
+
+
+async def _mistaken(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    reason = f"{request.method} {request.url.path}: {error.detail}"
+    return Response(refusal(reason), error.status_code, error.headers, "application/json")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .artifact import Artifact
-from .contract import Column
+from .contract import Column, Contract
+from .protocols.documented import protocol_paths
 
 TAG = "Model"
 
@@ -38,17 +39,18 @@ def document(
             "additionalProperties": False,
         },
         "Prediction": {"type": "object", "properties": answer, "required": list(answer)},
+        "Explanation": _explanation(contract),
         "Error": ERROR,
         "Invalid": INVALID,
     }
-    reference = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}}
-    by_version = _predict(artifact, "Score rows with one version, by number or alias", "predict_version")
-    by_version["parameters"] = [reference]
-    by_version["responses"]["404"] = _answer("the version is not served; the message names those that are", "Error")
+    predict = _rows(artifact, "Score rows with the champion", "predict", "Prediction")
+    explain = _rows(artifact, "Explain predictions of the champion", "explain", "Explanation")
     model = {"type": "object"}
     paths = {
-        "/predict": {"post": _predict(artifact, "Score rows with the champion", "predict")},
-        "/versions/{version}/predict": {"post": by_version},
+        "/predict": {"post": predict},
+        "/versions/{version}/predict": {"post": _by_version(predict)},
+        "/explain": {"post": explain},
+        "/versions/{version}/explain": {"post": _by_version(explain)},
         "/model": {
             "get": {
                 "summary": "What is served: versions, metrics, inputs",
@@ -64,14 +66,14 @@ def document(
         "openapi": "3.1.0",
         "info": {"title": title, "description": description, "version": f"version {version}"},
         "servers": [{"url": "."}],
-        "paths": paths | further.get("paths", {}),
+        "paths": paths | protocol_paths(artifact) | further.get("paths", {}),
         "components": components,
     }
 
 
-def _predict(artifact: Artifact, summary: str, name: str) -> dict[str, Any]:
+def _rows(artifact: Artifact, summary: str, name: str, answer: str) -> dict[str, Any]:
     rows = {"type": "array", "items": {"$ref": "#/components/schemas/Row"}}
-    answers = {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}
+    answers = {"type": "array", "items": {"$ref": f"#/components/schemas/{answer}"}}
     return {
         "summary": summary,
         "operationId": name,
@@ -82,7 +84,7 @@ def _predict(artifact: Artifact, summary: str, name: str) -> dict[str, Any]:
         },
         "responses": {
             "200": {
-                "description": "one prediction for each row, in the same order",
+                "description": f"one {answer.lower()} for each row, in the same order",
                 "content": {"application/json": {"schema": answers}},
             },
             "400": _answer("rows that break the contract, every one of them", "Invalid"),
@@ -90,6 +92,30 @@ def _predict(artifact: Artifact, summary: str, name: str) -> dict[str, Any]:
             "503": _answer("no version is loaded yet", "Error"),
         },
     }
+
+
+def _by_version(operation: dict[str, Any]) -> dict[str, Any]:
+    """Return the same operation with one version, named by the path."""
+    reference = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}}
+    missing = _answer("the version is not served; the message names those that are", "Error")
+    return operation | {
+        "summary": operation["summary"].replace("the champion", "one version, by number or alias"),
+        "operationId": operation["operationId"] + "_version",
+        "parameters": [reference],
+        "responses": operation["responses"] | {"404": missing},
+    }
+
+
+def _explanation(contract: Contract) -> dict[str, Any]:
+    number = {"type": ["number", "null"]}
+    properties = {
+        "base": number | {"description": "the mean output over a sample of the training rows"},
+        "prediction": number | {"description": "the output for this row: base and contributions add up to it"},
+        "contributions": {"type": "object", "properties": {column.name: number for column in contract.row}},
+        "output": {"type": "string", "description": "which number of a prediction is explained"},
+        "version": {"type": "integer"},
+    }
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _answer(description: str, schema: str) -> dict[str, Any]:

@@ -192,6 +192,16 @@ class Registry:
         known = ", ".join(" = ".join([str(v.number), *v.aliases]) for v in versions[:20])
         raise UserError(f"Version {reference!r} of {self.name!r} does not exist; there are: {known}.")
 
+    def tags(self) -> dict[str, str]:
+        """Return the tags of the registered model, without the history."""
+        try:
+            tags = self._client.get_registered_model(self.name).tags
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+        return {key: value for key, value in tags.items() if not key.startswith(HISTORY)}
+
     def describe(self, version: int, text: str, tags: dict[str, str]) -> None:
         """Set the description that the registry shows, and tags."""
         self._client.update_model_version(self.name, str(version), text[:100_000])

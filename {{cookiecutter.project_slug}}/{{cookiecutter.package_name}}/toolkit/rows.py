@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -42,8 +43,15 @@ class RowParser:
 
     def parse(self, body: bytes) -> tuple[int, Columns]:
         """Return the number of rows in a JSON body, and their columns; `InvalidRowsError` if a value is not allowed."""
+        return self._columns(self._adapter.validate_json, body)
+
+    def take(self, rows: list[Any]) -> tuple[int, Columns]:
+        """Return the same for rows that some other protocol has brought as dicts."""
+        return self._columns(self._adapter.validate_python, rows)
+
+    def _columns(self, validate: Callable[[Any], list[dict[str, Any]]], given: Any) -> tuple[int, Columns]:
         try:
-            rows = self._adapter.validate_json(body)
+            rows = validate(given)
         except ValidationError as error:
             found = [self._problem(detail) for detail in error.errors(include_url=False)]
             # A whole number is tried as two types, and refused by both.

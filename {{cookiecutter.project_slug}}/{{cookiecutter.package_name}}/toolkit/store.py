@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -25,17 +26,30 @@ Download = Callable[[int, Path], None]
 
 
 class Release(BaseModel):
-    """What is served: a champion, and versions beside it that callers may name."""
+    """What is served: a champion, and versions beside it that callers may name or be given."""
 
     model: str
     champion: int
+    #: Aliases by version number.
     versions: dict[int, tuple[str, ...]]
+    digests: dict[int, str] = {}
+    #: Percent of the callers by version number; empty if all are the champion's.
+    shares: dict[int, int] = {}
+    shadows: tuple[int, ...] = ()
     created: datetime
 
     @classmethod
-    def now(cls, model: str, champion: int, versions: dict[int, tuple[str, ...]]) -> Release:
-        """Return a release made at this moment; `versions` maps numbers to aliases."""
-        return cls(model=model, champion=champion, versions=versions, created=datetime.now(UTC))
+    def now(cls, model: str, champion: int, versions: dict[int, tuple[str, ...]], **more: Any) -> Release:
+        """Return a release made at this moment."""
+        return cls(model=model, champion=champion, versions=versions, created=datetime.now(UTC), **more)
+
+    def words(self) -> str:
+        """Return what is served, as people write it."""
+        names = [" = ".join([str(number), *aliases]) for number, aliases in sorted(self.versions.items())]
+        text = f"version{'s' if len(names) > 1 else ''} {', '.join(names)}"
+        shares = ", ".join(f"{percent} % to {number}" for number, percent in self.shares.items())
+        shadows = ", ".join(str(number) for number in self.shadows)
+        return text + (f"; {shares}" if shares else "") + (f"; in the shadow: {shadows}" if shadows else "")
 
     def same_as(self, other: Release | None) -> bool:
         """Whether two releases serve the same."""
@@ -76,8 +90,22 @@ class Store:
             shutil.rmtree(scratch, ignore_errors=True)
         return target
 
-    def load(self, version: int) -> Artifact:
-        """Return a version that lies in the store."""
+    def versions(self) -> list[int]:
+        """Return the versions that lie in the store."""
+        folders = (self.root / "versions").glob("*")
+        return sorted(int(folder.name) for folder in folders if folder.name.isdigit())
+
+    def remove(self, version: int) -> None:
+        """Remove a version; what has it loaded keeps it."""
+        # Renamed first: half a version must never lie under its number.
+        aside = self.path(version).with_name(f".{version}-removed")
+        self.path(version).rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def load(self, version: int, expected: str = "") -> Artifact:
+        """Return a version that lies in the store; `UserError` if it is not the one with an expected digest."""
+        if expected and digest(self.path(version)) != expected:
+            raise UserError(f"{self.path(version)} is not what was released: the files were changed. Deploy again.")
         try:
             return Artifact(self.path(version))
         except (OSError, ValueError) as error:
@@ -92,6 +120,14 @@ class Store:
             return None
         except ValidationError as error:
             raise UserError(f"{self._release} cannot be read: {error.errors()[0]['msg']}. Deploy again.") from error
+
+    def mark(self) -> object:
+        """Return something that changes whenever the release is replaced."""
+        try:
+            found = self._release.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_ino
 
     def write(self, release: Release | None) -> None:
         """Replace the release in one step; None takes it away."""

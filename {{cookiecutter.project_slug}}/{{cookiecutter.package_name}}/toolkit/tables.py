@@ -9,11 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .contract import Column, Columns, Contract, Problem, spread
-
-#: How files write a missing value; a word that the schema allows is a word, whatever it looks like.
-MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "None"})
-TRUE, FALSE = frozenset({"true", "1", "1.0"}), frozenset({"false", "0", "0.0"})
+from .contract import FALSE, MISSING, TRUE, Column, Columns, Contract, Problem, spread
 
 
 class Checked(NamedTuple):

@@ -104,10 +104,14 @@ class Local:
         try:
             answer = requests.get(f"{address}/readyz", timeout=5)
             health = "ready" if answer.ok else f"not ready ({answer.status_code})"
+            if problem := requests.get(f"{address}/model", timeout=5).json().get("problem"):
+                health = f"serves an earlier release: {problem}"
         except requests.RequestException as error:
             health = f"does not answer ({type(error).__name__})"
         details = {"process": str(deployment.pid), "log": str(self._log)}
-        return Running(address, health, deployment.release, deployment.started, details)
+        # The process follows the store, so that is what it serves, unless it says that it cannot.
+        release = self._store.release() or deployment.release
+        return Running(address, health, release, deployment.started, details)
 
     def remove(self) -> bool:
         """Stop the process; requests under way are finished."""

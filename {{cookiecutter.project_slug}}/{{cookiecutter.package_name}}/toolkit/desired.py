@@ -1,0 +1,80 @@
+"""What the registry wants served, and how the store is brought there.
+
+alias champion                    answers where no version is named
+version tag serve=true            keeps a version online beside it, for months if need be
+model tag traffic                 "champion=90,challenger=10" shares the callers out
+model tag shadow                  "challenger" scores the champion's rows too, and is only counted
+"""
+
+from __future__ import annotations
+
+from .errors import UserError
+from .registry import CHAMPION, Registry, Version
+from .store import Release, Store
+
+SERVE, TRAFFIC, SHADOW = "serve", "traffic", "shadow"
+
+
+def desired(registry: Registry) -> Release:
+    """Return the release that the registry wants; `UserError` names what it says and cannot mean."""
+    versions, tags = registry.versions(), registry.tags()
+    champion = _champion(registry, versions)
+    shares = _shares(versions, tags.get(TRAFFIC, ""))
+    shadows = {_find(versions, name, SHADOW).number for name in _list(tags.get(SHADOW, ""))} - {champion.number}
+    named = {champion.number, *shares, *shadows}
+    wanted = [version for version in versions if version.number in named or version.tags.get(SERVE) == "true"]
+    return Release.now(
+        registry.name,
+        champion.number,
+        {version.number: version.aliases for version in wanted},
+        digests={version.number: version.digest for version in wanted},
+        shares=shares,
+        shadows=tuple(sorted(shadows)),
+    )
+
+
+def converge(registry: Registry, store: Store) -> Release:
+    """Bring the versions that the registry wants into the store, then write the release, and return it."""
+    release = desired(registry)
+    if release.same_as(store.release()) and set(release.versions) <= set(store.versions()):
+        return release
+    for number, digest in release.digests.items():
+        store.pull(number, digest, registry.download)
+    if not release.same_as(store.release()):
+        store.write(release)
+    return release
+
+
+def _champion(registry: Registry, versions: list[Version]) -> Version:
+    for version in versions:
+        if CHAMPION in version.aliases:
+            return version
+    cure = f"make promote VERSION={versions[0].number}" if versions else "make train"
+    raise UserError(f"{registry.name} has no champion in {registry.uri}, so there is nothing to serve. First: {cure}")
+
+
+def _shares(versions: list[Version], text: str) -> dict[int, int]:
+    """Return the percentage of callers by version number, empty if all are the champion's."""
+    shares: dict[int, int] = {}
+    for part in _list(text):
+        name, _, percent = part.partition("=")
+        if not percent.strip().isdigit():
+            raise UserError(
+                f"model tag {TRAFFIC} {text!r}: write shares in percent, for example champion=90,challenger=10"
+            )
+        number = _find(versions, name.strip(), TRAFFIC).number
+        shares[number] = shares.get(number, 0) + int(percent)
+    if shares and sum(shares.values()) != 100:
+        raise UserError(f"model tag {TRAFFIC} {text!r}: the shares add up to {sum(shares.values())}, not to 100")
+    return shares
+
+
+def _find(versions: list[Version], name: str, tag: str) -> Version:
+    for version in versions:
+        if name in (str(version.number), *version.aliases):
+            return version
+    raise UserError(f"model tag {tag}: there is no version {name!r}; name an alias or a number")
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,0 +1,134 @@
+"""The release in memory: its versions, loaded and proven, and replaced as a whole when the store says so."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import random
+import threading
+import time
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+from .artifact import Artifact
+from .batching import Batcher
+from .contract import Columns
+from .errors import RefusedError, UserError
+from .metrics import PROBLEM, REQUESTS, ROWS, SECONDS
+from .store import Release, Store
+
+log = logging.getLogger(__name__)
+
+
+class Served:
+    """A version that is loaded and counted."""
+
+    def __init__(self, number: int, artifact: Artifact) -> None:
+        self.number, self.artifact = number, artifact
+        # A compiled model answers within microseconds: a thread or a queue would cost more than they spare.
+        self._batcher = Batcher(artifact.runtime) if artifact.runtime.name == "python" else None
+        self.rows, self.seconds = ROWS.labels(number), SECONDS.labels(number)
+        self.good = REQUESTS.labels(number, 200)
+
+    async def score(self, rows: int, columns: Columns) -> Columns:
+        """Return the predictions for some rows."""
+        if self._batcher:
+            return await self._batcher.score(rows, columns)
+        return self.artifact.runtime.score(columns)
+
+
+class Loaded(NamedTuple):
+    """A release with its versions in memory; replaced as a whole, so that no request sees half of a change."""
+
+    release: Release
+    versions: dict[int, Served]
+
+    def share(self, key: bytes) -> Served:
+        """Return the version that answers a caller who names none: the same for the same key, if shares are set."""
+        if not self.release.shares:
+            return self.versions[self.release.champion]
+        point = zlib.crc32(key) % 100 if key else random.randrange(100)
+        for number, percent in self.release.shares.items():
+            point -= percent
+            if point < 0:
+                return self.versions[number]
+        raise AssertionError("shares add up to 100")
+
+
+class Released:
+    """The store's release, followed while it is served."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = Store(store)
+        self._loaded: Loaded | None = None
+        self._seen: object = None
+        #: Why the newest release is not the one that is served, "" if it is.
+        self.problem = ""
+
+    @property
+    def release(self) -> Release | None:
+        """The release that is served, None before one is loaded."""
+        return self._loaded.release if self._loaded else None
+
+    @property
+    def versions(self) -> dict[int, Served]:
+        """The versions that are served, by number."""
+        return self._loaded.versions if self._loaded else {}
+
+    def load(self) -> None:
+        """Load and prove every version of the store's release; `UserError` leaves what was served before."""
+        self._seen = self._store.mark()
+        release = self._store.release()
+        if release is None:
+            raise UserError(f"{self._store.root} holds no release to serve. Make one: make train && make deploy")
+        self._loaded = Loaded(release, {number: self._serve(number, release) for number in release.versions})
+        # What is loaded stays: the garbage collector need not look at it again in the middle of requests.
+        gc.collect()
+        gc.freeze()
+
+    def _serve(self, number: int, release: Release) -> Served:
+        """Return a version, loaded and proven; the one that is served already if it is the same."""
+        digest = release.digests.get(number, "")
+        present = self.versions.get(number)
+        if present and digest and self._loaded and digest == self._loaded.release.digests.get(number):
+            return present
+        served = Served(number, self._store.load(number, digest))
+        served.artifact.prove()
+        return served
+
+    def follow(self) -> bool:
+        """Load the store's release if it is another, and return whether it was; a failure is kept in `problem`."""
+        if self._store.mark() == self._seen:
+            return False
+        try:
+            self.load()
+            self.problem = ""
+            log.info("serving %s", self._loaded and self._loaded.release.words())
+        except Exception as error:  # whatever is wrong with the new release, the one before serves on
+            self.problem = str(error)
+            log.error("the new release is not served: %s", error)
+        PROBLEM.set(bool(self.problem))
+        return True
+
+    def watch(self, seconds: float = 1.0) -> None:
+        """Follow the store from now on, in a thread of its own."""
+
+        def keep_following() -> None:
+            while True:
+                time.sleep(seconds)
+                self.follow()
+
+        threading.Thread(target=keep_following, name="release", daemon=True).start()
+
+    def find(self, reference: str | None = None, key: bytes = b"") -> Served:
+        """Return a version by number or alias, the key's share if none is named; 404 names the versions there are."""
+        loaded = self._loaded
+        if loaded is None:
+            raise RefusedError(503, "no version is loaded yet")
+        if reference is None:
+            return loaded.share(key)
+        for number, aliases in loaded.release.versions.items():
+            if reference in (str(number), *aliases):
+                return loaded.versions[number]
+        raise RefusedError(404, f"version {reference!r} is not served; there are: {loaded.release.words()}")
