@@ -1,6 +1,7 @@
 """JSON rows: what passes, and what is said of what does not."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from {{ cookiecutter.package_name }}.toolkit.contract import derive
-from {{ cookiecutter.package_name }}.toolkit.rows import InvalidRowsError, RowParser
+from {{ cookiecutter.package_name }}.toolkit.rows import InvalidRowsError, RowParser, TooManyRowsError
 
 
 class Row(BaseModel):
@@ -154,3 +155,13 @@ def test_value_of_the_wrong_kind_is_named_for_every_field(version: Any, rows: li
         with pytest.raises(InvalidRowsError) as error:
             parse(json.dumps([rows[0], rows[0] | {name: {}}]).encode())
         assert [(problem.row, problem.field) for problem in error.value.problems] == [(1, name)]
+
+
+def test_rows_beyond_a_limit_are_not_looked_at() -> None:
+    bad = b"[" + b",".join([b"{}"] * 200_000) + b"]"
+    start = time.perf_counter()
+    with pytest.raises(TooManyRowsError):
+        PARSER.parse(bad, 10)
+    assert time.perf_counter() - start < 1, "to describe 200,000 bad rows takes seconds"
+    with pytest.raises(InvalidRowsError):
+        PARSER.parse(b"[{}]", 10)

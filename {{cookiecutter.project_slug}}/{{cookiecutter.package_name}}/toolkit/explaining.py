@@ -15,7 +15,7 @@ from .errors import RefusedError
 from .explain import Explanations
 from .metrics import EXPLAINED
 from .released import Served
-from .rows import InvalidRowsError
+from .rows import InvalidRowsError, TooManyRowsError
 from .scoring import PREDICT, Scoring
 
 #: Each row costs thousands of predictions.
@@ -39,15 +39,15 @@ class Explaining:
         """Return status code and JSON for a request body: contributions for each row, or what is wrong with it."""
         try:
             served = self._scoring.find(reference)
-            rows, columns = served.artifact.parser.parse(body)
-            if rows > MAX_ROWS:
-                raise RefusedError(413, f"{rows} rows; at most {MAX_ROWS} are explained in one request")
+            rows, columns = served.artifact.parser.parse(body, MAX_ROWS)
             if rows == 0:
                 return 200, b"[]"
             loop = asyncio.get_running_loop()
             return 200, await loop.run_in_executor(self._thread, _explain, served, columns, loop)
         except RefusedError as error:
             return error.status, PREDICT.refuse(error)
+        except TooManyRowsError:
+            return 413, PREDICT.refuse(RefusedError(413, f"at most {MAX_ROWS} rows are explained in one request"))
         except InvalidRowsError as error:
             return 400, PREDICT.refuse(error)
         except Exception as error:

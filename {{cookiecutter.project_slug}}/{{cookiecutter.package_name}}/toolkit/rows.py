@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Annotated, Any, Literal, NotRequired
 
 import numpy as np
@@ -15,6 +14,9 @@ from typing_extensions import TypedDict
 
 from .contract import Column, Columns, Contract, Problem
 
+#: No limit on the number of rows.
+ANY = 2**31
+
 
 class InvalidRowsError(Exception):
     """A request that breaks the contract; `problems` has every bad value of every row."""
@@ -24,14 +26,23 @@ class InvalidRowsError(Exception):
         self.problems = problems
 
 
+class TooManyRowsError(Exception):
+    """A request with more rows than a limit."""
+
+
 class RowParser:
     """Parses request bodies for one contract; making one costs milliseconds, so it is kept."""
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
+        self._adapters: dict[int, TypeAdapter[list[dict[str, Any]]]] = {}
 
-    @cached_property
-    def _adapter(self) -> TypeAdapter[list[dict[str, Any]]]:
+    def _adapter(self, limit: int) -> TypeAdapter[list[dict[str, Any]]]:
+        if limit not in self._adapters:
+            self._adapters[limit] = self._make(limit)
+        return self._adapters[limit]
+
+    def _make(self, limit: int) -> TypeAdapter[list[dict[str, Any]]]:
         fields = {
             column.name: _type(column) if column.required else NotRequired[_type(column)]
             for column in self.contract.row
@@ -39,20 +50,26 @@ class RowParser:
         # Made at run time, from data; a type checker has nothing to hold on to.
         make: Any = TypedDict
         row: Any = with_config(ConfigDict(extra="forbid", strict=True))(make("Row", fields))
-        return TypeAdapter(list[row])
+        # The limit belongs here: millions of bad rows must not be looked at before they are too many.
+        return TypeAdapter(Annotated[list[row], Len(0, limit)])
 
-    def parse(self, body: bytes) -> tuple[int, Columns]:
-        """Return the number of rows in a JSON body, and their columns; `InvalidRowsError` if a value is not allowed."""
-        return self._columns(self._adapter.validate_json, body)
+    def parse(self, body: bytes, limit: int = ANY) -> tuple[int, Columns]:
+        """Return the number of rows in a JSON body, and their columns.
+
+        `InvalidRowsError` names every value that is not allowed, `TooManyRowsError` a limit that is passed.
+        """
+        return self._columns(self._adapter(limit).validate_json, body, limit)
 
     def take(self, rows: list[Any]) -> tuple[int, Columns]:
         """Return the same for rows that some other protocol has brought as dicts."""
-        return self._columns(self._adapter.validate_python, rows)
+        return self._columns(self._adapter(ANY).validate_python, rows, ANY)
 
-    def _columns(self, validate: Callable[[Any], list[dict[str, Any]]], given: Any) -> tuple[int, Columns]:
+    def _columns(self, validate: Callable[[Any], list[dict[str, Any]]], given: Any, limit: int) -> tuple[int, Columns]:
         try:
             rows = validate(given)
         except ValidationError as error:
+            if error.error_count() == 1 and error.errors()[0]["type"] == "too_long" and not error.errors()[0]["loc"]:
+                raise TooManyRowsError(limit) from None
             found = [self._problem(detail) for detail in error.errors(include_url=False)]
             # A whole number is tried as two types, and refused by both.
             raise InvalidRowsError(

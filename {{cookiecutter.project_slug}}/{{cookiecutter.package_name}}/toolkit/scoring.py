@@ -18,7 +18,7 @@ from .contract import Columns
 from .errors import RefusedError
 from .metrics import REQUESTS, SHADOWS
 from .released import Loaded, Released, Served
-from .rows import InvalidRowsError
+from .rows import InvalidRowsError, TooManyRowsError
 
 #: Problems listed in one answer; a body of a million bad rows needs no answer of the same size.
 PROBLEMS_LISTED = 100
@@ -104,9 +104,10 @@ class Predict:
 
     def read(self, body: bytes, artifact: Artifact, limit: int) -> tuple[int, Columns]:
         """Return the number of rows in a body, and their columns."""
-        rows, columns = artifact.parser.parse(body)
-        check_size(rows, limit)
-        return rows, columns
+        try:
+            return artifact.parser.parse(body, limit)
+        except TooManyRowsError:
+            raise RefusedError(413, f"more than {limit} rows do not fit in one request (MAX_ROWS)") from None
 
     def write(self, rows: int, predictions: Columns, served: Served) -> bytes:
         """Return the predictions, each with an id and the version."""
