@@ -13,7 +13,7 @@ LOCK = .venv/bin/uv pip compile requirements/dev.in --quiet --universal --python
 .PHONY: help setup demo test test-fast lint bench lock
 
 help:  ## Explain every word
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.done  ## Make the environment .venv from requirements/dev.lock
 

@@ -70,6 +70,8 @@ def test_credentials_decide(project: Project, variant: Project, tmp_path: Path) 
     settings = tmp_path / "auth.ini"
     settings.write_text(
         f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{tmp_path}/users.db\nadmin_username = admin\n"
+        # Checking a password costs half a second; without the cache each call to the server does.
+        "auth_cache_ttl_seconds = 60\n"
         f"admin_password = {ADMIN['MLFLOW_TRACKING_PASSWORD']}\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     )

@@ -58,8 +58,8 @@ class Batcher:
         return batch
 
     async def _score(self, batch: list[_Waiting]) -> None:
-        together = {name: np.concatenate([entry.columns[name] for entry in batch]) for name in batch[0].columns}
         try:
+            together = {name: np.concatenate([entry.columns[name] for entry in batch]) for name in batch[0].columns}
             predictions = await asyncio.to_thread(self._runtime.score, together)
         except Exception as error:
             if len(batch) == 1:
