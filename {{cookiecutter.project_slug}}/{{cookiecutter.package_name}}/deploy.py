@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 
@@ -105,4 +106,13 @@ def curl(url: str, rows: list[dict[str, object]]) -> str:
 
 
 def _target(settings: config.Settings) -> Target:
-    return Local(config.ROOT, config.PACKAGE, Store(settings.store), settings.bind_address, settings.port)
+    store = Store(settings.store)
+    return Local(config.ROOT, config.PACKAGE, store, settings.bind_address, settings.port, _fingerprint(settings))
+
+
+def _fingerprint(settings: config.Settings) -> str:
+    """Return something that changes with the code and the settings of the service."""
+    total = hashlib.sha256(settings.model_dump_json().encode())
+    for path in sorted((config.ROOT / config.PACKAGE).rglob("*.py")):
+        total.update(path.read_bytes())
+    return total.hexdigest()

@@ -20,6 +20,8 @@ from ..store import Release, Store
 from . import Running
 
 START_SECONDS, STOP_SECONDS = 60, 40
+#: The service looks at the store each second, then loads and proves what is new.
+FOLLOW_SECONDS = 20
 
 
 class Deployment(BaseModel):
@@ -31,6 +33,8 @@ class Deployment(BaseModel):
     port: int
     release: Release
     started: datetime
+    #: What the process was made from, code and settings; another needs another process.
+    fingerprint: str = ""
 
     def process(self) -> psutil.Process | None:
         """Return the process if it still runs."""
@@ -45,17 +49,20 @@ class Deployment(BaseModel):
 class Local:
     """Serves the store's release in a background process, replaced without a gap."""
 
-    def __init__(self, root: Path, package: str, store: Store, address: str, port: int) -> None:
+    def __init__(self, root: Path, package: str, store: Store, address: str, port: int, fingerprint: str) -> None:
+        self._fingerprint = fingerprint
         self._root, self._package, self._store = root, package, store
         self._address, self._port = address, port
         self._note = store.root / "local.json"
         self._log = store.root / "local.log"
 
     def apply(self, champion: Artifact) -> str:
-        """Start a process, prove it with the champion's example on a port of its own, then stop the one before."""
+        """Have the running process follow, or replace it by one that is proven on a port of its own first."""
         old = self._deployment()
         release = self._store.release()
         assert release is not None
+        if old and old.port == self._port and old.fingerprint == self._fingerprint and self._followed(release):
+            return url(self._address, self._port)
         if old is None or old.port != self._port:
             # A port that others may share would be shared with any program: look before joining it.
             listen(self._address, self._port).close()
@@ -89,6 +96,7 @@ class Local:
             port=self._port,
             release=release,
             started=datetime.now(UTC),
+            fingerprint=self._fingerprint,
         )
         self._note.write_text(deployment.model_dump_json(indent=1))
         if old:
@@ -120,6 +128,21 @@ class Local:
             _stop(deployment)
         self._note.unlink(missing_ok=True)
         return deployment is not None
+
+    def _followed(self, release: Release) -> bool:
+        """Wait for the running process to serve a release by itself, and return whether it does."""
+        deadline = time.monotonic() + FOLLOW_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                answer = requests.get(f"{url(self._address, self._port)}/model", timeout=5).json()
+            except (requests.RequestException, ValueError):
+                return False
+            if answer.get("problem"):
+                return False
+            if datetime.fromisoformat(answer["released"]) == release.created:
+                return True
+            time.sleep(0.1)
+        return False
 
     def _deployment(self) -> Deployment | None:
         try:
