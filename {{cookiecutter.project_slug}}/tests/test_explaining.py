@@ -13,13 +13,14 @@ from starlette.testclient import TestClient
 
 from {{ cookiecutter.package_name }}.toolkit import explaining, front, metrics, scoring
 from {{ cookiecutter.package_name }}.toolkit.contract import Contract
+from {{ cookiecutter.package_name }}.toolkit.log import LogFile
 from {{ cookiecutter.package_name }}.toolkit.store import Release, Store
 
 
 def client_of(store: Path) -> TestClient:
     loaded = scoring.Scoring(store, max_rows=1000, max_bytes=1_000_000)
     loaded.load()
-    routes = front.Routes(loaded, title="Ours", description="What it says.")
+    routes = front.Routes(loaded, LogFile(store.parent / "log", "feedback", 0), title="Ours", description="What it says.")
     return TestClient(front.InFront(routes._slow, routes), raise_server_exceptions=False)
 
 

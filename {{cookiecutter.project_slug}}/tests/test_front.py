@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from {{ cookiecutter.package_name }}.toolkit import front, metrics, scoring
 from {{ cookiecutter.package_name }}.toolkit.contract import Contract
+from {{ cookiecutter.package_name }}.toolkit.log import LogFile
 
 MAX_ROWS, MAX_BYTES = 200, 1_000_000
 
@@ -24,7 +25,7 @@ async def nobody(scope: Any, receive: Any, send: Any) -> None:
 def routes(served: Path) -> front.Routes:
     loaded = scoring.Scoring(served, max_rows=MAX_ROWS, max_bytes=MAX_BYTES)
     loaded.load()
-    return front.Routes(loaded, title="Ours & <theirs>", description="What it says.")
+    return front.Routes(loaded, LogFile(served.parent / "log", "feedback", 0), title="Ours & <theirs>", description="What it says.")
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +167,7 @@ def test_length_that_is_no_number_is_the_callers_mistake(client: TestClient) -> 
 
 def test_caller_who_hangs_up_is_not_counted_as_a_server_error(routes: front.Routes) -> None:
     def failures() -> float:
+        routes.scoring.observer.drain()
         return metrics.REQUESTS.labels(2, 500)._value.get()
 
     messages = iter([{"type": "http.request", "body": b"[", "more_body": True}, {"type": "http.disconnect"}])

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from {{ cookiecutter.package_name }}.toolkit import front, metrics, scoring
 from {{ cookiecutter.package_name }}.toolkit.artifact import Artifact
 from {{ cookiecutter.package_name }}.toolkit.contract import Column, Contract
+from {{ cookiecutter.package_name }}.toolkit.log import LogFile
 from {{ cookiecutter.package_name }}.toolkit.protocols import mlflow, tensors
 from {{ cookiecutter.package_name }}.toolkit.protocols.documented import protocol_paths
 
@@ -31,7 +32,7 @@ async def nobody(scope: Any, receive: Any, send: Any) -> None:
 def client(served: Path) -> TestClient:
     loaded = scoring.Scoring(served, max_rows=MAX_ROWS, max_bytes=MAX_BYTES)
     loaded.load()
-    routes = front.Routes(loaded, title="Title", description="")
+    routes = front.Routes(loaded, LogFile(served.parent / "log", "feedback", 0), title="Title", description="")
     # A fault of the service must show as 500, as callers would see it.
     return TestClient(front.InFront(nobody, routes), raise_server_exceptions=False)
 
@@ -181,7 +182,8 @@ def test_health_is_told_as_each_protocol_has_it(client: TestClient, model: str, 
 
 
 def test_nothing_is_ready_before_a_version_is_loaded(served: Path, model: str) -> None:
-    routes = front.Routes(scoring.Scoring(served, max_rows=1, max_bytes=9), title="", description="")
+    feedback = LogFile(served, "feedback", 0)
+    routes = front.Routes(scoring.Scoring(served, max_rows=1, max_bytes=9), feedback, title="", description="")
     early = TestClient(front.InFront(nobody, routes), raise_server_exceptions=False)
     for path in ("/ping", "/version", "/v2", "/v2/health/ready", model, f"{model}/ready"):
         assert early.get(path).status_code == 503, path
@@ -344,6 +346,7 @@ def test_rows_of_every_protocol_are_counted_together(
     client: TestClient, model: str, contract: Contract, rows: list[dict[str, Any]]
 ) -> None:
     def counted() -> list[float]:
+        client.app.routes.scoring.observer.drain()
         counters = (metrics.ROWS.labels(2), metrics.REQUESTS.labels(2, 200), metrics.REQUESTS.labels(2, 400))
         return [counter._value.get() for counter in counters]
 
@@ -372,10 +375,10 @@ def test_a_compiled_model_is_served_without_pandas_scikit_learn_and_mlflow(serve
     code = f"""
 import sys
 from pathlib import Path
-from {package}.toolkit import front, scoring
+from {package}.toolkit import front, log, scoring
 loaded = scoring.Scoring(Path({str(served)!r}), max_rows=9, max_bytes=9999)
 loaded.load()
-front.Routes(loaded, title="", description="")
+front.Routes(loaded, log.LogFile(Path(), "feedback", 0), title="", description="")
 print([name for name in ("pandas", "sklearn", "mlflow") if name in sys.modules])
 """
     command = [sys.executable, "-c", code]

@@ -131,4 +131,5 @@ def test_shadows_score_the_same_rows_and_are_only_counted(loaded: scoring.Scorin
         return int(json.loads(content)[0]["version"])
 
     assert asyncio.run(ask_and_wait()) == 1
+    loaded.observer.drain()
     assert counter._value.get() - before == 1

@@ -100,6 +100,7 @@ def test_rows_on_which_the_model_fails_do_not_fail_other_callers(wild: scoring.S
 
 def test_requests_and_rows_are_counted(wild: scoring.Scoring) -> None:
     def counted() -> list[float]:
+        wild.observer.drain()
         counters = [metrics.REQUESTS.labels(1, code) for code in (200, 400, 500)] + [metrics.ROWS.labels(1)]
         return [counter._value.get() for counter in counters]
 

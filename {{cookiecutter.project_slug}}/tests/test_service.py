@@ -14,7 +14,9 @@ from {{ cookiecutter.package_name }} import config
 @pytest.fixture(scope="module")
 def client(served: Path) -> Iterator[TestClient]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORE", str(served))  # the service reads its settings when it is imported
+        # The service reads its settings when it is imported.
+        patch.setenv("STORE", str(served))
+        patch.setenv("LOG_FOLDER", str(served.parent / "log"))
         service = importlib.import_module(f"{config.PACKAGE}.service")
         with TestClient(service.front()) as client:
             yield client

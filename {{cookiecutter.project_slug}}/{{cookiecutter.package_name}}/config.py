@@ -32,6 +32,12 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=256, description="processes that the service runs in")
     max_rows: int = Field(10_000, ge=1, description="rows in one request; more are refused with 413")
     max_bytes: int = Field(16_000_000, ge=1, description="bytes in one request; more are refused with 413")
+    max_waiting: int = Field(1000, ge=1, description="requests in work at once, a process; more are refused with 429")
+    log_share: float = Field(1, ge=0, le=1, description="the share of requests whose predictions are logged")
+    log_folder: Path = Field(ROOT / "log", description="where predictions and feedback are logged")
+    log_megabytes: int = Field(
+        1000, ge=100, description="the most that the logs of each kind take; the oldest files go first"
+    )
     sync_seconds: float = Field(5, ge=0.1, description="how often `sync` asks the registry what should be served")
     grace_seconds: float = Field(3600, ge=0, description="how long `sync` keeps a version that is not served any more")
     store: Path = Field(ROOT / "store", description="the versions on this machine's disk")

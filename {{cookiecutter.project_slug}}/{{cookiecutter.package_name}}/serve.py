@@ -57,6 +57,7 @@ def _serve(settings: config.Settings, sockets: list[socket.socket]) -> None:
         factory=True,
         log_level="warning",
         access_log=False,
+        proxy_headers=False,
         workers=settings.workers,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

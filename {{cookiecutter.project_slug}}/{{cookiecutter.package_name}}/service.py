@@ -22,10 +22,20 @@ from starlette.types import ASGIApp
 
 from . import config
 from .toolkit.front import InFront, Routes
+from .toolkit.log import LogFile, PredictionLog
+from .toolkit.observer import Observer
 from .toolkit.scoring import Scoring
 
 settings = config.settings()
-scoring = Scoring(settings.store, max_rows=settings.max_rows, max_bytes=settings.max_bytes)
+log_bytes = settings.log_megabytes * 1_000_000
+predictions = LogFile(settings.log_folder, "predictions", log_bytes)
+scoring = Scoring(
+    settings.store,
+    max_rows=settings.max_rows,
+    max_bytes=settings.max_bytes,
+    max_waiting=settings.max_waiting,
+    observer=Observer(PredictionLog(predictions), settings.log_share),
+)
 
 
 @bentoml.service(name=config.SERVICE_NAME, workers=settings.workers, logging={"access": {"enabled": False}})
@@ -45,6 +55,7 @@ class Service:
 _service: Any = Service
 routes = Routes(
     scoring,
+    LogFile(settings.log_folder, "feedback", log_bytes),
     title=config.PROJECT_NAME,
     description=config.DESCRIPTION,
     further=lambda: _service.openapi_spec.asdict(),

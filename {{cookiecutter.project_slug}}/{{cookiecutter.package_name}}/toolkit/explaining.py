@@ -16,10 +16,12 @@ from .explain import Explanations
 from .metrics import EXPLAINED
 from .released import Served
 from .rows import InvalidRowsError, TooManyRowsError
-from .scoring import PREDICT, Scoring
+from .scoring import PREDICT, Scoring, refused
 
 #: Each row costs thousands of predictions.
 MAX_ROWS = 100
+#: Requests that wait for their turn; more would wait longer than their callers do.
+MAX_WAITING = 20
 #: A model in Python that has not scored by then never will: the service has ended meanwhile.
 SCORE_SECONDS = 60
 
@@ -34,9 +36,14 @@ class Explaining:
         self._scoring = scoring
         # One thread: predictions must not wait for more than one explanation, however many are asked for.
         self._thread = ThreadPoolExecutor(1, "explain")
+        self._waiting = 0
 
     async def answer(self, body: bytes, reference: str) -> tuple[int, bytes]:
         """Return status code and JSON for a request body: contributions for each row, or what is wrong with it."""
+        if self._waiting >= MAX_WAITING:
+            text = f"{self._waiting} requests wait to be explained already; try again in a moment"
+            return refused(PREDICT, RefusedError(429, text))
+        self._waiting += 1
         try:
             served = self._scoring.find(reference)
             rows, columns = served.artifact.parser.parse(body, MAX_ROWS)
@@ -44,16 +51,16 @@ class Explaining:
                 return 200, b"[]"
             loop = asyncio.get_running_loop()
             return 200, await loop.run_in_executor(self._thread, _explain, served, columns, loop)
-        except RefusedError as error:
-            return error.status, PREDICT.refuse(error)
+        except (RefusedError, InvalidRowsError) as error:
+            return refused(PREDICT, error)
         except TooManyRowsError:
-            return 413, PREDICT.refuse(RefusedError(413, f"at most {MAX_ROWS} rows are explained in one request"))
-        except InvalidRowsError as error:
-            return 400, PREDICT.refuse(error)
+            return refused(PREDICT, RefusedError(413, f"at most {MAX_ROWS} rows are explained in one request"))
         except Exception as error:
             log.exception("rows that keep the contract were not explained")
             text = f"these rows were not explained: {type(error).__name__}: {error}"
-            return 500, PREDICT.refuse(RefusedError(500, text))
+            return refused(PREDICT, RefusedError(500, text))
+        finally:
+            self._waiting -= 1
 
 
 def _explain(served: Served, columns: Columns, loop: asyncio.AbstractEventLoop) -> bytes:

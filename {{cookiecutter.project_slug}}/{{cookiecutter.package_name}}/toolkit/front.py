@@ -5,6 +5,7 @@ It answers the hot routes itself and passes everything else on, so that they do 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from html import escape
 from typing import Any
@@ -19,9 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import RefusedError
 from .explaining import Explaining
+from .feedback import Feedback
+from .log import LogFile
 from .openapi import document
 from .protocols import mlflow, open_inference
-from .scoring import PREDICT, Exchange, Scoring, refusal
+from .scoring import PREDICT, Exchange, Scoring, refusal, refused
 
 SWAGGER = """<!DOCTYPE html>
 <html lang="en">
@@ -42,10 +45,17 @@ class Routes:
     """The routes that are not BentoML's own; `further` returns the OpenAPI document of what stands behind them."""
 
     def __init__(
-        self, scoring: Scoring, *, title: str, description: str, further: Callable[[], dict[str, Any]] = dict
+        self,
+        scoring: Scoring,
+        feedback: LogFile,
+        *,
+        title: str,
+        description: str,
+        further: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self.scoring, self.title, self.description, self.further = scoring, title, description, further
         self._explaining = Explaining(scoring)
+        self._feedback = Feedback(scoring, feedback)
         self._slow = Starlette(
             routes=[
                 Route("/model", self._model, methods=["GET"]),
@@ -67,6 +77,8 @@ class Routes:
             return self._predict
         if path == "/explain" or (path.startswith("/versions/") and path.endswith("/explain")):
             return self._explain
+        if path == "/feedback":
+            return self._label
         if path == "/invocations":
             return self._invocations
         if open_inference.INFER.fullmatch(path):
@@ -87,6 +99,7 @@ class Routes:
         try:
             exchange = mlflow.exchange(content_type.decode("latin-1"))
         except RefusedError as error:
+            refused(PREDICT, error)
             await _send(send, error.status, str(error).encode(), kind=b"text/plain; charset=utf-8")
             return
         body = await self._body(scope, receive, send, exchange)
@@ -99,7 +112,7 @@ class Routes:
         try:
             open_inference.check_name(self.scoring, model)
         except RefusedError as error:
-            await _send(send, error.status, exchange.refuse(error))
+            await _send(send, *refused(exchange, error))
             return
         body = await self._body(scope, receive, send, exchange)
         if body is not None:
@@ -113,18 +126,23 @@ class Routes:
         reference = "champion" if path == "/explain" else path[len("/versions/") : -len("/explain")]
         await _send(send, *await self._explaining.answer(body, reference))
 
+    async def _label(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await self._body(scope, receive, send)
+        if body is not None:
+            await _send(send, *await self._feedback.answer(body))
+
     async def _body(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange = PREDICT) -> bytes | None:
         """Return the body of a request for rows; None if that was answered with what is wrong with it."""
         if scope["method"] != "POST":
-            with_what = ", with a JSON list of rows" if exchange is PREDICT else ""
+            with_what = ", with a JSON list" if exchange is PREDICT else ""
             error = RefusedError(405, f"{scope['path']} takes POST{with_what}")
-            await _send(send, 405, exchange.refuse(error), allow=b"POST")
+            await _send(send, *refused(exchange, error), (b"allow", b"POST"))
             return None
         limit = self.scoring.max_bytes
         body = await _read(scope, receive, limit)
         if body is None:
             error = RefusedError(413, f"the body is larger than {limit} bytes (MAX_BYTES)")
-            await _send(send, 413, exchange.refuse(error))
+            await _send(send, *refused(exchange, error))
         return body
 
     async def _model(self, request: Request) -> Response:
@@ -172,7 +190,22 @@ class InFront:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
+        if scope["type"] == "lifespan":
+            receive = self._ending(receive)
+        elif scope.get("path") == "/metrics":
+            await asyncio.to_thread(self.routes.scoring.observer.drain)
         await (self.routes.find(scope) or self.app)(scope, receive, send)
+
+    def _ending(self, receive: Receive) -> Receive:
+        """Count and log what still waits when the server ends."""
+
+        async def end() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await asyncio.to_thread(self.routes.scoring.observer.close)
+            return message
+
+        return end
 
 
 def _key(scope: Scope) -> bytes:
@@ -201,10 +234,10 @@ async def _read(scope: Scope, receive: Receive, limit: int) -> bytes | None:
     return body if len(body) <= limit else None
 
 
-async def _send(send: Send, status: int, content: bytes, allow: bytes = b"", kind: bytes = JSON) -> None:
-    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(content))]
-    if allow:
-        headers.append((b"allow", allow))
+async def _send(send: Send, status: int, content: bytes, *more: tuple[bytes, bytes], kind: bytes = JSON) -> None:
+    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(content)), *more]
+    if status == 429:
+        headers.append((b"retry-after", b"1"))
     start: Message = {"type": "http.response.start", "status": status, "headers": headers}
     await send(start)
     await send({"type": "http.response.body", "body": content})

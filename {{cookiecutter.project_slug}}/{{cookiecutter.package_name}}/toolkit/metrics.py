@@ -14,4 +14,21 @@ SECONDS = Histogram(
 )
 EXPLAINED = Counter("model_explained_rows", "Rows explained, by version.", ["version"])
 SHADOWS = Counter("model_shadow_requests", "Requests scored in the shadow, by version and status.", ["version", "code"])
+REFUSED = Counter("model_refused_requests", "Requests refused, by status code and reason.", ["code", "reason"])
+FEEDBACK = Counter(
+    "model_feedback_rows",
+    "True labels received, by version; of classes also what was predicted, and whether it was right.",
+    ["version", "predicted", "actual", "correct"],
+)
+ABSOLUTE_ERROR = Counter("model_feedback_absolute_error", "Sum of absolute errors, of numbers.", ["version"])
+SQUARED_ERROR = Counter("model_feedback_squared_error", "Sum of squared errors, of numbers.", ["version"])
+LOGGED = Counter("model_log_rows", "Predictions written to the log.")
+LOG_DROPPED = Counter("model_log_dropped_rows", "Predictions that the log did not take, by reason.", ["reason"])
+LOADED = Gauge("model_versions_loaded", "Versions in memory.", multiprocess_mode="mostrecent")
+RELEASED = Gauge(
+    "model_release_created_seconds", "When the served release was made, Unix time.", multiprocess_mode="mostrecent"
+)
+SERVED = Gauge(
+    "model_served", "1 for each alias of a served version.", ["version", "alias"], multiprocess_mode="mostrecent"
+)
 PROBLEM = Gauge("model_release_problem", "1 while the newest release cannot be served.", multiprocess_mode="max")

@@ -15,7 +15,8 @@ from .artifact import Artifact
 from .batching import Batcher
 from .contract import Columns
 from .errors import RefusedError, UserError
-from .metrics import PROBLEM, REQUESTS, ROWS, SECONDS
+from .ids import Ids
+from .metrics import LOADED, PROBLEM, RELEASED, ROWS, SECONDS, SERVED
 from .store import Release, Store
 
 log = logging.getLogger(__name__)
@@ -24,18 +25,21 @@ log = logging.getLogger(__name__)
 class Served:
     """A version that is loaded and counted."""
 
-    def __init__(self, number: int, artifact: Artifact) -> None:
+    def __init__(self, number: int, artifact: Artifact, model: str) -> None:
         self.number, self.artifact = number, artifact
-        # A compiled model answers within microseconds: a thread or a queue would cost more than they spare.
-        self._batcher = Batcher(artifact.runtime) if artifact.runtime.name == "python" else None
-        self.rows, self.seconds = ROWS.labels(number), SECONDS.labels(number)
-        self.good = REQUESTS.labels(number, 200)
+        self.label = artifact.contract.label.name
+        self.ids = Ids(model, number, artifact.contract.label)
+        self._batcher = Batcher(artifact.runtime)
+        self.seconds = SECONDS.labels(number)
+        self._rows = ROWS.labels(number)
 
     async def score(self, rows: int, columns: Columns) -> Columns:
         """Return the predictions for some rows."""
-        if self._batcher:
-            return await self._batcher.score(rows, columns)
-        return self.artifact.runtime.score(columns)
+        return await self._batcher.score(rows, columns)
+
+    def count(self, columns: Columns, predictions: Columns) -> None:
+        """Count the rows of many requests together."""
+        self._rows.inc(len(predictions[self.label]))
 
 
 class Loaded(NamedTuple):
@@ -82,7 +86,9 @@ class Released:
         release = self._store.release()
         if release is None:
             raise UserError(f"{self._store.root} holds no release to serve. Make one: make train && make deploy")
+        before = self.release
         self._loaded = Loaded(release, {number: self._serve(number, release) for number in release.versions})
+        _show(release, before)
         # What is loaded stays: the garbage collector need not look at it again in the middle of requests.
         gc.collect()
         gc.freeze()
@@ -93,7 +99,7 @@ class Released:
         present = self.versions.get(number)
         if present and digest and self._loaded and digest == self._loaded.release.digests.get(number):
             return present
-        served = Served(number, self._store.load(number, digest))
+        served = Served(number, self._store.load(number, digest), release.model)
         served.artifact.prove()
         return served
 
@@ -132,3 +138,13 @@ class Released:
             if reference in (str(number), *aliases):
                 return loaded.versions[number]
         raise RefusedError(404, f"version {reference!r} is not served; there are: {loaded.release.words()}")
+
+
+def _show(release: Release, before: Release | None) -> None:
+    """Show a release in the metrics, where labels that were once there stay, and have to become 0."""
+    LOADED.set(len(release.versions))
+    RELEASED.set(release.created.timestamp())
+    for shown, value in ((before, 0), (release, 1)):
+        for number, aliases in shown.versions.items() if shown else ():
+            for alias in aliases or ("",):
+                SERVED.labels(number, alias).set(value)

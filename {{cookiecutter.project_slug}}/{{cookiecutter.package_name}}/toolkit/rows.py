@@ -44,7 +44,7 @@ class RowParser:
 
     def _make(self, limit: int) -> TypeAdapter[list[dict[str, Any]]]:
         fields = {
-            column.name: _type(column) if column.required else NotRequired[_type(column)]
+            column.name: annotation(column) if column.required else NotRequired[annotation(column)]
             for column in self.contract.row
         }
         # Made at run time, from data; a type checker has nothing to hold on to.
@@ -97,7 +97,7 @@ class RowParser:
         return Problem(row, field, value, f"expected {column.expects}")
 
 
-def _type(column: Column) -> Any:
+def annotation(column: Column) -> Any:
     """Return the annotation by which pydantic checks a column; 3.0 counts as the whole number 3."""
     if column.kind == "category":
         kind: Any = Literal[column.choices]

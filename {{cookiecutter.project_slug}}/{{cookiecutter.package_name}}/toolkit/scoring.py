@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import orjson
 
 from .artifact import Artifact
-from .contract import Columns
+from .contract import Columns, Problem
 from .errors import RefusedError
-from .metrics import REQUESTS, SHADOWS
+from .metrics import REFUSED
+from .observer import Answered, Observer
 from .released import Loaded, Released, Served
 from .rows import InvalidRowsError, TooManyRowsError
 
 #: Problems listed in one answer; a body of a million bad rows needs no answer of the same size.
 PROBLEMS_LISTED = 100
-#: Characters of a prediction's id: 96 random bits.
-ID_LENGTH = 24
+#: Why a request is refused, in one word, by status.
+REASONS = {
+    400: "format",
+    404: "version",
+    405: "method",
+    413: "size",
+    415: "format",
+    429: "overload",
+    500: "failure",
+    503: "unavailable",
+}
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +40,19 @@ log = logging.getLogger(__name__)
 class Scoring(Released):
     """The versions of the release, answering requests."""
 
-    def __init__(self, store: Path, *, max_rows: int, max_bytes: int) -> None:
+    def __init__(
+        self, store: Path, *, max_rows: int, max_bytes: int, max_waiting: int = 1000, observer: Observer | None = None
+    ) -> None:
         super().__init__(store)
-        self._max_rows, self.max_bytes = max_rows, max_bytes
+        self.max_rows, self.max_bytes, self._max_waiting = max_rows, max_bytes, max_waiting
+        self.observer = observer or Observer()
+        self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def watch(self, seconds: float = 1.0) -> None:
+        """Follow the store and note what is answered, from now on."""
+        super().watch(seconds)
+        self.observer.start()
 
     async def answer(
         self, body: bytes, reference: str | None = None, exchange: Exchange | None = None, key: bytes = b""
@@ -42,45 +60,81 @@ class Scoring(Released):
         """Return status code and content for a request body: the predictions, or what is wrong with it."""
         start = time.perf_counter()
         exchange = exchange or PREDICT
+        if self._waiting >= self._max_waiting:
+            text = f"{self._waiting} requests are waiting already (MAX_WAITING); try again in a moment"
+            return refused(exchange, RefusedError(429, text))
+        served, scored = None, NOTHING
+        self._waiting += 1
         try:
             served = self.find(reference, key)
-        except RefusedError as error:
-            return error.status, exchange.refuse(error)
-        status, content = await self._answer(served, exchange, body)
-        (served.good if status == 200 else REQUESTS.labels(served.number, status)).inc()
-        served.seconds.observe(time.perf_counter() - start)
-        if reference is None and status == 200 and self._loaded and self._loaded.release.shadows:
-            self._shadow(exchange, body, self._loaded)
+            scored = await _score(served, exchange, body, self.max_rows)
+            status, content = 200, scored.content
+        except (RefusedError, InvalidRowsError) as error:
+            status, content = refused(exchange, error)
+        finally:
+            self._waiting -= 1
+        if served:
+            self.observer.note(Answered(served, time.time(), time.perf_counter() - start, status, *scored[:3], key))
+            if reference is None and status == 200 and self._loaded and self._loaded.release.shadows:
+                self._shadow(exchange, body, self._loaded, scored.ids, key)
         return status, content
 
-    def _shadow(self, exchange: Exchange, body: bytes, loaded: Loaded) -> None:
-        """Have the shadows score the same rows when the answer is out; they are only counted."""
+    def _shadow(self, exchange: Exchange, body: bytes, loaded: Loaded, ids: list[str], key: bytes) -> None:
+        """Have the shadows score the same rows when the answer is out; they are only counted and logged."""
 
         async def score(served: Served) -> None:
-            status, _ = await self._answer(served, exchange, body)
-            SHADOWS.labels(served.number, status).inc()
+            status, scored = 200, NOTHING
+            try:
+                scored = await _score(served, exchange, body, self.max_rows, ids)
+            except (RefusedError, InvalidRowsError) as error:
+                status = status_of(error)
+            self.observer.note(Answered(served, time.time(), None, status, *scored[:3], key))
 
         for number in loaded.release.shadows:
             task = asyncio.create_task(score(loaded.versions[number]))
             self._tasks.add(task)  # the event loop alone would not keep it
             task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, served: Served, exchange: Exchange, body: bytes) -> tuple[int, bytes]:
-        try:
-            rows, columns = exchange.read(body, served.artifact, self._max_rows)
-            # An empty batch is no question to a model; not every one could answer it.
-            predictions = await served.score(rows, columns) if rows else {}
-            content = exchange.write(rows, predictions, served)
-        except RefusedError as error:
-            return error.status, exchange.refuse(error)
-        except InvalidRowsError as error:
-            return 400, exchange.refuse(error)
-        except Exception as error:
-            log.exception("version %s failed on rows that keep its contract", served.number)
-            text = f"version {served.number} failed on these rows: {type(error).__name__}: {error}"
-            return 500, exchange.refuse(RefusedError(500, text))
-        served.rows.inc(rows)
-        return 200, content
+
+class Scored(NamedTuple):
+    """The rows of a request, what was predicted for them under which ids, and how it is said."""
+
+    ids: list[str]
+    columns: Columns
+    predictions: Columns
+    content: bytes
+
+
+NOTHING = Scored([], {}, {}, b"")
+
+
+async def _score(served: Served, exchange: Exchange, body: bytes, limit: int, ids: list[str] | None = None) -> Scored:
+    """Return what a version says of the rows in a body; `RefusedError` or `InvalidRowsError` if it does not."""
+    try:
+        rows, columns = exchange.read(body, served.artifact, limit)
+        # An empty batch is no question to a model; not every one could answer it.
+        predictions = await served.score(rows, columns) if rows else {}
+        if ids is None:
+            ids = served.ids.make(predictions[served.label]) if rows else []
+        return Scored(ids, columns, predictions, exchange.write(predictions, ids, served))
+    except (RefusedError, InvalidRowsError):
+        raise
+    except Exception as error:
+        log.exception("version %s failed on rows that keep its contract", served.number)
+        text = f"version {served.number} failed on these rows: {type(error).__name__}: {error}"
+        raise RefusedError(500, text) from error
+
+
+def status_of(error: RefusedError | InvalidRowsError) -> int:
+    """Return the status code that says what is wrong."""
+    return 400 if isinstance(error, InvalidRowsError) else error.status
+
+
+def refused(exchange: Exchange, error: RefusedError | InvalidRowsError) -> tuple[int, bytes]:
+    """Return status and content for a request that is not answered, and count it."""
+    status = status_of(error)
+    REFUSED.labels(status, "contract" if isinstance(error, InvalidRowsError) else REASONS[status]).inc()
+    return status, exchange.refuse(error)
 
 
 class Exchange(Protocol):
@@ -90,8 +144,8 @@ class Exchange(Protocol):
         """Return the number of rows in a body, and their columns; `InvalidRowsError` or `RefusedError`."""
         ...
 
-    def write(self, rows: int, predictions: Columns, served: Served) -> bytes:
-        """Return the answer; without rows there are no predictions."""
+    def write(self, predictions: Columns, ids: list[str], served: Served) -> bytes:
+        """Return the answer, an id a row; without rows there are no predictions."""
         ...
 
     def refuse(self, error: RefusedError | InvalidRowsError) -> bytes:
@@ -109,9 +163,9 @@ class Predict:
         except TooManyRowsError:
             raise RefusedError(413, f"more than {limit} rows do not fit in one request (MAX_ROWS)") from None
 
-    def write(self, rows: int, predictions: Columns, served: Served) -> bytes:
-        """Return the predictions, each with an id and the version."""
-        found = records(predictions, id=_ids(rows), version=[served.number] * rows) if rows else []
+    def write(self, predictions: Columns, ids: list[str], served: Served) -> bytes:
+        """Return the predictions, each with its id and the version."""
+        found = records(predictions, id=ids, version=[served.number] * len(ids)) if ids else []
         return orjson.dumps(found, option=orjson.OPT_SERIALIZE_NUMPY)
 
     def refuse(self, error: RefusedError | InvalidRowsError) -> bytes:
@@ -138,24 +192,22 @@ def records(predictions: Columns, **beside: Iterable[Any]) -> list[dict[str, Any
     return [dict(zip(names, row, strict=True)) for row in zip(*values, *beside.values(), strict=True)]
 
 
-def _ids(count: int) -> Iterator[str]:
-    # One draw for all: a UUID for each row would cost more than its prediction.
-    digits = secrets.token_hex(count * ID_LENGTH // 2)
-    return (digits[i : i + ID_LENGTH] for i in range(0, len(digits), ID_LENGTH))
-
-
 def refusal(reason: str) -> bytes:
     """Return the JSON of an error with one sentence."""
     return orjson.dumps({"error": reason})
 
 
+def listed(problems: list[Problem]) -> list[dict[str, Any]]:
+    """Return problems as JSON has them, so many as an answer may list."""
+    found = [problem._asdict() for problem in problems[:PROBLEMS_LISTED]]
+    try:
+        orjson.dumps(found)
+    except TypeError:  # a whole number beyond 64 bits, for one: it is repeated as text
+        found = [problem | {"value": repr(problem["value"])} for problem in found]
+    return found
+
+
 def _invalid(error: InvalidRowsError) -> bytes:
     count = len(error.problems)
-    listed = [problem._asdict() for problem in error.problems[:PROBLEMS_LISTED]]
     text = f"{count} {'value breaks' if count == 1 else 'values break'} the contract"
-    try:
-        return orjson.dumps({"error": text, "problems": listed})
-    except TypeError:  # a whole number beyond 64 bits, for one: it is repeated as text
-        return orjson.dumps(
-            {"error": text, "problems": [problem | {"value": repr(problem["value"])} for problem in listed]}
-        )
+    return orjson.dumps({"error": text, "problems": listed(error.problems)})

@@ -60,9 +60,9 @@ class Invocation:
                 pass
         return artifact.parser.take([cast(row, contract) for row in known_only])
 
-    def write(self, rows: int, predictions: Columns, served: Served) -> bytes:
+    def write(self, predictions: Columns, ids: list[str], served: Served) -> bytes:
         """Return the predictions as MLflow writes a DataFrame."""
-        found = records(predictions) if rows else []
+        found = records(predictions) if ids else []
         return orjson.dumps({"predictions": found}, option=orjson.OPT_SERIALIZE_NUMPY)
 
     def refuse(self, error: RefusedError | InvalidRowsError) -> bytes:

@@ -56,10 +56,10 @@ class Inference:
         names = list(columns)
         return artifact.parser.take([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
 
-    def write(self, rows: int, predictions: Columns, served: Served) -> bytes:
+    def write(self, predictions: Columns, ids: list[str], served: Served) -> bytes:
         """Return the predictions, one tensor a field."""
         outputs = [
-            _tensor(column, rows) | {"data": array_data(predictions[column.name]) if rows else []}
+            _tensor(column, len(ids)) | {"data": array_data(predictions[column.name]) if ids else []}
             for column in _selected(self._outputs, served.artifact.contract)
         ]
         content: dict[str, Any] = {"model_name": self._model, "model_version": str(served.number)}
