@@ -20,7 +20,8 @@ from {{ cookiecutter.package_name }}.toolkit.store import Release, Store
 def client_of(store: Path) -> TestClient:
     loaded = scoring.Scoring(store, max_rows=1000, max_bytes=1_000_000)
     loaded.load()
-    routes = front.Routes(loaded, LogFile(store.parent / "log", "feedback", 0), title="Ours", description="What it says.")
+    feedback = LogFile(store.parent / "log", "feedback", 0)
+    routes = front.Routes(loaded, feedback, title="Ours", description="What it says.")
     return TestClient(front.InFront(routes._slow, routes), raise_server_exceptions=False)
 
 

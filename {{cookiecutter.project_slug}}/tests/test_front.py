@@ -25,7 +25,8 @@ async def nobody(scope: Any, receive: Any, send: Any) -> None:
 def routes(served: Path) -> front.Routes:
     loaded = scoring.Scoring(served, max_rows=MAX_ROWS, max_bytes=MAX_BYTES)
     loaded.load()
-    return front.Routes(loaded, LogFile(served.parent / "log", "feedback", 0), title="Ours & <theirs>", description="What it says.")
+    feedback = LogFile(served.parent / "log", "feedback", 0)
+    return front.Routes(loaded, feedback, title="Ours & <theirs>", description="What it says.")
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def codes(labels: np.ndarray, label: Column) -> list[int]:
     """Return 32 bits for each label: the bits of a number as float32, a checksum of a word."""
     if label.kind == "category":
         return [crc32(str(word).encode()) for word in labels]
-    return labels.astype(np.float32).view(np.uint32).tolist()
+    return np.asarray(labels, np.float32).view(np.uint32).tolist()
 
 
 def number(code: int) -> float:

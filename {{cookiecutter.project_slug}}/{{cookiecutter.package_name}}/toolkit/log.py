@@ -17,8 +17,8 @@ from .metrics import LOG_DROPPED, LOGGED
 
 #: A file that has grown to this is left for a new one.
 FILE_BYTES = 64_000_000
-#: Blocks that wait for the disk; with a block each quarter of a second, a disk may hang for as many quarters.
-WAITING = 64
+#: Blocks of lines that wait for the disk; at ten a second it may hang for half a minute before any are dropped.
+WAITING = 300
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +110,8 @@ class PredictionLog:
         self._thread = None
 
     def _write(self) -> None:
-        while (taken := self._waiting.get()) is not None:
-            lines, rows = taken
+        while (block := self._waiting.get()) is not None:
+            lines, rows = block
             try:
                 self._file.append(lines)
             except OSError as error:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections import defaultdict, deque
-from datetime import UTC, datetime
+from collections import Counter, defaultdict, deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,8 +22,8 @@ from .metrics import REQUESTS, SHADOWS
 if TYPE_CHECKING:
     from .released import Served
 
-#: A crash loses no more than this, and the little time that the disk takes.
-PERIOD_SECONDS = 0.25
+#: A crash loses no more than this, and what the disk takes. Longer, and whole batches of work would hold up requests.
+PERIOD_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +43,26 @@ class Answered(NamedTuple):
     key: bytes
 
 
+class Block(NamedTuple):
+    """The rows of many requests to one version, joined."""
+
+    served: Served
+    shadow: bool
+    time: np.ndarray
+    ids: list[str]
+    keys: list[str | None]
+    columns: Columns
+    predictions: Columns
+
+
 class Observer:
-    """Counts and logs answers; `log_share` of them are logged."""
+    """Counts and logs answers; `log_share` of the requests are logged."""
 
     def __init__(self, predictions: PredictionLog | None = None, log_share: float = 1.0) -> None:
         self._log, self._log_share = predictions, log_share
         self._waiting: deque[Answered] = deque()
         self._draining = threading.Lock()
         self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def note(self, answered: Answered) -> None:
         """Have an answer counted and logged soon; this takes less than a microsecond."""
@@ -65,11 +75,10 @@ class Observer:
             while not self._ended.wait(PERIOD_SECONDS):
                 self.drain()
 
-        self._thread = threading.Thread(target=work, name="observer", daemon=True)
-        self._thread.start()
+        threading.Thread(target=work, name="observer", daemon=True).start()
 
     def close(self) -> None:
-        """Count and log what waits."""
+        """Count and log what waits, and end."""
         self._ended.set()
         self.drain()
         if self._log:
@@ -80,57 +89,75 @@ class Observer:
         with self._draining:
             # What arrives meanwhile is for the next time.
             taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            if not taken:
-                return
-            for work in (_count, self._write):
-                try:
-                    work(taken)
-                except Exception:  # the next answers are to be counted and logged all the same
-                    log.exception("%d answers were not noted", len(taken))
+            try:
+                _count_requests(taken)
+                for (served, shadow), group in _grouped(taken).items():
+                    block = _joined(served, shadow, group)
+                    served.count(block.columns, block.predictions)
+                    if self._log and self._log_share:
+                        self._write(block if self._log_share == 1 else self._sample(served, shadow, group), self._log)
+            except Exception:  # the next answers are to be counted and logged all the same
+                log.exception("%d answers were not noted", len(taken))
 
-    def _write(self, taken: list[Answered]) -> None:
-        logged = [one for one in taken if one.ids and random.random() < self._log_share] if self._log else []
-        if self._log and logged:
-            self._log.put(b"".join(map(_line, logged)), sum(len(one.ids) for one in logged))
+    def _sample(self, served: Served, shadow: bool, group: list[Answered]) -> Block | None:
+        sample = [answered for answered in group if random.random() < self._log_share]
+        return _joined(served, shadow, sample) if sample else None
+
+    def _write(self, block: Block | None, predictions: PredictionLog) -> None:
+        if block:
+            predictions.put(line(block), len(block.ids))
 
 
-def _count(taken: list[Answered]) -> None:
-    by_version: defaultdict[Served, list[Answered]] = defaultdict(list)
+def _count_requests(taken: list[Answered]) -> None:
     for answered in taken:
-        by_version[answered.served].append(answered)
-    for served, group in by_version.items():
-        codes: defaultdict[tuple[bool, int], int] = defaultdict(int)
-        for answered in group:
-            codes[answered.seconds is None, answered.status] += 1
-            if answered.seconds is not None:
-                served.seconds.observe(answered.seconds)
-        for (shadow, code), count in codes.items():
-            (SHADOWS if shadow else REQUESTS).labels(served.number, code).inc(count)
-        scored = [answered for answered in group if answered.ids]
-        if scored:
-            served.count(_joined([one.columns for one in scored]), _joined([one.predictions for one in scored]))
+        if answered.seconds is not None:
+            answered.served.seconds.observe(answered.seconds)
+    totals = Counter((answered.served.number, answered.status, answered.seconds is None) for answered in taken)
+    for (number, status, shadow), count in totals.items():
+        (SHADOWS if shadow else REQUESTS).labels(number, status).inc(count)
 
 
-def _joined(parts: list[Columns]) -> Columns:
-    if len(parts) == 1:
-        return parts[0]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def _grouped(taken: list[Answered]) -> dict[tuple[Served, bool], list[Answered]]:
+    """Return what was scored, by version, shadows apart."""
+    groups: defaultdict[tuple[Served, bool], list[Answered]] = defaultdict(list)
+    for answered in taken:
+        if answered.ids:
+            groups[answered.served, answered.seconds is None].append(answered)
+    return groups
 
 
-def _line(answered: Answered) -> bytes:
-    """Return the line of one request: inputs as the model saw them, a list a column."""
-    line: dict[str, Any] = {
-        "time": datetime.fromtimestamp(answered.time, UTC),
-        "version": answered.served.number,
-        "id": answered.ids,
-        "inputs": _lists(answered.columns),
-        "outputs": _lists(answered.predictions),
+def _joined(served: Served, shadow: bool, group: list[Answered]) -> Block:
+    sizes = [len(answered.ids) for answered in group]
+    times = np.array([int(answered.time * 1e6) for answered in group]).astype("datetime64[us]")
+    keys = [answered.key.decode("latin-1") or None for answered in group]
+    return Block(
+        served,
+        shadow,
+        np.repeat(times, sizes),
+        [one for answered in group for one in answered.ids],
+        [key for key, size in zip(keys, sizes, strict=True) for _ in range(size)],
+        _concatenated([answered.columns for answered in group]),
+        _concatenated([answered.predictions for answered in group]),
+    )
+
+
+def _concatenated(parts: list[Columns]) -> Columns:
+    return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def line(block: Block) -> bytes:
+    """Return rows as a line of the log: a list for each column, inputs as the model saw them."""
+    content = {
+        "version": block.served.number,
+        "shadow": block.shadow,
+        "time": block.time,
+        "id": block.ids,
+        "key": block.keys,
+        "inputs": _lists(block.columns),
+        "outputs": _lists(block.predictions),
     }
-    if answered.key:
-        line["key"] = answered.key.decode("latin-1")
-    if answered.seconds is None:
-        line["shadow"] = True
-    return orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
+    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NAIVE_UTC
+    return orjson.dumps(content, option=options)
 
 
 def _lists(columns: Columns) -> dict[str, Any]:
