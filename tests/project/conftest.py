@@ -100,6 +100,17 @@ print(json.dumps({{
             **env,
         )
 
+    @contextmanager
+    def serving(self, *python: str, **env: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+        """Run the service in the foreground, on a port of its own; yield its address and process.
+
+        `python` is what Python is told instead of running the package.
+        """
+        url = f"http://127.0.0.1:{(port := free_port())}"
+        command = [str(self.path / ".venv/bin/python"), *(python or ("-m", self.package)), "serve"]
+        with running(command, f"{url}/readyz", self.path, self.env | {"PORT": str(port)} | env) as process:
+            yield url, process
+
     def rows(self, count: int = 3) -> list[dict[str, Any]]:
         """Return rows that the served model takes."""
         release = json.loads((self.path / "store/release.json").read_text())

@@ -300,15 +300,12 @@ def test_build_makes_a_bento_that_serves_elsewhere(trained: Project, tmp_path: P
 
 
 def test_serve_runs_in_the_foreground_until_a_signal(trained: Project) -> None:
-    port = free_port()
     for workers in ("1", "2"):
-        command = [str(trained.path / ".venv/bin/python"), "-m", trained.package, "serve"]
-        env = trained.env | {"PORT": str(port), "WORKERS": workers}
-        with running(command, f"http://127.0.0.1:{port}/readyz", trained.path, env) as process:
+        with trained.serving(WORKERS=workers) as (url, process):
             for _ in range(6):
-                assert call(f"http://127.0.0.1:{port}/predict", trained.rows(2))[0] == 200
-            metrics = call(f"http://127.0.0.1:{port}/metrics")[1]
-            assert 'model_rows_total{version="2"} 12.0' in metrics, "rows of all workers add up"
+                assert call(f"{url}/predict", trained.rows(2))[0] == 200
+            # Rows of all workers add up.
+            wait_for(lambda: 'model_rows_total{version="2"} 12.0' in call(f"{url}/metrics")[1], 5)
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
     # The same, by the Makefile's word: a port that is taken is said in a sentence.

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from {{ cookiecutter.package_name }}.toolkit import openapi
 from {{ cookiecutter.package_name }}.toolkit.artifact import Artifact
 from {{ cookiecutter.package_name }}.toolkit.contract import Contract
+from {{ cookiecutter.package_name }}.toolkit.released import Served
 
 
 class Row(BaseModel):
@@ -39,7 +40,8 @@ class Never:
 
 
 def document_of(version: Artifact, further: dict[str, Any] | None = None) -> dict[str, Any]:
-    return openapi.document(version, 7, title="Title", description="What it says.", further=further or {})
+    served = Served(7, version, "model")
+    return openapi.document(served, title="Title", description="What it says.", further=further or {})
 
 
 @pytest.fixture
@@ -85,7 +87,8 @@ def test_routes_of_the_service_stand_beside(save: Callable[..., Artifact]) -> No
     further = {"paths": {"/own": {"post": {}}}, "components": {"schemas": {"Own": {}}}}
     document = document_of(version, further)
     assert document["info"] == {"title": "Title", "description": "What it says.", "version": "version 7"}
-    assert {"/own", "/predict", "/explain", "/versions/{version}/explain", "/model"} <= document["paths"].keys()
+    routes = {"/predict", "/versions/{version}/predict", "/explain", "/versions/{version}/explain", "/feedback", "/model"}
+    assert routes | {"/own"} <= document["paths"].keys()
     assert {"Own", "Row", "Prediction", "Explanation"} <= document["components"]["schemas"].keys()
 
 

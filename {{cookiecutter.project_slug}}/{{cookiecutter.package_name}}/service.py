@@ -1,12 +1,6 @@
 """The service: what BentoML packages and serves.
 
-The scoring routes (`/predict`, `/model`, ...) come from the toolkit. An endpoint of your own is one decorated method:
-
-    @bentoml.api(route="/chances")
-    async def chances(self, rows: list[dict], /) -> list[float]:
-        champion = scoring.find()
-        count, columns = champion.artifact.parser.parse(json.dumps(rows).encode())
-        return (await champion.score(count, columns))["probability"].tolist()
+The scoring routes (`/predict`, `/model`, ...) come from the toolkit; an endpoint of your own is a method of `Service`.
 """
 
 import os
@@ -22,6 +16,7 @@ from starlette.types import ASGIApp
 
 from . import config
 from .toolkit.front import InFront, Routes
+from .toolkit.further import log_faults_only, predict_as
 from .toolkit.log import LogFile, PredictionLog
 from .toolkit.observer import Observer
 from .toolkit.scoring import Scoring
@@ -37,18 +32,29 @@ scoring = Scoring(
     observer=Observer(PredictionLog(predictions), settings.log_share),
 )
 
+#: For endpoints of your own: `await predict(rows)` is what `POST /predict` answers.
+predict = predict_as(scoring)
+
 
 @bentoml.service(name=config.SERVICE_NAME, workers=settings.workers, logging={"access": {"enabled": False}})
 class Service:
     """Serves the release in the store."""
 
     def __init__(self) -> None:
+        log_faults_only()
         scoring.load()
         scoring.watch()
 
     def __is_ready__(self) -> bool:
         """Answer `/readyz`."""
         return scoring.release is not None
+
+    # An endpoint of your own, for example:
+    #
+    # @bentoml.api(route="/labels")
+    # async def labels(self, rows: list[dict[str, Any]], /) -> list[Any]:
+    #     """Return the labels alone."""
+    #     return [prediction[scoring.find("champion").label] for prediction in await predict(rows)]
 
 
 # The decorator has made the class a BentoML service, which type checkers do not see.

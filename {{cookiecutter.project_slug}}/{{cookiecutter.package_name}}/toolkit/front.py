@@ -173,10 +173,9 @@ class Routes:
 
     async def _docs(self, request: Request) -> Response:
         champion = self.scoring.find()
-        content = document(
-            champion.artifact, champion.number, title=self.title, description=self.description, further=self.further()
-        )
-        return Response(orjson.dumps(content), media_type="application/json")
+        content = document(champion, title=self.title, description=self.description, further=self.further())
+        # BentoML's part has status codes as numbers.
+        return Response(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")
 
     async def _index(self, request: Request) -> Response:
         return HTMLResponse(SWAGGER.format(title=escape(self.title)))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .artifact import Artifact
 from .contract import Column, Contract
 from .protocols.documented import protocol_paths
+from .released import Served
 
 TAG = "Model"
 
@@ -23,10 +26,9 @@ ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type
 INVALID = ERROR | {"properties": ERROR["properties"] | {"problems": {"type": "array", "items": PROBLEM}}}  # type: ignore[operator]
 
 
-def document(
-    artifact: Artifact, version: int, *, title: str, description: str, further: dict[str, Any]
-) -> dict[str, Any]:
+def document(served: Served, *, title: str, description: str, further: dict[str, Any]) -> dict[str, Any]:
     """Return the document; `further` has the paths and components of endpoints beside the scoring routes."""
+    artifact = served.artifact
     contract = artifact.contract
     answer = {column.name: _schema(column) for column in contract.prediction}
     answer |= {"id": {"type": "string"}, "version": {"type": "integer"}}
@@ -40,6 +42,7 @@ def document(
         },
         "Prediction": {"type": "object", "properties": answer, "required": list(answer)},
         "Explanation": _explanation(contract),
+        "Label": _label(contract),
         "Error": ERROR,
         "Invalid": INVALID,
     }
@@ -51,6 +54,7 @@ def document(
         "/versions/{version}/predict": {"post": _by_version(predict)},
         "/explain": {"post": explain},
         "/versions/{version}/explain": {"post": _by_version(explain)},
+        "/feedback": {"post": _feedback(served)},
         "/model": {
             "get": {
                 "summary": "What is served: versions, metrics, inputs",
@@ -64,7 +68,7 @@ def document(
     }
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "description": description, "version": f"version {version}"},
+        "info": {"title": title, "description": description, "version": f"version {served.number}"},
         "servers": [{"url": "."}],
         "paths": paths | protocol_paths(artifact) | further.get("paths", {}),
         "components": components,
@@ -89,8 +93,50 @@ def _rows(artifact: Artifact, summary: str, name: str, answer: str) -> dict[str,
             },
             "400": _answer("rows that break the contract, every one of them", "Invalid"),
             "413": _answer("too many rows or bytes", "Error"),
+            "429": _answer("too many requests at once; try again after the seconds in Retry-After", "Error"),
             "503": _answer("no version is loaded yet", "Error"),
         },
+    }
+
+
+def _feedback(served: Served) -> dict[str, Any]:
+    """Return the operation that takes true labels; its example names a prediction that the model might have made."""
+    label, artifact = served.artifact.contract.label, served.artifact
+    values = np.array([row[label.name] for row in artifact.example.predictions[:1]])
+    example = [
+        {"id": name, label.name: value} for name, value in zip(served.ids.make(values), values.tolist(), strict=True)
+    ]
+    labels = {"type": "array", "items": {"$ref": "#/components/schemas/Label"}}
+    taken = {
+        "type": "object",
+        "properties": {"taken": {"type": "integer"}, "problems": {"type": "array", "items": PROBLEM}},
+        "required": ["taken", "problems"],
+    }
+    return {
+        "summary": "Say what turned out to be true, by the ids of predictions",
+        "operationId": "feedback",
+        "tags": [TAG],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": labels, "example": example}}},
+        "responses": {
+            "202": {
+                "description": "how many labels were taken, and what is wrong with the others",
+                "content": {"application/json": {"schema": taken}},
+            },
+            "400": _answer("no label that could be taken", "Invalid"),
+            "413": _answer("too many labels or bytes", "Error"),
+            "503": _answer("no version is loaded yet, or the labels cannot be recorded", "Error"),
+        },
+    }
+
+
+def _label(contract: Contract) -> dict[str, Any]:
+    properties = {"id": {"type": "string", "description": "the id of a prediction"}}
+    properties[contract.label.name] = _schema(contract.label)
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
     }
 
 
