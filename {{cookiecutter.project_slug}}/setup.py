@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 SERVE = [
     "bentoml>=1.4.30",
     "httptools>=0.6",
+    "httpx>=0.27",
     "numpy>=2.0",
     "onnxruntime>=1.20",
     "orjson>=3.10",
@@ -31,7 +32,6 @@ TRAIN = [
     "skl2onnx>=1.18",
 ]
 DEV = [
-    "httpx>=0.27",
     "mypy>=1.13",
     "pandas-stubs>=2.2",
     "pre-commit>=4.0",

@@ -4,12 +4,15 @@ Nothing here or in the tests knows the columns of this project: rows come from `
 the tests hold for whatever model the four files of `model/` describe.
 """
 
+import importlib
 import json
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +162,28 @@ def save(tmp_path: Path) -> Callable[..., artifact.Artifact]:
         )
 
     return save
+
+
+@pytest.fixture(scope="session")
+def service_with() -> Callable[..., AbstractContextManager[Any]]:
+    """Return a context manager that imports the service's module anew, as it is with some settings."""
+    from prometheus_client import REGISTRY
+
+    @contextmanager
+    def service_with(**settings: Any) -> Iterator[Any]:
+        name = f"{config.PACKAGE}.service"
+        sys.modules.pop(name, None)
+        with pytest.MonkeyPatch.context() as patch:
+            for setting, value in settings.items():
+                patch.setenv(setting, str(value))
+            module = importlib.import_module(name)
+        yield module
+        # BentoML registers its metrics with each application that it makes; a second time is an error.
+        for collector, (first, *_) in list(REGISTRY._collector_to_names.items()):
+            if first.startswith("bentoml"):
+                REGISTRY.unregister(collector)
+
+    return service_with
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The service as it is served: the scoring routes in front, BentoML behind."""
 
-import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,9 @@ from {{ cookiecutter.package_name }} import config
 
 
 @pytest.fixture(scope="module")
-def client(served: Path) -> Iterator[TestClient]:
-    with pytest.MonkeyPatch.context() as patch:
-        # The service reads its settings when it is imported.
-        patch.setenv("STORE", str(served))
-        patch.setenv("LOG_FOLDER", str(served.parent / "log"))
-        service = importlib.import_module(f"{config.PACKAGE}.service")
-        with TestClient(service.front()) as client:
-            yield client
+def client(served: Path, service_with: Callable[..., Any]) -> Iterator[TestClient]:
+    with service_with(STORE=served, LOG_FOLDER=served.parent / "log") as service, TestClient(service.front()) as client:
+        yield client
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/livez", "/metrics", "/static_content/swagger-ui-bundle.js"])

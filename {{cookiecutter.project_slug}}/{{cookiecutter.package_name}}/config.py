@@ -30,6 +30,15 @@ class Settings(BaseSettings):
     bind_address: str = Field("127.0.0.1", description="the address that the service listens on")
     port: int = Field(3000, ge=1, le=65535, description="the port that the service listens on")
     workers: int = Field(1, ge=1, le=256, description="processes that the service runs in")
+    auth: Literal["none", "token", "mlflow"] = Field(
+        "none", description="who may call: anyone, whoever has a token, or whoever may read the model in MLflow"
+    )
+    tokens: Path = Field(ROOT / "tokens", description="the file of the tokens, one a line; # begins a comment")
+    auth_seconds: float = Field(60, ge=0, description="how long MLflow's word on a caller is kept")
+    auth_exempt: str = Field(
+        "/livez,/readyz,/healthz,/ping,/health,/v2/health/live,/v2/health/ready,/metrics",
+        description="the paths at which nobody is asked for credentials; a * at the end stands for anything",
+    )
     max_rows: int = Field(10_000, ge=1, description="rows in one request; more are refused with 413")
     max_bytes: int = Field(16_000_000, ge=1, description="bytes in one request; more are refused with 413")
     max_waiting: int = Field(1000, ge=1, description="requests in work at once, a process; more are refused with 429")

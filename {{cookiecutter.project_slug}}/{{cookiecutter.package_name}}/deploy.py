@@ -7,6 +7,7 @@ import json
 import shlex
 
 from . import config
+from .access import authorization, check, who_may_call
 from .toolkit import console
 from .toolkit.desired import converge, desired
 from .toolkit.errors import UserError
@@ -18,18 +19,23 @@ from .toolkit.targets.local import Local
 
 def run(settings: config.Settings) -> str:
     """Converge the target on the registry and return the URL that answers."""
+    access = who_may_call(settings)
+    access.load()
     target, store = _target(settings), Store(settings.store)
     before = store.release()
     release = pull(settings)
     try:
+        check(access, authorization(settings))
         with console.step("start") as step:
             url = target.apply(store.load(release.champion))
             step.detail = f"{settings.target}, health-checked with rows of the hold-out"
     except BaseException:
         store.write(before)
         raise
-    console.say(f"\nVersion {release.champion} of {release.model} answers at {url}\n")
-    console.say(curl(url, store.load(release.champion).example.rows[:1]))
+    console.say(f"\nVersion {release.champion} of {release.model} answers at {url}")
+    console.say(*access.said(settings.bind_address))
+    console.say()
+    console.say(curl(url, store.load(release.champion).example.rows[:1], access.option))
     console.next_steps(
         (url, "Swagger UI: try it in the browser"),
         ("make status", "what is running"),
@@ -100,14 +106,23 @@ def undeploy(settings: config.Settings) -> None:
         step.detail = "stopped" if _target(settings).remove() else f"nothing was deployed to {settings.target}"
 
 
-def curl(url: str, rows: list[dict[str, object]]) -> str:
-    """Return a command line that scores rows when pasted into a shell."""
-    return f"curl -s {url}/predict -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(rows))}"
+def curl(url: str, rows: list[dict[str, object]], option: str = "") -> str:
+    """Return a command line that scores rows when pasted into a shell; an option may say how it is let in."""
+    words = ["curl -s", f"{url}/predict", *([option] if option else []), "-H 'Content-Type: application/json'"]
+    return " ".join([*words, "-d", shlex.quote(json.dumps(rows))])
 
 
 def _target(settings: config.Settings) -> Target:
     store = Store(settings.store)
-    return Local(config.ROOT, config.PACKAGE, store, settings.bind_address, settings.port, _fingerprint(settings))
+    return Local(
+        config.ROOT,
+        config.PACKAGE,
+        store,
+        settings.bind_address,
+        settings.port,
+        _fingerprint(settings),
+        authorization(settings),
+    )
 
 
 def _fingerprint(settings: config.Settings) -> str:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from starlette.types import ASGIApp
 
 from . import config
+from .access import who_may_call
 from .toolkit import console
 from .toolkit.errors import UserError
 from .toolkit.ports import listen, url
@@ -21,6 +22,8 @@ GRACE_SECONDS = 30
 
 def run(settings: config.Settings, *, pull: bool = True, beside: bool = False, probe_port: int | None = None) -> None:
     """Serve until a signal comes; `beside` shares the port with the process that this one is to replace."""
+    access = who_may_call(settings)
+    access.load()
     if pull:
         _pull(settings)
     release = Store(settings.store).release()
@@ -31,6 +34,7 @@ def run(settings: config.Settings, *, pull: bool = True, beside: bool = False, p
         sockets.append(listen("127.0.0.1", probe_port))
     address = url(settings.bind_address, settings.port)
     console.say(f"Serving version {release.champion} of {release.model} at {address} (Ctrl-C ends it)")
+    console.say(*access.said(settings.bind_address))
     with tempfile.TemporaryDirectory(prefix="metrics-") as metrics:
         # Each worker counts in files of this directory; /metrics adds them up.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics

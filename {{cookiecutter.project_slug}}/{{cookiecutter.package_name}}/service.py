@@ -15,6 +15,7 @@ import bentoml
 from starlette.types import ASGIApp
 
 from . import config
+from .access import who_may_call
 from .toolkit.front import InFront, Routes
 from .toolkit.further import log_faults_only, predict_as
 from .toolkit.log import LogFile, PredictionLog
@@ -31,6 +32,7 @@ scoring = Scoring(
     max_waiting=settings.max_waiting,
     observer=Observer(PredictionLog(predictions), settings.log_share),
 )
+access = who_may_call(settings)
 
 #: For endpoints of your own: `await predict(rows)` is what `POST /predict` answers.
 predict = predict_as(scoring)
@@ -42,6 +44,7 @@ class Service:
 
     def __init__(self) -> None:
         log_faults_only()
+        access.load()
         scoring.load()
         scoring.watch()
 
@@ -65,10 +68,13 @@ routes = Routes(
     title=config.PROJECT_NAME,
     description=config.DESCRIPTION,
     further=lambda: _service.openapi_spec.asdict(),
+    access=access,
 )
+# First, so that it stands before the routes and before what BentoML answers itself.
+_service.add_asgi_middleware(access.guard)
 _service.add_asgi_middleware(InFront, routes=routes)
 
 
 def front() -> ASGIApp:
     """Return the application with the scoring routes before BentoML's layers, for the server that `serve` starts."""
-    return InFront(_service.to_asgi(), routes)
+    return access.guard(InFront(_service.to_asgi(), routes))

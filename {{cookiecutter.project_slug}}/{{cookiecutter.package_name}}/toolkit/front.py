@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .auth import Access
 from .errors import RefusedError
 from .explaining import Explaining
 from .feedback import Feedback
@@ -52,8 +53,10 @@ class Routes:
         title: str,
         description: str,
         further: Callable[[], dict[str, Any]] = dict,
+        access: Access | None = None,
     ) -> None:
         self.scoring, self.title, self.description, self.further = scoring, title, description, further
+        self._access = access or Access(None)
         self._explaining = Explaining(scoring)
         self._feedback = Feedback(scoring, feedback)
         self._slow = Starlette(
@@ -175,7 +178,8 @@ class Routes:
         champion = self.scoring.find()
         content = document(champion, title=self.title, description=self.description, further=self.further())
         # BentoML's part has status codes as numbers.
-        return Response(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")
+        found = self._access.documented(content)
+        return Response(orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")
 
     async def _index(self, request: Request) -> Response:
         return HTMLResponse(SWAGGER.format(title=escape(self.title)))

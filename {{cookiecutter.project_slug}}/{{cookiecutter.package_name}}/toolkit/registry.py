@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import getpass
 import io
 import json
@@ -32,6 +33,7 @@ import requests
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
+from mlflow.utils.credentials import read_mlflow_creds
 
 from . import artifact
 from .contract import Column, Contract
@@ -313,6 +315,15 @@ def _quiet() -> Iterator[None]:
 def who() -> str:
     """Return who is acting: the MLflow user where there is one, else this machine's."""
     return os.environ.get("MLFLOW_TRACKING_USERNAME") or f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def authorization() -> str:
+    """Return the Authorization header that this user's calls to MLflow have, "" if they have none."""
+    user = read_mlflow_creds()
+    if user.username and user.password:
+        return "Basic " + base64.b64encode(f"{user.username}:{user.password}".encode()).decode()
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    return f"Bearer {token}" if token else ""
 
 
 def signature(contract: Contract) -> ModelSignature:

@@ -8,6 +8,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 import requests
@@ -49,8 +50,17 @@ class Deployment(BaseModel):
 class Local:
     """Serves the store's release in a background process, replaced without a gap."""
 
-    def __init__(self, root: Path, package: str, store: Store, address: str, port: int, fingerprint: str) -> None:
-        self._fingerprint = fingerprint
+    def __init__(
+        self,
+        root: Path,
+        package: str,
+        store: Store,
+        address: str,
+        port: int,
+        fingerprint: str,
+        authorization: str = "",
+    ) -> None:
+        self._fingerprint, self._authorization = fingerprint, authorization
         self._root, self._package, self._store = root, package, store
         self._address, self._port = address, port
         self._note = store.root / "local.json"
@@ -110,9 +120,12 @@ class Local:
             return None
         address = url(self._address, deployment.port)
         try:
-            answer = requests.get(f"{address}/readyz", timeout=5)
+            answer = self._ask(f"{address}/readyz")
             health = "ready" if answer.ok else f"not ready ({answer.status_code})"
-            if problem := requests.get(f"{address}/model", timeout=5).json().get("problem"):
+            model = self._ask(f"{address}/model")
+            if not model.ok:
+                health += f", and does not say what it serves ({model.status_code}: {model.json().get('error')})"
+            elif problem := model.json().get("problem"):
                 health = f"serves an earlier release: {problem}"
         except requests.RequestException as error:
             health = f"does not answer ({type(error).__name__})"
@@ -134,10 +147,10 @@ class Local:
         deadline = time.monotonic() + FOLLOW_SECONDS
         while time.monotonic() < deadline:
             try:
-                answer = requests.get(f"{url(self._address, self._port)}/model", timeout=5).json()
+                answer = self._ask(f"{url(self._address, self._port)}/model").json()
             except (requests.RequestException, ValueError):
                 return False
-            if answer.get("problem"):
+            if answer.get("problem") or "released" not in answer:
                 return False
             if datetime.fromisoformat(answer["released"]) == release.created:
                 return True
@@ -159,13 +172,24 @@ class Local:
                     f"The service did not start; what it ran before still runs. Its last words:\n{self._tail(start)}"
                 )
             try:
-                answer = requests.post(f"http://127.0.0.1:{probe}/predict", json=champion.example.rows, timeout=5)
+                answer = self._ask(f"http://127.0.0.1:{probe}/predict", champion.example.rows)
                 if answer.ok and len(answer.json()) == len(champion.example.rows):
                     return
             except requests.RequestException:
                 pass
             time.sleep(0.1)
         raise UserError(f"The service was not ready within {START_SECONDS} s; see {self._log}.\n{self._tail(start)}")
+
+    def _ask(self, url: str, rows: list[dict[str, Any]] | None = None) -> requests.Response:
+        """Return what the service answers, to rows if there are some."""
+
+        def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+            if self._authorization:
+                request.headers["Authorization"] = self._authorization
+            return request
+
+        # Signed by hand: a header alone would be replaced by what ~/.netrc may have for this host.
+        return requests.request("GET" if rows is None else "POST", url, json=rows, timeout=5, auth=sign)
 
     def _tail(self, start: int) -> str:
         with self._log.open("rb") as log:
