@@ -21,6 +21,7 @@ PROBLEMS = Path(__file__).parents[1] / "problems"
 #: Settings of the person who runs the tests must not reach the project under test.
 FOREIGN = (
     "ARGS",
+    "AUTH",
     "MAKE",
     "MFLAGS",
     "MLFLOW_",
@@ -28,6 +29,7 @@ FOREIGN = (
     "PORT",
     "TARGET",
     "STORE",
+    "TOKENS",
     "APPROVAL_",
     "WORKERS",
     "BIND_",
@@ -130,10 +132,11 @@ print(json.dumps({{
         return Project(path, self.package)
 
 
-def call(url: str, body: Any = None) -> tuple[int, Any]:
+def call(url: str, body: Any = None, authorization: str = "") -> tuple[int, Any]:
     """Send a request, with a body as JSON if there is one; return the status and the answer, from JSON where it is."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"} | ({"Authorization": authorization} if authorization else {})
+    request = urllib.request.Request(url, data, headers)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             status, text = answer.status, answer.read().decode()
@@ -174,6 +177,14 @@ def running(
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def mlflow_server(project: Project, folder: Path, port: int, *options: str) -> list[str]:
+    """Return the command of an MLflow server that keeps everything in a folder."""
+    python = str(project.path / ".venv/bin/python")
+    command = [python, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db"]
+    return [*command, "--artifacts-destination", f"{folder}/artifacts", *options]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
