@@ -123,7 +123,9 @@ def test_tokens_decide_who_may_call_and_are_changed_without_a_restart(guarded: G
     assert old not in said
     assert paste(said, TOKEN=old) == 1
     assert re.search(r"health +ready$", project.make("status", **settings), re.MULTILINE)
-    assert old not in (project.path / "store/local.log").read_text()
+    log = (project.path / "store/local.log").read_text()
+    assert "(AUTH=token)" in log
+    assert old not in log
 
     def ask(token: str) -> int:
         return call(f"{project.url}/predict", project.rows(1), f"Bearer {token}")[0]

@@ -33,7 +33,7 @@ def client(
     served: Path, file: Path, service_with: Callable[..., Any], request: pytest.FixtureRequest
 ) -> Iterator[TestClient]:
     """Return a client of the service with AUTH=token, as `serve` runs it and as `bentoml serve` does."""
-    with service_with(STORE=served, AUTH="token", TOKENS=file) as service:
+    with service_with(STORE=served, LOG_FOLDER=file.parent, AUTH="token", TOKENS=file) as service:
         app = service.Service.to_asgi() if request.param == "in a Bento" else service.front()
         with TestClient(app) as client:
             yield client

@@ -27,10 +27,15 @@ def secured(
     paths = {
         path: {
             method: operation
-            | ({"security": []} if exempts(path) else {"responses": operation.get("responses", {}) | refusals})
+            | ({"security": []} if exempts(path) else {"responses": _by_text(operation.get("responses", {})) | refusals})
             for method, operation in operations.items()
         }
         for path, operations in document["paths"].items()
     }
     security: list[dict[str, list[str]]] = [{scheme: []} for scheme in schemes]
     return document | {"components": components, "security": security, "paths": paths}
+
+
+def _by_text(responses: dict[Any, Any]) -> dict[str, Any]:
+    """Return responses by status as text; BentoML has numbers, and one status must not be described twice."""
+    return {str(status): response for status, response in responses.items()}

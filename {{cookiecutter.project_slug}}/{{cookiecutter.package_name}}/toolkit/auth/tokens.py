@@ -81,7 +81,7 @@ def read(path: Path) -> tuple[list[str], str]:
     A line holds one token; what follows a "#" is a comment.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         return [], f"TOKENS {path} cannot be read ({getattr(error, 'strerror', 'no text')}).{_cure(path)}"
     tokens, problems = [], []
@@ -93,7 +93,7 @@ def read(path: Path) -> tuple[list[str], str]:
             problems.append(f"line {number} has {len(token)} characters and could be guessed: {SHORTEST} are needed")
         elif token:
             tokens.append(token)
-    if not lines or not (tokens or problems):
+    if not tokens and not problems:
         problems.append("it holds no token")
     return tokens, f"TOKENS {path}: {'; '.join(problems)}.{_cure(path)}" if problems else ""
 
