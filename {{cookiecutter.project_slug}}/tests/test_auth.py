@@ -70,7 +70,7 @@ async def everything(scope: Any, receive: Any, send: Any) -> None:
 
 def test_every_route_but_probes_and_metrics_asks_for_a_token(client: TestClient) -> None:
     asking = ["/", "/docs.json", "/static_content/swagger-ui.css", "/model", "/version", "/v2", "/v2/models/x", "/a"]
-    asking += ["/predict", "/versions/1/predict", "/explain", "/invocations", "/v2/models/x/infer", "/schema.json"]
+    asking += ["/predict", "/versions/1/predict", "/explain", "/invocations", "/v2/models/x/infer", "/feedback"]
     asking += ["//livez", "/livez/", "/livez/../predict", "/metricsx", "/v2/health/x", "/LIVEZ"]
     for path in asking:
         for method in ("GET", "POST", "OPTIONS"):
@@ -165,8 +165,14 @@ def test_document_says_who_may_call(client: TestClient) -> None:
 def test_document_says_nothing_of_it_where_anyone_may_call() -> None:
     document: dict[str, Any] = {"paths": {"/predict": {"post": {"responses": {}}}}, "components": {}}
     assert Access(None).documented(document) == document
-    paths = Access(Deciding()).documented(document)["paths"]
-    assert paths["/predict"]["post"]["responses"].keys() == {"401", "403", "503"}
+
+
+def test_each_status_is_described_once() -> None:
+    responses = {200: {}, 401: {}, "503": {}}
+    document = {"paths": {"/own": {"post": {"responses": responses}}}, "components": {}}
+    described = Access(Deciding()).documented(document)["paths"]["/own"]["post"]["responses"]
+    assert list(described) == ["200", "401", "503", "403"]
+    assert described["503"]["content"] == described["401"]["content"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ REFUSALS = {
     403: "the credentials do not permit it",
     503: "not ready, or it cannot be verified who may call",
 }
+FREE: dict[str, Any] = {"security": []}
 ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 
 
@@ -18,24 +19,23 @@ def secured(
 ) -> dict[str, Any]:
     """Return a document with the schemes of credentials, and with the refusals of each operation that asks for them."""
     refusals = {str(status): {"description": REFUSALS[status], "content": ERROR} for status in statuses}
-    components = document["components"] | {
-        "securitySchemes": {
-            scheme: {"type": "http", "scheme": scheme, "description": description}
-            for scheme, description in schemes.items()
-        }
-    }
     paths = {
         path: {
-            method: operation
-            | ({"security": []} if exempts(path) else {"responses": _by_text(operation.get("responses", {})) | refusals})
+            method: operation | FREE if exempts(path) else _asking(operation, refusals)
             for method, operation in operations.items()
         }
         for path, operations in document["paths"].items()
     }
+    described = {
+        scheme: {"type": "http", "scheme": scheme, "description": description}
+        for scheme, description in schemes.items()
+    }
     security: list[dict[str, list[str]]] = [{scheme: []} for scheme in schemes]
+    components = document["components"] | {"securitySchemes": described}
     return document | {"components": components, "security": security, "paths": paths}
 
 
-def _by_text(responses: dict[Any, Any]) -> dict[str, Any]:
-    """Return responses by status as text; BentoML has numbers, and one status must not be described twice."""
-    return {str(status): response for status, response in responses.items()}
+def _asking(operation: dict[str, Any], refusals: dict[str, Any]) -> dict[str, Any]:
+    # BentoML has status codes as numbers; one of them must not be described twice.
+    answers = {str(status): answer for status, answer in operation.get("responses", {}).items()}
+    return operation | {"responses": answers | refusals}
