@@ -138,7 +138,8 @@ class Permissions:
             return answer.status_code
         if answer.status_code == 200 and _named(answer) == self._model:
             return 200
-        raise UnverifiedError(f"it answers {answer.status_code}: {answer.text[:200].strip() or 'nothing'}")
+        text = " ".join(answer.text[:200].split())
+        raise UnverifiedError(f"it answers {answer.status_code}: {text or 'nothing'}")
 
     async def _check_closed(self) -> None:
         """Raise if MLflow answers callers without credentials too: its yes would then mean nothing."""
