@@ -87,8 +87,8 @@ def test_routes_of_the_service_stand_beside(save: Callable[..., Artifact]) -> No
     further = {"paths": {"/own": {"post": {}}}, "components": {"schemas": {"Own": {}}}}
     document = document_of(version, further)
     assert document["info"] == {"title": "Title", "description": "What it says.", "version": "version 7"}
-    routes = {"/predict", "/versions/{version}/predict", "/explain", "/versions/{version}/explain", "/feedback", "/model"}
-    assert routes | {"/own"} <= document["paths"].keys()
+    routes = {"/own", "/predict", "/versions/{version}/predict", "/explain", "/versions/{version}/explain", "/feedback"}
+    assert routes | {"/model"} <= document["paths"].keys()
     assert {"Own", "Row", "Prediction", "Explanation"} <= document["components"]["schemas"].keys()
 
 
