@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 
 from . import config
@@ -23,14 +23,20 @@ SHORTEST_PAUSE = 0.5
 
 def run(settings: config.Settings, *, once: bool = False) -> None:
     """Poll the registry until interrupted; what goes wrong is said once, and the store stays as it was."""
+    console.say(
+        f"Keeping {settings.store} in step with {settings.mlflow_tracking_uri} "
+        f"(every {settings.sync_seconds:g} s; Ctrl-C ends it)"
+    )
+    changed = threading.Event()
+    with _listening(settings, changed) if settings.webhook_secret and not once else nullcontext():
+        _keep_in_step(settings, changed, once=once)
+
+
+def _keep_in_step(settings: config.Settings, changed: threading.Event, *, once: bool) -> None:
     store, registry = Store(settings.store), None
     unwanted: dict[int, float] = {}
     said, pause = "", settings.sync_seconds
-    changed = threading.Event()
     since: datetime | None = None
-    console.say(f"Keeping {store.root} in step with {settings.mlflow_tracking_uri} (every {pause:g} s; Ctrl-C ends it)")
-    if settings.webhook_secret and not once:
-        _listen(settings, changed)
     while True:
         changed.clear()
         try:
@@ -73,13 +79,14 @@ def register(settings: config.Settings, address: str) -> None:
         console.say(f"Registered: a first delivery to {address} has arrived. Within a minute, changes are delivered.")
 
 
-def _listen(settings: config.Settings, changed: threading.Event) -> None:
-    """Have deliveries of MLflow set an event."""
+def _listening(settings: config.Settings, changed: threading.Event) -> AbstractContextManager[None]:
+    """Return a context in which deliveries of MLflow set an event."""
     address, port = settings.bind_address, settings.webhook_port
     app = webhook.receiver(settings.webhook_secret.get_secret_value(), settings.model_name, changed.set)
-    webhook.serve(app, listen(address, port, setting="WEBHOOK_PORT"))
+    bound = listen(address, port, setting="WEBHOOK_PORT")
     console.say(f"Listening for MLflow's webhooks at {url(address, port)}; to have MLflow deliver there, once:")
     console.say(f"    make sync ARGS='--register http://<this host>:{port}'")
+    return webhook.serving(app, bound)
 
 
 def _wait(changed: threading.Event, seconds: float) -> None:

@@ -12,7 +12,8 @@ import hmac
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from socket import socket
 
 import uvicorn
@@ -86,7 +87,23 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def serve(app: Starlette, bound: socket) -> None:
-    """Serve an application on a bound socket, in a thread that ends with the process."""
-    config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", limit_concurrency=CONNECTIONS)
-    threading.Thread(target=uvicorn.Server(config).run, args=([bound],), name="webhook", daemon=True).start()
+@contextmanager
+def serving(app: Starlette, bound: socket) -> Iterator[None]:
+    """Serve an application on a bound socket, in a thread, until the block ends."""
+    config = uvicorn.Config(
+        app,
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([bound],), name="webhook", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        # An event loop that still runs while the interpreter ends can crash it.
+        server.should_exit = True
+        thread.join()
