@@ -96,7 +96,7 @@ def serving(app: Starlette, bound: socket) -> Iterator[None]:
         access_log=False,
         lifespan="off",
         limit_concurrency=CONNECTIONS,
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=BODY_SECONDS + 1,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([bound],), name="webhook", daemon=True)
