@@ -70,7 +70,7 @@ def main() -> int:
     command = [python(project), "-m", "titanic_survival", "serve", "--no-pull"]
     env = environment(project, port) | {"MAX_ROWS": str(MAX_ROWS)}
     with serving(command, f"{url}/readyz", project, env) as process:
-        mix = kinds(project)
+        mix = kinds(project, url)
         rounds, memory = [], []
         for number in range(ROUNDS):
             count = options.requests // ROUNDS
@@ -104,7 +104,7 @@ client.set_registered_model_tag(settings.model_name, "shadow", "1")
     return project
 
 
-def kinds(project: Path) -> list[Kind]:
+def kinds(project: Path, url: str) -> list[Kind]:
     """Return what is sent, with shares in percent."""
     release = json.loads((project / "store/release.json").read_text())
     example = project / "store/versions" / str(release["champion"]) / "example.json"
@@ -112,13 +112,16 @@ def kinds(project: Path) -> list[Kind]:
     one, many = good[:1], (good * MAX_ROWS)[: MAX_ROWS // 2]
     broken = [good[0], {name: {} for name in good[0]}]
     infer = f"/v2/models/{release['model']}/infer"
+    request = urllib.request.Request(f"{url}/predict", json.dumps(one).encode())
+    with urllib.request.urlopen(request) as answer:
+        label = {name: value for name, value in json.load(answer)[0].items() if name in ("id", "survived")}
 
     def kind(name: str, share: float, expected: int, path: str, content: Any = None, **more: Any) -> Kind:
         body = content if isinstance(content, bytes | None) else json.dumps(content).encode()
         return Kind(name, share, str(expected), path, body, **more)
 
     return [
-        kind("one row", 48, 200, "/predict", one, predictions=1),
+        kind("one row", 45, 200, "/predict", one, predictions=1),
         kind("many rows", 8, 200, "/predict", many, predictions=len(many)),
         kind("one row, by version", 6, 200, "/versions/1/predict", one, predictions=1),
         kind("no rows", 1, 200, "/predict", []),
@@ -131,6 +134,8 @@ def kinds(project: Path) -> list[Kind]:
         kind("wrong method", 3, 405, "/predict", method="GET"),
         kind("explain", 0.5, 200, "/explain", one),
         kind("explain, broken row", 0.5, 400, "/explain", broken),
+        kind("feedback", 2, 202, "/feedback", [label]),
+        kind("feedback, unknown id", 1, 400, "/feedback", [label | {"id": "unknown"}]),
         kind("invocations", 3, 200, "/invocations", {"dataframe_records": one}),
         kind("invocations, broken row", 1, 400, "/invocations", {"dataframe_records": broken}),
         kind("invocations, wrong type", 1, 415, "/invocations", b"x", content_type="text/plain"),

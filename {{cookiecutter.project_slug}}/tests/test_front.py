@@ -207,9 +207,11 @@ def test_ready_names_a_problem_and_is_ready_all_the_same(
         assert (answer.status_code, answer.json()["problem"]) == (200, f"what is {name}")
 
 
-def test_service_without_a_version_is_not_ready(tmp_path: Path) -> None:
-    empty = front.Routes(scoring.Scoring(tmp_path, max_rows=1, max_bytes=1), title="", description="")
-    answer = TestClient(front.InFront(nobody, empty)).get("/readyz")
+def test_service_without_a_version_is_not_ready(
+    client: TestClient, routes: front.Routes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes.scoring, "_loaded", None)
+    answer = client.get("/readyz")
     assert (answer.status_code, answer.json()) == (503, {"error": "no version is loaded yet"})
 
 

@@ -150,7 +150,7 @@ class Store:
         """Return what was noted last."""
         try:
             return self._note.read_bytes().decode(errors="ignore").strip()
-        except FileNotFoundError:
+        except OSError:
             return ""
 
     def mark(self) -> object:
