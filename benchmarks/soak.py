@@ -26,7 +26,8 @@ import psutil
 from .project import ROOT, environment, free_port, generate, log_of, make, python, serving
 
 FOLDER = ROOT / "build" / "soak"
-ROUNDS, WARM_UP = 10, 2
+#: In the first rounds, the pools of Python and of the C library reach their size.
+ROUNDS, WARM_UP = 10, 4
 #: Growth of memory after the warm-up, in percent, at which the service fails.
 TOO_MUCH = 5.0
 MAX_ROWS = 100

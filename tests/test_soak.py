@@ -14,7 +14,7 @@ from benchmarks import soak
 
 GOOD = soak.Kind("good", 70, "200", "/predict", b"[{}]", predictions=1)
 MIX = [GOOD, soak.Kind("bad", 20, "400", "/bad", b"["), soak.Kind(soak.HUNG_UP, 10, soak.HUNG_UP, "/predict", b"[{}]")]
-STEADY = [90.0, *[100.0] * 8, 104.9]
+STEADY = [90.0, *[100.0] * (soak.ROUNDS - 2), 104.9]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -47,7 +47,7 @@ def test_right_answers_and_steady_memory_are_no_fault() -> None:
     assert {name for name, _ in found.outcomes} == {kind.name for kind in MIX}
     assert len(found.answered) == 1000 - found.outcomes[soak.HUNG_UP, soak.HUNG_UP]
     assert soak.faults(MIX, [found], STEADY) == []
-    assert "| good | 200 | 200 |" in soak.report(MIX, [found] * 3, STEADY)
+    assert "| good | 200 | 200 |" in soak.report(MIX, [found] * soak.ROUNDS, STEADY)
 
 
 @pytest.mark.parametrize("harm", ["hangs up", "another status", "too few predictions"])
