@@ -10,7 +10,7 @@ LOCK = .venv/bin/uv pip compile requirements/dev.in --quiet --universal --python
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint bench lock
+.PHONY: help setup demo test test-fast lint bench bench-soak lock
 
 help:  ## Explain every word
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,10 +29,13 @@ test-fast: .venv/.done  ## Run the tests that install nothing (half a minute)
 lint: .venv/.done  ## Check style (ruff) here and in the template as it stands, and types (mypy) here
 	.venv/bin/ruff check --config pyproject.toml . $(TEMPLATE)
 	.venv/bin/ruff format --config pyproject.toml --check . $(TEMPLATE)
-	.venv/bin/mypy demo.py hooks tests/*.py benchmarks/serving.py
+	.venv/bin/mypy demo.py hooks tests/*.py benchmarks/serving.py benchmarks/soak.py
 
 bench: .venv/.done  ## Compare the service with what one would otherwise use (a quarter of an hour; needs wrk)
 	@.venv/bin/python -m benchmarks.serving $(ARGS)
+
+bench-soak: .venv/.done  ## Send 300,000 requests, bad ones among them: none may be lost, memory may not grow (five minutes)
+	@.venv/bin/python -m benchmarks.soak $(ARGS)
 
 lock: .venv/.done  ## Renew requirements/*.lock from requirements/dev.in; UPGRADE=1 takes the newest versions
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/dev.lock

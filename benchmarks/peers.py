@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .project import python
+
 HERE = Path(__file__).parent
 Rows = list[dict[str, Any]]
 
@@ -33,7 +35,7 @@ class Places(NamedTuple):
     @property
     def python(self) -> str:
         """The project's Python."""
-        return str(self.project / ".venv/bin/python")
+        return python(self.project)
 
 
 def _split(rows: Rows) -> Any:

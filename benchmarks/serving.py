@@ -12,20 +12,14 @@ import os
 import platform
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .peers import HERE, PEERS, Peer, Places, Rows
+from .project import ROOT, environment, free_port, generate, serving
 
-ROOT = HERE.parent
 FOLDER = ROOT / "build" / "bench"
 CONNECTIONS = (1, 16, 64)
 
@@ -63,20 +57,13 @@ def main() -> int:
 
 def prepare() -> tuple[Places, dict[str, Any]]:
     """Generate, set up and train a project; save the model for the peers; make MLServer's environment."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
-    places = Places(FOLDER / "titanic-survival", FOLDER / "mlserver", FOLDER / "model")
-    bake = [sys.executable, "-m", "cookiecutter", str(ROOT), "--no-input", "--output-dir", str(FOLDER)]
-    subprocess.run(bake, check=True, stdout=subprocess.DEVNULL)
-    # `plan` pulls nothing: a first deployment fills the store.
-    for words in (["setup"], ["train"], ["deploy", f"PORT={free_port()}"], ["undeploy"]):
-        subprocess.run(["make", *words], cwd=places.project, env=environment(0), check=True, stdout=sys.stderr)
+    places = Places(generate(FOLDER), FOLDER / "mlserver", FOLDER / "model")
     uv = shutil.which("uv") or str(ROOT / ".venv/bin/uv")
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(places.mlserver)], check=True)
     install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(places.mlserver / "bin/python")]
     subprocess.run([*install, "mlserver>=1.7", "mlserver-mlflow>=1.7", *same_libraries(places)], check=True)
     command = [places.python, "-W", "ignore", str(HERE / "prepare.py"), str(places.model)]
-    env = environment(0) | {"PYTHONPATH": str(places.project)}
+    env = environment(places.project) | {"PYTHONPATH": str(places.project)}
     done = subprocess.run(command, cwd=places.project, env=env, check=True, stdout=subprocess.PIPE, text=True)
     return places, json.loads(done.stdout.splitlines()[-1])
 
@@ -93,7 +80,12 @@ def same_libraries(places: Places) -> list[str]:
 
 def measure(peer: Peer, places: Places, rows: Rows, rounds: int, seconds: int) -> dict[str, Load]:
     """Return the median load by number of connections, and for requests of 1000 rows."""
-    with serving(peer, places) as url:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    env = environment(places.project, port) | {"PEER_MODEL": str(places.model)}
+    # mlflow starts its server by name.
+    env["PATH"] = f"{places.project}/.venv/bin:{env['PATH']}"
+    with serving(peer.command(places, port), url + peer.ready, places.project, env):
         one, many = (script(peer.body(part), count) for part, count in ((rows[:1], 1), (rows, len(rows))))
         found = {}
         cases = [(str(connections), one, connections) for connections in CONNECTIONS]
@@ -104,42 +96,6 @@ def measure(peer: Peer, places: Places, rows: Rows, rounds: int, seconds: int) -
             loads = [wrk(url + peer.path, body, connections, seconds) for _ in range(rounds)]
             found[name] = sorted(loads)[len(loads) // 2]
         return found
-
-
-@contextmanager
-def serving(peer: Peer, places: Places) -> Iterator[str]:
-    """Run a server until the block ends."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    env = environment(port) | {"PEER_MODEL": str(places.model)}
-    # mlflow starts its server by name.
-    env["PATH"] = f"{places.project}/.venv/bin:{env['PATH']}"
-    with (FOLDER / "servers.log").open("ab") as log:
-        process = subprocess.Popen(
-            peer.command(places, port), cwd=places.project, env=env, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        deadline = time.monotonic() + 120
-        while not _answers(url + peer.ready):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{peer.name} did not start; see {FOLDER / 'servers.log'}")
-            time.sleep(0.2)
-        yield url
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def script(body: Any, rows: int) -> Path:
@@ -184,21 +140,6 @@ def table(results: dict[str, dict[str, Load]], facts: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", f"The bare model takes {facts['bare_seconds'] * 1000:.1f} ms for the 1000 rows, in process."]
     return "\n".join(lines) + "\n"
-
-
-def environment(port: int) -> dict[str, str]:
-    """Return the environment of the project and its peers."""
-    own = {name: text for name, text in os.environ.items() if not name.startswith(("MLFLOW_", "BENTOML_", "MAKE"))}
-    own |= {"BENTOML_HOME": str(FOLDER / "bentoml"), "BENTOML_DO_NOT_TRACK": "true", "OTEL_SDK_DISABLED": "true"}
-    own |= {"PYTHONDONTWRITEBYTECODE": "", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    return own | ({"PORT": str(port)} if port else {})
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

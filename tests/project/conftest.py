@@ -33,6 +33,9 @@ FOREIGN = (
     "APPROVAL_",
     "WORKERS",
     "BIND_",
+    "SYNC_",
+    "GRACE_",
+    "WEBHOOK_",
 )
 
 

@@ -111,6 +111,9 @@ def test_credentials_decide_what_commands_may_do(guarded: Guarded) -> None:
     guarded.permit(READER)
     assert "in step" in project.make("status", **READER)
     assert f"{url} forbids this to reader" in project.make("train", ok=False, **READER)
+    register = ("sync", "ARGS=--register https://example.com")
+    said = project.make(*register, ok=False, WEBHOOK_SECRET="only for this test", **READER)
+    assert f"{url} has its administrators register webhooks" in said
 
 
 def test_tokens_decide_who_may_call_and_are_changed_without_a_restart(guarded: Guarded, tmp_path: Path) -> None:

@@ -85,6 +85,18 @@ def test_converging_brings_every_version_and_again_changes_nothing(
     assert store.mark() == mark
 
 
+def test_what_was_spoilt_on_disk_is_mended_and_released_anew(project: config.Settings, registry: Registry) -> None:
+    store = Store(project.store)
+    first = converge(registry, store)
+    (store.path(2) / "details.json").write_text("{}")
+    second = converge(registry, store)
+    assert store.holds(2, second.digests[2])
+    assert second.same_as(first)
+    assert second.created > first.created
+    (store.root / "release.json").write_text("{")
+    assert converge(registry, store).same_as(first)
+
+
 def test_version_that_cannot_be_had_leaves_the_release(project: config.Settings, registry: Registry) -> None:
     store = Store(project.store)
     before = store.release()

@@ -197,7 +197,25 @@ def test_wrong_method_is_named(client: TestClient, method: str, path: str) -> No
     assert answer.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("path", ["/readyz", "/metrics", "/predict/", "/versions"])
+def test_ready_names_a_problem_and_is_ready_all_the_same(
+    client: TestClient, routes: front.Routes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.get("/readyz").json() == {"ready": True, "problem": ""}
+    for name in ("behind", "problem"):
+        monkeypatch.setattr(routes.scoring, name, f"what is {name}")
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["problem"]) == (200, f"what is {name}")
+
+
+def test_service_without_a_version_is_not_ready(
+    client: TestClient, routes: front.Routes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes.scoring, "_loaded", None)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"error": "no version is loaded yet"})
+
+
+@pytest.mark.parametrize("path", ["/livez", "/metrics", "/predict/", "/versions"])
 def test_other_paths_are_passed_on(client: TestClient, path: str) -> None:
     assert client.post(path).status_code == 418
 

@@ -8,6 +8,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 
 from {{ cookiecutter.package_name }} import config
 from {{ cookiecutter.package_name }}.toolkit import registry
@@ -76,6 +77,28 @@ def test_version_is_found_by_number_and_by_alias(trained: config.Settings) -> No
 def test_server_that_does_not_answer_is_named_with_the_cure() -> None:
     with pytest.raises(UserError, match=r"No MLflow server answers at http://127\.0\.0\.1:9.*MLFLOW_TRACKING_URI"):
         registry.connect("http://127.0.0.1:9", "model")
+
+
+@pytest.mark.parametrize(
+    ("said", "cure"),
+    [
+        ("API request failed (Caused by ResponseError('too many 500 error responses'))", "SECRET_ENCRYPTION_KEY"),
+        ("INVALID_PARAMETER_VALUE: Invalid webhook URL scheme: 'http'.", "ALLOWED_SCHEMES=http,https"),
+        ("Webhook URL must not resolve to a non-public IP address.", "ALLOW_PRIVATE_IPS=true"),
+        ("RESOURCE_EXHAUSTED: something else", "something else"),
+    ],
+)
+def test_server_that_takes_no_webhook_is_named_with_the_cure(
+    trained: config.Settings, monkeypatch: pytest.MonkeyPatch, said: str, cure: str
+) -> None:
+    def refuse(**_: object) -> None:
+        raise MlflowException(said)
+
+    found = registry.connect(trained.mlflow_tracking_uri, trained.model_name)
+    found.uri = "https://mlflow.example.com"
+    monkeypatch.setattr(found._client, "list_webhooks", refuse)
+    with pytest.raises(UserError, match=f"https://mlflow.example.com.*{cure}"):
+        found.deliver("http://sync:3001", "secret", "name")
 
 
 def test_run_is_marked_as_failed_when_its_block_raises(project: config.Settings) -> None:

@@ -109,6 +109,21 @@ def test_release_that_cannot_be_served_leaves_the_one_before(loaded: scoring.Sco
     assert (ask(loaded), loaded.problem) == (3, "")
 
 
+def test_what_keeps_the_store_behind_is_repeated_until_it_is_over(
+    loaded: scoring.Scoring, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.note("no space left")
+    for _ in range(2):
+        assert not loaded.follow()
+    assert (ask(loaded), loaded.problem, loaded.behind) == (1, "", "no space left")
+    assert caplog.text.count("no space left") == 1
+    assert metrics.PROBLEM._value.get() == 1
+    store.note("")
+    loaded.follow()
+    assert loaded.behind == ""
+    assert metrics.PROBLEM._value.get() == 0
+
+
 def test_shares_are_sticky_by_key_and_near_their_percentages(loaded: scoring.Scoring, store: Store) -> None:
     write(store, 1, beside=[2], shares={1: 80, 2: 20})
     loaded.follow()

@@ -105,6 +105,23 @@ def test_version_changed_on_disk_is_fetched_again(store: Store, origin: Origin) 
     assert content(store) == {"3/model.txt": "one"}
 
 
+def test_version_is_read_again_only_when_it_was_touched(
+    store: Store, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.pull(3, origin.digest, origin.download)
+    assert store.holds(3, origin.digest)
+    assert not store.holds(3, "0" * 64)
+    expected, reads = origin.digest, list[Path]()
+    monkeypatch.setattr("{{ cookiecutter.package_name }}.toolkit.store.digest", lambda path: reads.append(path) or digest(path))
+    assert store.holds(3, expected)
+    assert reads == []
+    (store.path(3) / "model.txt").write_text("one")
+    assert store.holds(3, expected)
+    assert len(reads) == 1
+    (store.path(3) / "model.txt").unlink()
+    assert not store.holds(3, expected)
+
+
 def test_version_that_cannot_be_read_is_named(store: Store, origin: Origin) -> None:
     store.pull(3, origin.digest, origin.download)
     for number in (3, 4):
@@ -142,6 +159,17 @@ def test_release_may_be_read_by_a_service_of_another_user(store: Store) -> None:
     plain = store.root / "plain"
     plain.touch()
     assert stat.S_IMODE((store.root / "release.json").stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+def test_note_is_read_as_written_and_takes_no_more_room(store: Store) -> None:
+    assert store.noted() == ""
+    sizes = set()
+    for problem in ("no room", "é" * 5000, ""):
+        store.note(problem)
+        assert problem.startswith(store.noted())
+        assert bool(store.noted()) is bool(problem)
+        sizes.add((store.root / "problem.txt").stat().st_size)
+    assert len(sizes) == 1
 
 
 def test_release_that_cannot_be_read_is_named(store: Store) -> None:

@@ -115,11 +115,17 @@ def deploy() -> None:
 @app.command()
 def sync(
     once: Annotated[bool, typer.Option("--once", help="Do it once instead of until interrupted.")] = False,
+    register: Annotated[
+        str, typer.Option(metavar="URL", help="Only have MLflow deliver its webhooks to a sync that answers there.")
+    ] = "",
 ) -> None:
     """Keep the store in step with the registry; a running service follows without a restart."""
     from . import sync
 
-    sync.run(_settings(), once=once)
+    if register:
+        sync.register(_settings(), register)
+    else:
+        sync.run(_settings(), once=once)
 
 
 @app.command()

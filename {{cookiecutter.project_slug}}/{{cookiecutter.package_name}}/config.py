@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from dotenv import load_dotenv
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
 PROJECT_NAME = {{ "%r" | format(cookiecutter.project_name) }}  # fmt: skip
@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     )
     sync_seconds: float = Field(5, ge=0.1, description="how often `sync` asks the registry what should be served")
     grace_seconds: float = Field(3600, ge=0, description="how long `sync` keeps a version that is not served any more")
+    webhook_secret: SecretStr = Field(SecretStr(""), description="signs MLflow's webhooks; `sync` listens with it")
+    webhook_port: int = Field(3001, ge=1, le=65535, description="the port that `sync` listens on, at BIND_ADDRESS")
     store: Path = Field(ROOT / "store", description="the versions on this machine's disk")
 
 

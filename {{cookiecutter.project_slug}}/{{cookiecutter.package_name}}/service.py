@@ -48,10 +48,6 @@ class Service:
         scoring.load()
         scoring.watch()
 
-    def __is_ready__(self) -> bool:
-        """Answer `/readyz`."""
-        return scoring.release is not None
-
     # An endpoint of your own, for example:
     #
     # @bentoml.api(route="/labels")

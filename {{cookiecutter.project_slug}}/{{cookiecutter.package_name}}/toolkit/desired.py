@@ -8,6 +8,8 @@ model tag shadow                  "challenger" scores the champion's rows too, a
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from .errors import UserError
 from .registry import CHAMPION, Registry, Version
 from .store import Release, Store
@@ -34,15 +36,20 @@ def desired(registry: Registry) -> Release:
 
 
 def converge(registry: Registry, store: Store) -> Release:
-    """Bring the versions that the registry wants into the store, then write the release, and return it."""
+    """Bring the versions that the registry wants into the store, and return the release that is in force then."""
     release = desired(registry)
-    if release.same_as(store.release()) and set(release.versions) <= set(store.versions()):
-        return release
-    for number, digest in release.digests.items():
+    missing = {number: digest for number, digest in release.digests.items() if not store.holds(number, digest)}
+    for number, digest in missing.items():
         store.pull(number, digest, registry.download)
-    if not release.same_as(store.release()):
+    current = None
+    with suppress(UserError):  # a release that cannot be read is replaced
+        current = store.release()
+    # A version that was mended is released anew: a service that could not load it tries again then.
+    if missing or current is None or not release.same_as(current):
         store.write(release)
-    return release
+        current = release
+    store.note("")
+    return current
 
 
 def _champion(registry: Registry, versions: list[Version]) -> Version:

@@ -62,6 +62,7 @@ class Routes:
         self._slow = Starlette(
             routes=[
                 Route("/model", self._model, methods=["GET"]),
+                Route("/readyz", self._ready, methods=["GET"]),
                 Route("/docs.json", self._docs, methods=["GET"]),
                 Route("/", self._index, methods=["GET"]),
                 *mlflow.routes(scoring),
@@ -69,7 +70,7 @@ class Routes:
             ],
             exception_handlers={RefusedError: _refused, HTTPException: _mistaken},
         )
-        self._paths = {"/model", "/docs.json", "/", "/ping", "/health", "/version", "/v2"}
+        self._paths = {"/model", "/readyz", "/docs.json", "/", "/ping", "/health", "/version", "/v2"}
 
     def find(self, scope: Scope) -> ASGIApp | None:
         """Return what answers a request, None if it is not one of these routes."""
@@ -173,6 +174,12 @@ class Routes:
             "example": champion.artifact.example.rows[:1],
         }
         return Response(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")
+
+    async def _ready(self, request: Request) -> Response:
+        self.scoring.find("champion")
+        # Ready all the same: what is served serves on, and no balancer is to take it out.
+        content = {"ready": True, "problem": self.scoring.problem or self.scoring.behind}
+        return Response(orjson.dumps(content), media_type="application/json")
 
     async def _docs(self, request: Request) -> Response:
         champion = self.scoring.find()

@@ -31,4 +31,4 @@ RELEASED = Gauge(
 SERVED = Gauge(
     "model_served", "1 for each alias of a served version.", ["version", "alias"], multiprocess_mode="mostrecent"
 )
-PROBLEM = Gauge("model_release_problem", "1 while the newest release cannot be served.", multiprocess_mode="max")
+PROBLEM = Gauge("model_release_problem", "1 while /readyz names a problem of the release.", multiprocess_mode="max")

@@ -7,7 +7,7 @@ import socket
 from .errors import UserError
 
 
-def listen(address: str, port: int, *, share: bool = False) -> socket.socket:
+def listen(address: str, port: int, *, share: bool = False, setting: str = "PORT") -> socket.socket:
     """Return a socket bound to a port, 0 for any; `UserError` if another program has it.
 
     Sockets bound with `share` may have the same port, while a process is being replaced by its successor.
@@ -21,7 +21,8 @@ def listen(address: str, port: int, *, share: bool = False) -> socket.socket:
     except OSError as error:
         bound.close()
         raise UserError(
-            f"{address}:{port} cannot be used ({error.strerror}). Choose another port, for example PORT={port + 1}."
+            f"{address}:{port} cannot be used ({error.strerror}). Choose another port, for example "
+            f"{setting}={port + 1}."
         ) from error
     return bound
 

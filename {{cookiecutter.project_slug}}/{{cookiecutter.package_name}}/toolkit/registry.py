@@ -30,6 +30,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 import mlflow
 import pandas as pd
 import requests
+from mlflow.entities.webhook import WebhookEventStr
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
@@ -42,6 +43,13 @@ from .errors import UserError
 CHAMPION, CHALLENGER = "champion", "challenger"
 #: Registered-model tags that make up the history; one tag an event, so that two writers never overwrite each other.
 HISTORY = "history."
+#: What MLflow delivers of all that a release depends on; tags of the model itself are not among its events.
+EVENTS: tuple[WebhookEventStr, ...] = (
+    "model_version_alias.created",
+    "model_version_alias.deleted",
+    "model_version_tag.set",
+    "model_version_tag.deleted",
+)
 
 
 class Version(NamedTuple):
@@ -240,10 +248,39 @@ class Registry:
         tags = self._client.get_registered_model(self.name).tags
         return [Event(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(HISTORY)]
 
+    def deliver(self, address: str, secret: str, name: str) -> str:
+        """Have the server deliver changes to an address; return what a first delivery met with, "" if it arrived."""
+        if not self.is_server:
+            raise UserError(f"{self.uri} is a database, and only an MLflow server delivers webhooks: sync polls it.")
+        try:
+            found = [webhook for webhook in self._client.list_webhooks(max_results=1000) if webhook.url == address]
+            if found:
+                webhook = self._client.update_webhook(
+                    found[0].webhook_id, events=[*EVENTS], secret=secret, status="ACTIVE"
+                )
+            else:
+                webhook = self._client.create_webhook(name, address, [*EVENTS], secret=secret)
+        except MlflowException as error:
+            raise UserError(_undeliverable(self.uri, error)) from error
+        try:
+            result = self._client.test_webhook(webhook.webhook_id)
+        except MlflowException as error:  # it takes longer than this side waits
+            return _reason(error)
+        said = result.error_message or f"{result.response_status} {result.response_body}"
+        return "" if result.success else _phrase(said) or said
+
     def download(self, version: int, to: Path) -> None:
         """Fetch a version's artifact folder to `to`, which must not exist."""
         with tempfile.TemporaryDirectory(dir=to.parent) as scratch:
-            folder = Path(mlflow.artifacts.download_artifacts(f"models:/{self.name}/{version}", dst_path=scratch))
+            try:
+                folder = Path(mlflow.artifacts.download_artifacts(f"models:/{self.name}/{version}", dst_path=scratch))
+            except MlflowException as error:
+                heading, *failures = str(error).splitlines()
+                if "failures occurred" not in heading:
+                    raise
+                # One for each file, of which the last says as much as all; the file's place is one of this try.
+                reason = failures[-1].partition(": '")[0]
+                raise UserError(f"Version {version} could not be fetched from {self.uri}: {reason}") from error
             model = mlflow.models.Model.load(str(folder))
             path = model.flavors["python_function"]["artifacts"]["version"]["path"]
             (folder / path).rename(to)
@@ -296,12 +333,29 @@ def _explain(uri: str, error: Exception) -> str:
     return f"MLflow at {uri}: {text.splitlines()[0] if text else type(error).__name__}"
 
 
+def _undeliverable(uri: str, error: MlflowException) -> str:
+    text = _explain(uri, error)
+    if " forbids " in text:
+        return f"{uri} has its administrators register webhooks: ask one, or act as one (MLFLOW_TRACKING_USERNAME)."
+    needed = {
+        "500 error responses": "a lasting MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY: it cannot read its webhooks",
+        "Invalid webhook URL scheme": "MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https, or an https address",
+        "non-public IP address": "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true, or a public address",
+    }
+    for phrase, setting in needed.items():
+        if phrase in str(error):
+            return f"The MLflow server at {uri} needs {setting}."
+    return text
+
+
 def _reason(error: BaseException) -> str:
-    text = str(error)
-    for phrase in ("Connection refused", "Name or service not known", "nodename nor servname", "timed out"):
-        if phrase in text:
-            return phrase.lower()
-    return type(error).__name__
+    return _phrase(str(error)) or type(error).__name__
+
+
+def _phrase(text: str) -> str:
+    """Return what of a long message says why a server did not answer."""
+    phrases = ("Connection refused", "Name or service not known", "nodename nor servname", "timed out")
+    return next((phrase.lower() for phrase in phrases if phrase in text), "")
 
 
 @contextmanager

@@ -69,6 +69,8 @@ class Released:
         self._seen: object = None
         #: Why the newest release is not the one that is served, "" if it is.
         self.problem = ""
+        #: Why the store's release may not be what the registry wants, as who fills the store says.
+        self.behind = ""
 
     @property
     def release(self) -> Release | None:
@@ -105,8 +107,17 @@ class Released:
 
     def follow(self) -> bool:
         """Load the store's release if it is another, and return whether it was; a failure is kept in `problem`."""
-        if self._store.mark() == self._seen:
-            return False
+        changed = self._store.mark() != self._seen
+        if changed:
+            self._replace()
+        behind = self._store.noted()
+        if behind and behind != self.behind:
+            log.error("the store is not brought up to date: %s", behind)
+        self.behind = behind
+        PROBLEM.set(bool(self.problem or self.behind))
+        return changed
+
+    def _replace(self) -> None:
         try:
             self.load()
             self.problem = ""
@@ -114,8 +125,6 @@ class Released:
         except Exception as error:  # whatever is wrong with the new release, the one before serves on
             self.problem = str(error)
             log.error("the new release is not served: %s", error)
-        PROBLEM.set(bool(self.problem))
-        return True
 
     def watch(self, seconds: float = 1.0) -> None:
         """Follow the store from now on, in a thread of its own."""

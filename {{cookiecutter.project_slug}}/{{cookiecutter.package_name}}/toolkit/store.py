@@ -2,6 +2,7 @@
 
     store/versions/3/      a version; complete and verified, or not there at all
     store/release.json     what the service serves; replaced in one step
+    store/problem.txt      why that may not be what the registry wants, blank if it is
 
 The service reads nothing else, so it starts and runs while the registry is down.
 """
@@ -20,6 +21,9 @@ from pydantic import BaseModel, ValidationError
 
 from .artifact import Artifact, digest
 from .errors import UserError
+
+#: Size of problem.txt.
+NOTE_BYTES = 2000
 
 Download = Callable[[int, Path], None]
 """Fetches a version to a path that does not exist yet."""
@@ -61,7 +65,8 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._release = root / "release.json"
+        self._release, self._note = root / "release.json", root / "problem.txt"
+        self._verified: dict[int, object] = {}
 
     def path(self, version: int) -> Path:
         """Return where a version lies, or would lie."""
@@ -70,8 +75,7 @@ class Store:
     def pull(self, version: int, expected: str, download: Download) -> Path:
         """Return a version's folder, fetching it if need be; a broken download leaves no trace."""
         target = self.path(version)
-        # Another registry may have a version of the same number, so the number alone says nothing.
-        if target.exists() and digest(target) == expected:
+        if self.holds(version, expected):
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=target.parent))
@@ -89,6 +93,15 @@ class Store:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return target
+
+    def holds(self, version: int, expected: str) -> bool:
+        """Whether a version lies here with a digest; files that nobody has touched since are not read again."""
+        # Another registry may have a version of the same number, so the number alone says nothing.
+        folder = self.path(version)
+        state = expected, _state(folder)
+        if self._verified.get(version) != state and folder.exists() and digest(folder) == expected:
+            self._verified[version] = state
+        return self._verified.get(version) == state
 
     def versions(self) -> list[int]:
         """Return the versions that lie in the store."""
@@ -119,7 +132,26 @@ class Store:
         except FileNotFoundError:
             return None
         except ValidationError as error:
-            raise UserError(f"{self._release} cannot be read: {error.errors()[0]['msg']}. Deploy again.") from error
+            text = f"{self._release} cannot be read: {error.errors()[0]['msg']}. Remove it and deploy again."
+            raise UserError(text) from error
+
+    def note(self, problem: str) -> None:
+        """Say why the release may not be what the registry wants, "" if it is; services over this store repeat it."""
+        text = problem.encode()[:NOTE_BYTES].ljust(NOTE_BYTES)
+        if self._note.exists() and self._note.read_bytes() == text:
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._note.touch()
+        # In place and always of one size: a full disk has no room for another file.
+        with self._note.open("r+b") as file:
+            file.write(text)
+
+    def noted(self) -> str:
+        """Return what was noted last."""
+        try:
+            return self._note.read_bytes().decode(errors="ignore").strip()
+        except OSError:
+            return ""
 
     def mark(self) -> object:
         """Return something that changes whenever the release is replaced."""
@@ -141,3 +173,9 @@ class Store:
             unfinished.replace(self._release)
         finally:
             unfinished.unlink(missing_ok=True)
+
+
+def _state(folder: Path) -> list[tuple[str, int, int, int]]:
+    """Return something that changes when a file below a folder is written or replaced."""
+    found = ((str(path), path.stat()) for path in sorted(folder.rglob("*")))
+    return [(name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in found]
