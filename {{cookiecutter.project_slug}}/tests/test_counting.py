@@ -1,6 +1,7 @@
 """The reference profile of a version, and what is counted beside it."""
 
 import json
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 from {{ cookiecutter.package_name }}.model import data
 from {{ cookiecutter.package_name }}.toolkit import tables
 from {{ cookiecutter.package_name }}.toolkit.artifact import Artifact
-from {{ cookiecutter.package_name }}.toolkit.contract import Columns, Contract, derive
+from {{ cookiecutter.package_name }}.toolkit.contract import Column, Columns, Contract, derive
 from {{ cookiecutter.package_name }}.toolkit.counting import Counted
 from {{ cookiecutter.package_name }}.toolkit.profile import Profile
 
@@ -48,6 +49,11 @@ def profile() -> Profile:
     (training, _), (holdout, predictions) = drawn(0), drawn(1)
     label = predictions["price"].astype(np.float64) + np.where(np.arange(ROWS) % 2, 1, -3)
     return Profile.of(CONTRACT, training=training, holdout=holdout, predictions=predictions, label=label)
+
+
+def stand(profile: Profile, contract: Contract = CONTRACT, **quality: float) -> Any:
+    """Return what stands for a version of this profile."""
+    return SimpleNamespace(profile=profile, contract=contract, details={"metrics": quality})
 
 
 def shown(version: int) -> dict[tuple[str, ...], float]:
@@ -88,7 +94,7 @@ def test_shift_is_largest_where_it_is(profile: Profile) -> None:
 
 
 def test_everything_is_shown_before_anything_is_counted(profile: Profile) -> None:
-    Counted(101, profile, {"profit": 5.0})
+    Counted(101, stand(profile, profit=5.0, **{"profit/colour/red": 7.0}))
     now = shown(101)
     for kind, columns in (("feature", profile.features), ("output", profile.outputs)):
         for name, bins in columns.items():
@@ -97,12 +103,32 @@ def test_everything_is_shown_before_anything_is_counted(profile: Profile) -> Non
                 assert now[f"model_{kind}_reference_share", bin_, name] == pytest.approx(share)
     assert now["model_outlier_rows_total",] == 0
     assert now["model_outlier_reference_share",] == pytest.approx(profile.outliers.share)
-    assert now["model_reference_quality", "profit"] == 5
-    assert now["model_reference_quality", "mean_absolute_error"] == 2
+    quality = {key[1]: value for key, value in now.items() if key[0] == "model_reference_quality"}
+    assert quality == pytest.approx(profile.quality | {"profit": 5})
+    assert now["model_requests_total", "500"] == 0
+    assert now["model_feedback_rows_total", "", "", ""] == now["model_feedback_absolute_error_total",] == 0
+
+
+@pytest.mark.parametrize(
+    ("label", "pairs"),
+    [
+        (Column(name="x", kind="bool"), [("false", "false"), ("false", "true"), ("true", "false"), ("true", "true")]),
+        (Column(name="x", kind="category", choices=("a",)), [("a", "a")]),
+        (Column(name="x", kind="int"), [("other", "other")]),
+    ],
+)
+def test_feedback_of_classes_is_shown_before_any_came(
+    profile: Profile, label: Column, pairs: list[tuple[str, str]]
+) -> None:
+    number = 110 + len(label.kind)
+    Counted(number, stand(profile, contract=Contract(row=CONTRACT.row, prediction=(label,))))
+    feedback = {key[1:] for key in shown(number) if key[0] == "model_feedback_rows_total"}
+    expected = {(so, str(said == so).lower(), said) for said, so in pairs}
+    assert feedback - {("other", "false", "other")} == expected
 
 
 def test_every_row_is_counted_once_in_each_column(profile: Profile) -> None:
-    counted = Counted(102, profile, {})
+    counted = Counted(102, stand(profile))
     columns, predictions = drawn(3)
     columns["amount"][:300] = np.nan
     predictions["price"][:7] = np.nan
@@ -142,7 +168,7 @@ def test_rows_of_the_training_are_no_shift_and_few_outliers(version: Artifact, c
 
 
 def test_what_a_version_answers_is_counted(version: Artifact, rows: list[dict[str, Any]]) -> None:
-    counted = Counted(103, version.profile, {})
+    counted = Counted(103, version)
     _, columns = version.parser.parse(json.dumps(rows).encode())
     counted.add(columns, version.runtime.score(columns))
     now = shown(103)

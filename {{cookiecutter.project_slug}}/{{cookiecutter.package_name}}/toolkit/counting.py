@@ -6,20 +6,25 @@ over whatever time is asked for (`monitoring/rules.yml`).
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 from prometheus_client import Counter, Gauge
 
-from . import metrics
+from . import ids, metrics
+from .artifact import Artifact
 from .bins import NumberBins, WordBins
-from .contract import Columns
-from .profile import Profile
+from .contract import Column, Columns
 
 
 class Counted:
-    """The counters of one version; making it shows all of them at 0, and the reference."""
+    """The counters of one version, shown at 0 from now on, and the reference.
 
-    def __init__(self, version: int, profile: Profile, quality: dict[str, float]) -> None:
-        self._profile = profile
+    Of a counter that appears with its first count, Prometheus knows no increase.
+    """
+
+    def __init__(self, version: int, artifact: Artifact) -> None:
+        self._profile = profile = artifact.profile
         self._features = {
             name: _show(bins, metrics.FEATURE_ROWS, metrics.FEATURE_SHARE, version, name)
             for name, bins in profile.features.items()
@@ -30,8 +35,12 @@ class Counted:
         }
         self._outliers = metrics.OUTLIERS.labels(version)
         metrics.OUTLIER_SHARE.labels(version).set(profile.outliers.share)
-        for name, value in (quality | profile.quality).items():
+        figures = {name: value for name, value in artifact.details["metrics"].items() if "/" not in name}
+        for name, value in (figures | profile.quality).items():
             metrics.REFERENCE_QUALITY.labels(version, name).set(value)
+        for code in (200, 400, 500):
+            metrics.REQUESTS.labels(version, code)
+        _show_feedback(version, artifact.contract.label)
 
     def add(self, columns: Columns, predictions: Columns) -> None:
         """Count rows (n,) and their predictions."""
@@ -48,6 +57,19 @@ def _show(bins: NumberBins | WordBins, rows: Counter, share: Gauge, *labels: str
     for name, value in zip(bins.names, bins.shares, strict=True):
         share.labels(*labels, name).set(value)
     return [rows.labels(*labels, name) for name in bins.names]
+
+
+def _show_feedback(version: int, label: Column) -> None:
+    if label.kind == "float":
+        metrics.FEEDBACK.labels(version, "", "", "")
+        metrics.ABSOLUTE_ERROR.labels(version)
+        metrics.SQUARED_ERROR.labels(version)
+        return
+    names = list(ids.names(label, metrics.NAMED_CLASSES).values())
+    for said, so in product(names, names):
+        metrics.FEEDBACK.labels(version, said, so, str(said == so).lower())
+    for right in () if names else ("true", "false"):
+        metrics.FEEDBACK.labels(version, "other", "other", right)
 
 
 def _add(counters: list[Counter], positions: np.ndarray) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+#: Classes that are counted by name; those of a label with more are counted together.
+NAMED_CLASSES = 20
+
 REQUESTS = Counter("model_requests", "Scoring requests by version and status code.", ["version", "code"])
 ROWS = Counter("model_rows", "Rows scored, by version.", ["version"])
 SECONDS = Histogram(

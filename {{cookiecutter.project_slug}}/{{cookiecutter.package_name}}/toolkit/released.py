@@ -33,8 +33,7 @@ class Served:
         self._batcher = Batcher(artifact.runtime)
         self.seconds = SECONDS.labels(number)
         self._rows = ROWS.labels(number)
-        figures = artifact.details["metrics"].items()
-        self._counted = Counted(number, artifact.profile, {name: value for name, value in figures if "/" not in name})
+        self._counted = Counted(number, artifact)
 
     async def score(self, rows: int, columns: Columns) -> Columns:
         """Return the predictions for some rows."""
