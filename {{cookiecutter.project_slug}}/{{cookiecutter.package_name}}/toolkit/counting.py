@@ -40,6 +40,8 @@ class Counted:
             metrics.REFERENCE_QUALITY.labels(version, name).set(value)
         for code in (200, 400, 500):
             metrics.REQUESTS.labels(version, code)
+        metrics.SHADOWS.labels(version, 200)
+        metrics.EXPLAINED.labels(version)
         _show_feedback(version, artifact.contract.label)
 
     def add(self, columns: Columns, predictions: Columns) -> None:
