@@ -66,18 +66,15 @@ def test_values_far_outside_and_rare_words_together_are_outliers(strange: dict[s
     assert found(row).tolist() == [outlier]
 
 
-def test_a_value_that_many_have_does_not_make_up_for_one_that_none_has() -> None:
-    random = np.random.default_rng(0)
-    columns = {
-        "spike": np.where(random.random(ROWS) < 0.5, 1, random.random(ROWS) * 100).astype(np.float32),
-        "normal": random.normal(size=ROWS).astype(np.float32),
-    }
-    features = {name: bins.make(Column(name=name, kind="float"), array) for name, array in columns.items()}
+def test_a_value_that_many_have_does_not_make_up_for_two_that_few_have() -> None:
+    capped = {"normal": np.minimum(TRAINING["normal"], 50)}
+    columns = {name: TRAINING[name] for name in ("first", "second")} | capped
+    features = {name: FEATURES[name] for name in ("first", "second")}
+    features["normal"] = bins.make(Column(name="normal", kind="float"), capped["normal"])
     learned = outliers.learn(features, columns, columns)
-    row = {"spike": np.array([1], np.float32), "normal": np.array([30], np.float32)}
-    assert learned.find(features, row, {name: array.find(row[name]) for name, array in features.items()}).tolist() == [
-        True
-    ]
+    row = {"normal": np.array([50], np.float32)} | {name: np.array(["h"], object) for name in ("first", "second")}
+    positions = {name: array.find(row[name]) for name, array in features.items()}
+    assert learned.find(features, row, positions).tolist() == [True]
 
 
 def test_one_row_is_enough_to_learn_from() -> None:

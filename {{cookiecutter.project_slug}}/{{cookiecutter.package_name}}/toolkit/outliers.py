@@ -26,7 +26,7 @@ Positions = Mapping[str, np.ndarray]
 SHARE = 0.01
 #: A bin counts as at least so wide, in standard deviations: a value that many rows have in common must not make up for
 #: another one that none has.
-NARROWEST = 0.01
+NARROWEST = 0.1
 
 
 class Tail(BaseModel):
