@@ -125,8 +125,9 @@ print(json.dumps({{
     def variant(self, path: Path, problem: str) -> "Project":
         """Return a copy with the four files of another problem, in the same environment."""
         path.mkdir()
-        copied = ("Makefile", "setup.py", "pyproject.toml", "README.md", ".env.example", "requirements", "tests")
-        for name in (*copied, self.package):
+        copied = ("Makefile", "setup.py", "pyproject.toml", "README.md", ".env.example")
+        folders = ("monitoring", "requirements", "tests", self.package)
+        for name in (*copied, *folders):
             source = self.path / name
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, path / name)
         (path / ".venv").symlink_to(self.path / ".venv")
@@ -149,6 +150,16 @@ def call(url: str, body: Any = None, authorization: str = "") -> tuple[int, Any]
         return status, json.loads(text)
     except ValueError:
         return status, text
+
+
+def needed(tool: str) -> str:
+    """Return where a tool is that a test needs; without it, skip the test, or fail if REQUIRE_TOOLS is set."""
+    found = shutil.which(tool)
+    if found is None:
+        missing = f"{tool} is not installed"
+        assert "REQUIRE_TOOLS" not in os.environ, missing
+        pytest.skip(missing)
+    return found
 
 
 def free_port() -> int:

@@ -19,7 +19,8 @@ EXPECTED = {
 }
 #: Those of the project's own tests that meet its model; the others have schemas of their own.
 OF_THE_MODEL = " ".join(
-    f"tests/test_{name}.py" for name in ("model", "train", "registry", "predict", "front", "protocols", "explain")
+    f"tests/test_{name}.py"
+    for name in ("model", "train", "registry", "predict", "front", "protocols", "explain", "counting")
 )
 
 

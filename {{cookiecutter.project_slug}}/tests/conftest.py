@@ -26,6 +26,7 @@ from {{ cookiecutter.package_name }} import config, model
 from {{ cookiecutter.package_name }}.model import data, schema
 from {{ cookiecutter.package_name }}.toolkit import artifact, tables
 from {{ cookiecutter.package_name }}.toolkit.contract import Contract, derive
+from {{ cookiecutter.package_name }}.toolkit.profile import Profile
 from {{ cookiecutter.package_name }}.toolkit.runtime import PythonRuntime
 from {{ cookiecutter.package_name }}.toolkit.store import Release, Store
 
@@ -145,7 +146,8 @@ def save(tmp_path: Path) -> Callable[..., artifact.Artifact]:
     def save(row: Any, prediction: Any, estimator: Any, examples: list[dict[str, Any]], name: str = "version") -> Any:
         contract = derive(row, prediction)
         _, columns = artifact.RowParser(contract).parse(json.dumps(examples).encode())
-        predictions = artifact.as_records(PythonRuntime(estimator, contract).score(columns), contract)
+        predictions = PythonRuntime(estimator, contract).score(columns)
+        label = predictions[contract.label.name]
         lock = tmp_path / "lock"
         lock.touch()
         return artifact.save(
@@ -154,8 +156,9 @@ def save(tmp_path: Path) -> Callable[..., artifact.Artifact]:
             model=estimator,
             compiled=None,
             code=model,
-            example=artifact.Example(rows=examples, predictions=predictions),
+            example=artifact.Example(rows=examples, predictions=artifact.as_records(predictions, contract)),
             background=columns,
+            profile=Profile.of(contract, training=columns, holdout=columns, predictions=predictions, label=label),
             details={"trained": "", "commit": "", "runtime": "python", "runtime_note": "", "metrics": {}, "data": {}},
             card="",
             lock=lock,

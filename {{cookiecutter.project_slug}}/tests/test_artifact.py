@@ -121,6 +121,7 @@ def test_version_outlives_the_next_change_to_its_code(
         code=importlib.import_module("owners"),
         example=artifact.Example(rows=EXAMPLES, predictions=[{"answer": 2.0}, {"answer": 3.5}]),
         background={"amount": np.array([1, 2.5], np.float32)},
+        profile=saved.profile,
         details={},
         card="",
         lock=saved.folder / "requirements.lock",

@@ -15,6 +15,7 @@ from .toolkit.errors import UserError, blamed
 from .toolkit.evaluation import Evaluation, background, evaluate, example, importance
 from .toolkit.labelled import Rows
 from .toolkit.onnx import Compiled, compile_model
+from .toolkit.profile import Profile
 from .toolkit.registry import CHALLENGER, CHAMPION, Registry, Run, connect, explained, who
 from .toolkit.runtime import OnnxRuntime, PythonRuntime
 from .toolkit.store import Store
@@ -40,11 +41,19 @@ def run(settings: config.Settings) -> int:
             found = evaluate(holdout, predictions, quality.metrics, quality.SLICES)
             rival, step.detail = _champion_metrics(registry, Store(settings.store), holdout, contract)
             verdicts = gates.judge(bounds, found.metrics, rival)
+            profile = Profile.of(
+                contract,
+                training=training.columns,
+                holdout=holdout.columns,
+                predictions=predictions,
+                label=holdout.label,
+            )
         with console.step("record") as step:
             digest = record.dataset(rows.table, settings.model_name, contract.label.name)
             sizes = {"digest": digest, "training_rows": len(training.label), "holdout_rows": len(holdout.label)}
             details = _details(found, verdicts, importance(runtime, holdout, contract))
             details |= {"data": sizes, "runtime": runtime.name, "runtime_note": compiled.note}
+            details |= {"shift": profile.shift(holdout.columns), "outliers": profile.outliers.share}
             folder = Path(scratch) / "version"
             version = artifact.save(
                 folder,
@@ -54,6 +63,7 @@ def run(settings: config.Settings) -> int:
                 code=model,
                 example=example(runtime, holdout, contract),
                 background=background(training),
+                profile=profile,
                 details=details,
                 card=card.write(details, contract, verdicts),
                 lock=config.ROOT / "requirements" / "dev.lock",

@@ -7,6 +7,7 @@ A version is a folder that needs nothing but this toolkit:
     model.onnx          its compiled form, where that is proven to say the same
     example.json        a few rows with their predictions, against which a loaded version proves itself
     background.json     columns of some rows of the training, against which predictions are explained
+    profile.json        how the training rows are distributed, with which the rows that are scored are compared
     details.json        when, from what and how it was made; metrics, gates
     card.md             the same for people
     requirements.lock   the environment of the training
@@ -29,13 +30,14 @@ from pydantic import BaseModel
 from .contract import Columns, Contract
 from .errors import UserError
 from .explain import Explainer
+from .profile import Profile
 from .rows import RowParser
 from .runtime import OnnxRuntime, PythonRuntime, Runtime
 
 #: How far a prediction may be from the one recorded at training, relative and absolute: processors round otherwise.
 TOLERANCE = 1e-5
 
-ONNX, BACKGROUND = "model.onnx", "background.json"
+ONNX, BACKGROUND, PROFILE = "model.onnx", "background.json", "profile.json"
 
 
 class Example(BaseModel):
@@ -71,6 +73,11 @@ class Artifact:
         kinds = {column.name: object if column.kind == "category" else np.float32 for column in self.contract.row}
         return Explainer(self.contract, {name: np.array(lists[name], kind) for name, kind in kinds.items()})
 
+    @cached_property
+    def profile(self) -> Profile:
+        """What the rows that this version scores are compared with."""
+        return Profile.model_validate_json((self.folder / PROFILE).read_bytes())
+
     def prove(self) -> None:
         """Score the example; `UserError` unless the predictions are those of the training."""
         _, columns = self.parser.parse(json.dumps(self.example.rows).encode())
@@ -95,6 +102,7 @@ def save(
     code: ModuleType,
     example: Example,
     background: Columns,
+    profile: Profile,
     details: dict[str, Any],
     card: str,
     lock: Path,
@@ -114,6 +122,7 @@ def save(
     (folder / "contract.json").write_text(contract.model_dump_json(indent=1, exclude_defaults=True))
     (folder / "example.json").write_text(example.model_dump_json(indent=1))
     (folder / BACKGROUND).write_bytes(orjson.dumps({name: plain(array) for name, array in background.items()}))
+    (folder / PROFILE).write_text(profile.model_dump_json(indent=1))
     (folder / "details.json").write_text(json.dumps(details, indent=1))
     (folder / "card.md").write_text(card, encoding="utf-8")
     (folder / "requirements.lock").write_bytes(lock.read_bytes())

@@ -40,6 +40,10 @@ def write(details: dict[str, Any], contract: Contract, verdicts: list[Verdict]) 
         "## What matters to it",
         "How much is lost when the values of one field are shuffled among the hold-out rows.",
         _table(["field", "loss"], [[name, f"{value:.3f}"] for name, value in list(details["importance"].items())[:20]]),
+        "## Drift and outliers",
+        "How far the hold-out rows are from those of the training (the population stability index; 0.25 is a shift). "
+        f"What is scored is compared in the same way. Of the hold-out rows, {details['outliers']:.1%} are outliers.",
+        _table(["field", "shift"], [[name, f"{value:.3f}"] for name, value in list(details["shift"].items())[:20]]),
         "## Inputs",
         _table(["field", "allowed", "meaning"], [[c.name, c.expects, c.description] for c in contract.row]),
         "## Outputs",

@@ -16,12 +16,9 @@ from . import ids
 from .contract import Column, Problem
 from .errors import RefusedError
 from .log import LogFile
-from .metrics import ABSOLUTE_ERROR, FEEDBACK, SQUARED_ERROR
+from .metrics import ABSOLUTE_ERROR, FEEDBACK, NAMED_CLASSES, SQUARED_ERROR
 from .rows import InvalidRowsError, annotation
 from .scoring import PREDICT, Scoring, listed, refused
-
-#: Classes that are counted by name; those of a label with more are counted together.
-NAMED_CLASSES = 20
 
 
 class Item(NamedTuple):

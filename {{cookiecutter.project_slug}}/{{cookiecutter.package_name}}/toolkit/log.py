@@ -90,6 +90,8 @@ class PredictionLog:
         self._waiting: queue.Queue[tuple[bytes, int] | None] = queue.Queue(WAITING)
         self._thread: threading.Thread | None = None
         self._said = ""
+        for reason in ("behind", "refused"):
+            LOG_DROPPED.labels(reason)
 
     def put(self, lines: bytes, rows: int) -> None:
         """Have lines with some rows written soon; if the disk is too far behind, they are dropped."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+#: Classes that are counted by name; those of a label with more are counted together.
+NAMED_CLASSES = 20
+
 REQUESTS = Counter("model_requests", "Scoring requests by version and status code.", ["version", "code"])
 ROWS = Counter("model_rows", "Rows scored, by version.", ["version"])
 SECONDS = Histogram(
@@ -22,6 +25,37 @@ FEEDBACK = Counter(
 )
 ABSOLUTE_ERROR = Counter("model_feedback_absolute_error", "Sum of absolute errors, of numbers.", ["version"])
 SQUARED_ERROR = Counter("model_feedback_squared_error", "Sum of squared errors, of numbers.", ["version"])
+FEATURE_ROWS = Counter(
+    "model_feature_bin_rows", "Rows by version, feature and bin of its value.", ["version", "feature", "bin"]
+)
+FEATURE_SHARE = Gauge(
+    "model_feature_reference_share",
+    "Share of the training rows in each bin of a feature.",
+    ["version", "feature", "bin"],
+    multiprocess_mode="mostrecent",
+)
+OUTPUT_ROWS = Counter(
+    "model_output_bin_rows", "Predictions by version, output and bin of its value.", ["version", "output", "bin"]
+)
+OUTPUT_SHARE = Gauge(
+    "model_output_reference_share",
+    "Share of the predictions for the hold-out rows in each bin of an output.",
+    ["version", "output", "bin"],
+    multiprocess_mode="mostrecent",
+)
+OUTLIERS = Counter("model_outlier_rows", "Rows that are unlike those of the training, by version.", ["version"])
+OUTLIER_SHARE = Gauge(
+    "model_outlier_reference_share",
+    "Share of outliers among the hold-out rows.",
+    ["version"],
+    multiprocess_mode="mostrecent",
+)
+REFERENCE_QUALITY = Gauge(
+    "model_reference_quality",
+    "Quality on the hold-out rows, by version and metric.",
+    ["version", "metric"],
+    multiprocess_mode="mostrecent",
+)
 LOGGED = Counter("model_log_rows", "Predictions written to the log.")
 LOG_DROPPED = Counter("model_log_dropped_rows", "Predictions that the log did not take, by reason.", ["reason"])
 LOADED = Gauge("model_versions_loaded", "Versions in memory.", multiprocess_mode="mostrecent")

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from .artifact import Artifact
 from .batching import Batcher
 from .contract import Columns
+from .counting import Counted
 from .errors import RefusedError, UserError
 from .ids import Ids
 from .metrics import LOADED, PROBLEM, RELEASED, ROWS, SECONDS, SERVED
@@ -32,6 +33,7 @@ class Served:
         self._batcher = Batcher(artifact.runtime)
         self.seconds = SECONDS.labels(number)
         self._rows = ROWS.labels(number)
+        self._counted = Counted(number, artifact)
 
     async def score(self, rows: int, columns: Columns) -> Columns:
         """Return the predictions for some rows."""
@@ -40,6 +42,7 @@ class Served:
     def count(self, columns: Columns, predictions: Columns) -> None:
         """Count the rows of many requests together."""
         self._rows.inc(len(predictions[self.label]))
+        self._counted.add(columns, predictions)
 
 
 class Loaded(NamedTuple):

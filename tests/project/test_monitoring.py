@@ -1,0 +1,220 @@
+"""A real Prometheus over a live service: the sums of its workers, drift, alerts, and every query of the dashboard.
+
+The tests build on one another, in this order.
+"""
+
+import json
+import math
+import random
+import re
+import urllib.parse
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import Any, NamedTuple
+
+import pytest
+
+from .conftest import Project, call, free_port, needed, running, wait_for
+
+pytestmark = pytest.mark.slow
+
+#: A test cannot wait for hours: what the rules say in minutes, hours and days happens within seconds.
+SECONDS = [
+    (r"\[(5m|15m|1h)\]", "[10s]"),
+    (r"\[(1d|7d)\]", "[60s]"),
+    (r"\bfor: \d+m", "for: 1s"),
+    (r"\binterval: (1m|15s)", "interval: 1s"),
+    (r"_interval: 15s", "_interval: 1s"),
+]
+ROWS_A_REQUEST = 40
+
+
+class Service(NamedTuple):
+    """A live service with two workers, where it logs, and labelled rows that it takes."""
+
+    url: str
+    log: Path
+    rows: list[dict[str, Any]]
+    labels: list[Any]
+    contract: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def service(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("log")
+    rows, labels, contract = trained.python(
+        f"""
+import json
+from {trained.package}.model import data, schema
+from {trained.package}.toolkit import labelled
+from {trained.package}.toolkit.artifact import plain
+from {trained.package}.toolkit.contract import derive
+contract = derive(schema.Row, schema.Prediction)
+rows = labelled.check(data.load(), contract)
+lists = {{name: [None if value == "" else value for value in plain(array)] for name, array in rows.columns.items()}}
+records = [dict(zip(lists, values)) for values in zip(*lists.values())]
+print(json.dumps([records, rows.label.tolist(), contract.model_dump()]))
+"""
+    )
+    with trained.serving(WORKERS="2", LOG_FOLDER=str(folder)) as (url, _):
+        yield Service(url, folder, rows, labels, contract)
+
+
+class Prometheus:
+    """A Prometheus with the project's configuration and rules."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def ask(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """Return labels and value of each series of an expression, as it is now."""
+        status, answer = call(f"{self._url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")
+        assert status == 200, (expression, answer)
+        return [(series["metric"], float(series["value"][1])) for series in answer["data"]["result"]]
+
+    def value(self, expression: str) -> float:
+        """Return the sum of an expression's series."""
+        return sum(value for _, value in self.ask(expression))
+
+
+@pytest.fixture(scope="module")
+def prometheus(service: Service, project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    binary, folder, port = needed("prometheus"), tmp_path_factory.mktemp("prometheus"), free_port()
+    for name in ("prometheus.yml", "rules.yml"):
+        text = (project.path / "monitoring" / name).read_text()
+        for pattern, quick in [*SECONDS, (r"localhost:3000", service.url.removeprefix("http://"))]:
+            text = re.sub(pattern, quick, text)
+        (folder / name).write_text(text)
+    command = [binary, "--config.file", f"{folder}/prometheus.yml", "--storage.tsdb.path", f"{folder}/data"]
+    command += ["--web.listen-address", f"127.0.0.1:{port}"]
+    url = f"http://127.0.0.1:{port}"
+    with running(command, f"{url}/-/ready", folder, project.env):
+        yield Prometheus(url)
+
+
+class Traffic:
+    """Sends rows in requests from several callers until the block ends, and labels for some of them."""
+
+    def __init__(self, service: Service, rows: list[dict[str, Any]]) -> None:
+        self.answered = self.refused = self.labelled = 0
+        self._service, self._rows = service, rows
+        self._random, self._ended = random.Random(0), Event()
+        self._callers = ThreadPoolExecutor(4)
+
+    def __enter__(self) -> "Traffic":
+        self._sending = self._callers.submit(self._send)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._sending.result()
+        self._callers.shutdown()
+
+    def _send(self) -> None:
+        while not self._ended.wait(0.1):
+            picks = [self._random.sample(range(len(self._rows)), ROWS_A_REQUEST) for _ in range(3)]
+            for picked, (status, answers) in zip(picks, self._callers.map(self._ask, picks), strict=True):
+                assert status == 200, answers
+                self.answered += len(answers)
+                self._label(picked[:4], answers[:4])
+            if self.answered % (10 * ROWS_A_REQUEST) == 0:
+                assert call(f"{self._service.url}/predict", [{"no such field": 1}])[0] == 400
+                self.refused += 1
+
+    def _ask(self, picked: list[int]) -> tuple[int, Any]:
+        return call(f"{self._service.url}/predict", [self._rows[i] for i in picked])
+
+    def _label(self, picked: list[int], answers: list[Any]) -> None:
+        name = self._service.contract["prediction"][0]["name"]
+        labels = [
+            {"id": answer["id"], name: self._service.labels[i]} for i, answer in zip(picked, answers, strict=True)
+        ]
+        status, said = call(f"{self._service.url}/feedback", labels)
+        assert status == 202, said
+        self.labelled += len(labels)
+
+
+def test_rows_like_those_of_the_training_are_counted_right_and_raise_no_alarm(
+    service: Service, prometheus: Prometheus
+) -> None:
+    wait_for(lambda: prometheus.value("up") == 1)
+    with Traffic(service, service.rows) as traffic:
+        wait_for(lambda: prometheus.value('version:rows:increase{window="1d"}') > 3000, 60)
+        assert call(f"{service.url}/explain", service.rows[:1])[0] == 200
+    workers = {path.name.split("-")[2] for path in service.log.glob("predictions-*.jsonl")}
+    assert len(workers) == 2, "both have answered"
+
+    wait_for(lambda: prometheus.value("model_rows_total") == traffic.answered, 5)
+    for kind, part in (("feature", "row"), ("output", "prediction")):
+        counted = prometheus.ask(f"sum by ({kind}) (model_{kind}_bin_rows_total)")
+        expected = {column["name"]: traffic.answered for column in service.contract[part]}
+        assert {labels[kind]: value for labels, value in counted} == expected
+        shares = prometheus.ask(f"sum by ({kind}) (model_{kind}_reference_share)")
+        assert [value for _, value in shares] == pytest.approx([1] * len(expected))
+    assert prometheus.value("model_feedback_rows_total") == traffic.labelled
+    assert prometheus.value('model_refused_requests_total{code="400", reason="contract"}') == traffic.refused
+    assert prometheus.value("model_requests_total") * ROWS_A_REQUEST > traffic.answered
+
+    drift = {
+        labels.get("feature") or labels["output"]: value
+        for labels, value in prometheus.ask('{__name__=~"(feature|output):drift:psi", window="1d"}')
+    }
+    assert len(drift) == len(service.contract["row"] + service.contract["prediction"])
+    assert max(drift.values()) < 0.1, drift
+    ((_, outliers),) = prometheus.ask('version:outliers:share{window="1d"}')
+    assert outliers < 0.03
+    ((_, accuracy),) = prometheus.ask('version:feedback:quality{window="1d", metric="accuracy"}')
+    assert 0.8 < accuracy < 0.95
+    # Before the first scrape there was no service; what is meant is all the time since.
+    assert prometheus.ask('max_over_time(ALERTS{alertname!="ServiceDown"}[1h])') == []
+
+
+def test_shifted_rows_make_the_alert_fire(service: Service, prometheus: Prometheus) -> None:
+    shifted = [
+        {column["name"]: shift(row[column["name"]], column) for column in service.contract["row"]}
+        for row in service.rows
+    ]
+    with Traffic(service, shifted):
+        wait_for(lambda: bool(prometheus.ask('ALERTS{alertname="FeatureDrift", alertstate="firing"}')), 40)
+        wait_for(lambda: bool(prometheus.ask('ALERTS{alertname="ManyOutliers", alertstate="firing"}')), 20)
+    status, found = call(f"{prometheus._url}/api/v1/alerts")
+    assert status == 200
+    firing = [alert for alert in found["data"]["alerts"] if alert["labels"]["alertname"] == "FeatureDrift"]
+    features = {alert["labels"]["feature"] for alert in firing}
+    assert features <= {column["name"] for column in service.contract["row"]}
+    for alert in firing:
+        notes = alert["annotations"]
+        assert alert["labels"]["feature"] in notes["summary"]
+        assert re.search(r"index of \d+\.\d\d;", notes["description"])
+        assert "make train" in notes["runbook"]
+
+
+def shift(value: Any, column: dict[str, Any]) -> Any:
+    """Return a value that the contract allows, three times as large, or the first of its words."""
+    if column["kind"] == "category":
+        return column["choices"][0]
+    return None if value is None else min(3 * value, column["at_most"] or math.inf)
+
+
+def test_every_query_of_the_dashboard_has_data(service: Service, prometheus: Prometheus, project: Project) -> None:
+    dashboard = json.loads((project.path / "monitoring/dashboard.json").read_text())
+    feature, output = (service.contract[part][0]["name"] for part in ("row", "prediction"))
+    ((labels, _),) = prometheus.ask("count by (job, version) (model_rows_total)")
+    chosen = labels | {"window": "1h", "labels": "1d", "feature": feature, "output": output}
+    chosen |= {"__rate_interval": "1m", "__range": "1m"}
+    panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    queries = [(panel["title"], target["expr"]) for panel in panels for target in panel["targets"]]
+    queries += [(annotation["name"], annotation["expr"]) for annotation in dashboard["annotations"]["list"]]
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            metric, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"]).groups()
+            queries.append((variable["name"], f"count by ({label}) ({metric})"))
+    assert len(queries) > 30
+    without = []
+    for title, expression in queries:
+        found = prometheus.ask(re.sub(r"\$(\w+)", lambda match: chosen[match[1]], expression))
+        if not any(math.isfinite(value) for _, value in found):
+            without.append((title, expression))
+    assert without == []
