@@ -232,7 +232,7 @@ def faults(mix: list[Kind], rounds: list[Round], memory: list[float]) -> list[st
 
 def complaints(metrics: str, log: str) -> list[str]:
     """Return what the service itself says that went wrong."""
-    failed = re.findall(r'^model_\w*requests_total{.*code="5.*', metrics, re.MULTILINE)
+    failed = re.findall(r'^model_\w*requests_total{.*code="5.* (?!0\.0$)\S+$', metrics, re.MULTILINE)
     return failed + (["The service's log holds a traceback."] if "Traceback" in log else [])
 
 
