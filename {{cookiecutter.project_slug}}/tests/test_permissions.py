@@ -44,6 +44,9 @@ class Mlflow(ThreadingHTTPServer):
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a caller who did not wait for the answer."""
+
     @property
     def asked(self) -> list[bytes]:
         """The credentials that were put before it, in this order."""
