@@ -63,7 +63,7 @@ def serving(command: list[str], ready: str, project: Path, env: dict[str, str]) 
         while not _answers(ready):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{' '.join(command)} did not start; see {log}")
-            time.sleep(0.2)
+            time.sleep(0.02)
         yield process
     finally:
         os.killpg(process.pid, signal.SIGTERM)

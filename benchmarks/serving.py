@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import startup
 from .peers import HERE, PEERS, Peer, Places, Rows
 from .project import ROOT, environment, free_port, generate, serving
 
@@ -48,7 +49,7 @@ def main() -> int:
         if options.only in peer.name:
             print(f"{peer.name} ...", file=sys.stderr, flush=True)
             results[peer.name] = measure(peer, places, facts["rows"], options.rounds, options.seconds)
-    report = table(results, facts)
+    report = table(results, facts, startup.measure(places.project))
     print(report)
     if not options.only:
         (HERE / "serving.md").write_text(report)
@@ -119,7 +120,7 @@ def wrk(url: str, body: Path, connections: int, seconds: int) -> Load:
     return Load(float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1, "s": 1000}[p99[2]], int(bad[1]) if bad else 0)
 
 
-def table(results: dict[str, dict[str, Load]], facts: dict[str, Any]) -> str:
+def table(results: dict[str, dict[str, Load]], facts: dict[str, Any], start: startup.Startup) -> str:
     """Return the report in Markdown; ratios are this service's requests over the peer's."""
     ours = results.get(PEERS[0].name)
     lines = [
@@ -139,6 +140,10 @@ def table(results: dict[str, dict[str, Load]], facts: dict[str, Any]) -> str:
         cells = [name, *rates, f"{loads['64'].p99:,.1f}", ratio, bulk, errors]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", f"The bare model takes {facts['bare_seconds'] * 1000:.1f} ms for the 1000 rows, in process."]
+    lines += [
+        f"This service is ready {start.ready:.1f} s after its process starts; a version is loaded and proven in "
+        f"{start.load * 1000:.0f} ms, and each further one takes {start.megabytes:.1f} MB."
+    ]
     return "\n".join(lines) + "\n"
 
 
