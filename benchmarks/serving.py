@@ -49,6 +49,8 @@ def main() -> int:
         if options.only in peer.name:
             print(f"{peer.name} ...", file=sys.stderr, flush=True)
             results[peer.name] = measure(peer, places, facts["rows"], options.rounds, options.seconds)
+            rates = ", ".join(f"{load.rate:,.0f} at {name}" for name, load in results[peer.name].items())
+            print(f"    requests a second: {rates}", file=sys.stderr, flush=True)
     report = table(results, facts, startup.measure(places.project))
     print(report)
     if not options.only:
@@ -134,8 +136,9 @@ def table(results: dict[str, dict[str, Load]], facts: dict[str, Any], start: sta
     ]
     for name, loads in results.items():
         rates = [f"{loads[str(connections)].rate:,.0f}" for connections in CONNECTIONS]
-        ratio = f"{ours['64'].rate / loads['64'].rate:.2f}" if ours else ""
-        bulk = f"{1000 / loads['rows'].rate:.1f}" if "rows" in loads else ""
+        # A peer may answer nothing within a round.
+        ratio = f"{ours['64'].rate / loads['64'].rate:.2f}" if ours and loads["64"].rate else ""
+        bulk = f"{1000 / loads['rows'].rate:.1f}" if "rows" in loads and loads["rows"].rate else ""
         errors = str(sum(load.bad for load in loads.values()))
         cells = [name, *rates, f"{loads['64'].p99:,.1f}", ratio, bulk, errors]
         lines.append(f"| {' | '.join(cells)} |")

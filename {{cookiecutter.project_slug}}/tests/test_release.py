@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from {{ cookiecutter.package_name }}.toolkit import metrics, scoring
+from {{ cookiecutter.package_name }}.toolkit import metrics, released, scoring
 from {{ cookiecutter.package_name }}.toolkit.artifact import digest
 from {{ cookiecutter.package_name }}.toolkit.store import Release, Store
 
@@ -107,6 +107,32 @@ def test_release_that_cannot_be_served_leaves_the_one_before(loaded: scoring.Sco
     write(store, 3)
     loaded.follow()
     assert (ask(loaded), loaded.problem) == (3, "")
+
+
+def test_failure_that_passes_is_tried_again_and_said_once(
+    loaded: scoring.Scoring, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(released, "RETRY_SECONDS", 0.0)
+        patch.setattr(Store, "load", lambda *_: 1 / 0)
+        write(store, 2)
+        for _ in range(3):
+            loaded.follow()
+        assert (ask(loaded), loaded.problem) == (1, "division by zero")
+    assert caplog.text.count("is not served") == 1
+    loaded.follow()
+    assert (ask(loaded), loaded.problem) == (2, "")
+
+
+def test_failure_is_left_alone_for_a_while(
+    loaded: scoring.Scoring, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[int] = []
+    monkeypatch.setattr(Store, "load", lambda *_: loads.append(1) or 1 / 0)
+    write(store, 2)
+    for _ in range(3):
+        loaded.follow()
+    assert len(loads) == 1
 
 
 def test_what_keeps_the_store_behind_is_repeated_until_it_is_over(

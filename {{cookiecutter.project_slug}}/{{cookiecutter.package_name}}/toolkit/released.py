@@ -20,6 +20,9 @@ from .ids import Ids
 from .metrics import LOADED, PROBLEM, RELEASED, ROWS, SECONDS, SERVED
 from .store import Release, Store
 
+#: How long a release that could not be loaded is left alone; the reason may pass, as a lack of memory does.
+RETRY_SECONDS = 30.0
+
 log = logging.getLogger(__name__)
 
 
@@ -70,6 +73,7 @@ class Released:
         self._store = Store(store)
         self._loaded: Loaded | None = None
         self._seen: object = None
+        self._retry_at = 0.0
         #: Why the newest release is not the one that is served, "" if it is.
         self.problem = ""
         #: Why the store's release may not be what the registry wants, as who fills the store says.
@@ -94,7 +98,9 @@ class Released:
         before = self.release
         self._loaded = Loaded(release, {number: self._serve(number, release) for number in release.versions})
         _show(release, before)
-        # What is loaded stays: the garbage collector need not look at it again in the middle of requests.
+        # What is loaded stays: the garbage collector need not look at it again in the middle of requests. What the release
+        # before left behind goes.
+        gc.unfreeze()
         gc.collect()
         gc.freeze()
 
@@ -111,7 +117,7 @@ class Released:
     def follow(self) -> bool:
         """Load the store's release if it is another, and return whether it was; a failure is kept in `problem`."""
         changed = self._store.mark() != self._seen
-        if changed:
+        if changed or (self.problem and time.monotonic() >= self._retry_at):
             self._replace()
         behind = self._store.noted()
         if behind and behind != self.behind:
@@ -126,8 +132,9 @@ class Released:
             self.problem = ""
             log.info("serving %s", self._loaded and self._loaded.release.words())
         except Exception as error:  # whatever is wrong with the new release, the one before serves on
-            self.problem = str(error)
-            log.error("the new release is not served: %s", error)
+            if str(error) != self.problem:
+                log.error("the new release is not served: %s", error)
+            self.problem, self._retry_at = str(error), time.monotonic() + RETRY_SECONDS
 
     def watch(self, seconds: float = 1.0) -> None:
         """Follow the store from now on, in a thread of its own."""
