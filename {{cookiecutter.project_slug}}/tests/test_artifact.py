@@ -62,6 +62,12 @@ def test_trained_version_proves_itself(version: artifact.Artifact) -> None:
     assert version.example.rows
 
 
+def test_version_that_predicts_no_number_proves_itself(save: Callable[..., artifact.Artifact]) -> None:
+    saved = save(Row, Prediction, Factor(float("nan")), EXAMPLES, name="nothing")
+    assert saved.example.predictions[0]["answer"] is None
+    saved.prove()
+
+
 def test_changed_model_is_detected(save: Callable[..., artifact.Artifact], saved: artifact.Artifact) -> None:
     other = save(Row, Prediction, Factor(3), EXAMPLES, name="other")
     shutil.copy(other.folder / "model.pkl", saved.folder)

@@ -159,7 +159,10 @@ def test_document_says_who_may_call(client: TestClient) -> None:
             assert ("401" in operation["responses"]) is not exempt, path
             assert (operation.get("security") == []) is exempt, path
             assert "403" not in operation["responses"]
-    assert "400" in document["paths"]["/predict"]["post"]["responses"]
+    answers = document["paths"]["/invocations"]["post"]["responses"]
+    assert "400" in answers
+    assert answers["401"]["headers"]["WWW-Authenticate"]["required"]
+    assert len(answers["503"]["content"]["application/json"]["schema"]["anyOf"]) == 2, "in the protocol's form or ours"
 
 
 def test_document_says_nothing_of_it_where_anyone_may_call() -> None:

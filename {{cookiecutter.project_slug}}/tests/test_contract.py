@@ -59,6 +59,8 @@ REFUSED = [
     ((float, Field(multiple_of=0.5)), "not supported"),
     ((int, Field(le=2**24 + 1)), "exact up to"),
     ((int, Field(ge=-(2**24) - 1)), "exact up to"),
+    ((float, Field(le=1e39)), "float32"),
+    ((float, Field(lt=float("inf"))), "float32"),
     ((float, None), "does not allow"),
     ((float, Field(default_factory=float)), "plain value"),
     ((int, Field(default=-1, ge=0)), "default"),

@@ -148,6 +148,16 @@ def test_odd_value_never_makes_a_server_error(client: TestClient, rows: list[dic
         json.loads(answer.text, parse_constant=lambda text: pytest.fail(f"{text} in the answer"))
 
 
+@pytest.mark.parametrize(
+    "body", [b'"%s"' % (b"x" * 900_000), b"[[%s1]]" % (b"1," * 400_000), b'[{"%s": 1}]' % (b"x" * 900_000)]
+)
+def test_long_value_is_not_repeated_at_length(client: TestClient, body: bytes) -> None:
+    for path in ("/predict", "/explain", "/feedback"):
+        answer = client.post(path, content=body)
+        assert answer.status_code == 400
+        assert len(answer.content) < 5000, path
+
+
 def test_too_many_rows_are_refused(client: TestClient, rows: list[dict[str, Any]]) -> None:
     assert client.post("/predict", json=[rows[0]] * MAX_ROWS).status_code == 200
     answer = client.post("/predict", json=[rows[0]] * (MAX_ROWS + 1))

@@ -10,6 +10,7 @@ import pytest
 
 from {{ cookiecutter.package_name }}.toolkit import explaining, front, scoring
 from {{ cookiecutter.package_name }}.toolkit.log import LogFile
+from {{ cookiecutter.package_name }}.toolkit.protocols import mlflow
 
 LIMIT = 5
 
@@ -68,3 +69,5 @@ def test_overloaded_service_says_when_to_come_again(loaded: scoring.Scoring, tmp
     assert sent[0]["status"] == 429
     assert dict(sent[0]["headers"])[b"retry-after"] == b"1"
     assert "MAX_WAITING" in json.loads(sent[1]["body"])["error"]
+    status, content = asyncio.run(loaded.answer(b"{}", exchange=mlflow.exchange("application/json")))
+    assert (status, json.loads(content)["error_code"]) == (429, "REQUEST_LIMIT_EXCEEDED")

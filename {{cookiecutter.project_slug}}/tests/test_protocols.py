@@ -16,7 +16,6 @@ from {{ cookiecutter.package_name }}.toolkit.artifact import Artifact
 from {{ cookiecutter.package_name }}.toolkit.contract import Column, Contract
 from {{ cookiecutter.package_name }}.toolkit.log import LogFile
 from {{ cookiecutter.package_name }}.toolkit.protocols import mlflow, tensors
-from {{ cookiecutter.package_name }}.toolkit.protocols.documented import protocol_paths
 
 MAX_ROWS, MAX_BYTES = 200, 1_000_000
 CSV = {"content-type": "text/csv"}
@@ -200,7 +199,6 @@ def test_unknown_names_are_answered_with_those_that_are_served(client: TestClien
         answer = client.request(method, f"{model}/versions/9{path}", content=b"{}")
         assert answer.status_code == 404
         assert "1, 2 = challenger = champion" in answer.json()["error"]
-    assert client.get("/v2/repository/index").json()["error"]
 
 
 def test_columns_that_the_model_does_not_know_are_ignored_as_mlflow_does(
@@ -308,12 +306,22 @@ def test_content_type_that_cannot_be_read_is_415(client: TestClient, rows: list[
     assert client.post("/invocations", content=body).status_code == 415
 
 
+def test_whole_number_in_a_shape_may_be_written_as_any_other(
+    client: TestClient, model: str, contract: Contract, rows: list[dict[str, Any]]
+) -> None:
+    tensors = as_tensors(rows[:2], contract)
+    expected = client.post(f"{model}/infer", json={"inputs": tensors}).json()
+    for tensor in tensors:
+        tensor["shape"] = [float(size) for size in tensor["shape"]]
+    assert client.post(f"{model}/infer", json={"inputs": tensors, "outputs": None}).json() == expected
+
+
 def test_limits_hold_for_every_protocol(
     client: TestClient, model: str, contract: Contract, rows: list[dict[str, Any]]
 ) -> None:
     many = [rows[0]] * (MAX_ROWS + 1)
     for answer in (
-        client.post("/invocations", json={"dataframe_records": many}),
+        *(client.post("/invocations", json=form) for form in in_mlflows_forms(many).values()),
         client.post("/invocations", content=as_csv(many), headers=CSV),
         client.post(f"{model}/infer", json={"inputs": as_tensors(many, contract)}),
     ):
@@ -339,7 +347,16 @@ def test_no_rows_get_no_predictions(client: TestClient, model: str, contract: Co
 def test_wrong_method_is_405(client: TestClient, model: str, path: str) -> None:
     answer = client.get(path if path == "/invocations" else model + path)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-    assert client.post("/ping").status_code == client.post("/v2").status_code == 405
+    for own in ("/ping", "/v2", "/v2/health/live", model, f"{model}/ready", f"{model}/versions/1/ready"):
+        answer = client.put(own)
+        assert (answer.status_code, set(answer.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
+
+
+@pytest.mark.parametrize("path", ["/v2/", "/v2/health/live/", "/v2/models", "/v2/repository/index"])
+def test_path_that_is_none_of_the_protocol_is_404_and_leads_nowhere_else(client: TestClient, path: str) -> None:
+    answer = client.get(path, follow_redirects=False)
+    assert answer.status_code == 404
+    assert path in answer.json()["error"]
 
 
 def test_rows_of_every_protocol_are_counted_together(
@@ -358,14 +375,22 @@ def test_rows_of_every_protocol_are_counted_together(
     assert [now - then for now, then in zip(counted(), before, strict=True)] == [7, 3, 1]
 
 
-def test_documented_examples_are_taken(client: TestClient, model: str, version: Artifact) -> None:
-    paths = protocol_paths(version)
-    for path, operations in paths.items():
-        real = path.replace("/v2/models/{model}", model).replace("{version}", "1")
+def test_documented_examples_are_taken(client: TestClient) -> None:
+    document = client.get("/docs.json").json()
+    sent = []
+    for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            body = operation.get("requestBody", {"content": {"application/json": {"example": None}}})
-            answer = client.request(method, real, json=body["content"]["application/json"]["example"])
-            assert answer.status_code == 200, (path, answer.text)
+            parameters = operation.get("parameters", [])
+            names = {parameter["name"]: parameter["schema"].get("enum", ["1"])[0] for parameter in parameters}
+            content = operation.get("requestBody", {"content": {"": {"example": None}}})["content"]
+            for kind, body in content.items():
+                example = body["example"]
+                data = example if isinstance(example, str) else json.dumps(example)
+                answer = client.request(method, path.format(**names), content=data, headers={"content-type": kind})
+                assert str(answer.status_code) == min(operation["responses"]), (path, kind, answer.text)
+                sent.append(kind)
+    assert sent.count("application/json") >= 8
+    assert "text/csv" in sent
 
 
 def test_a_compiled_model_is_served_without_pandas_scikit_learn_and_mlflow(served: Path, version: Artifact) -> None:

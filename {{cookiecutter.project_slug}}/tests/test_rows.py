@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from {{ cookiecutter.package_name }}.toolkit.contract import derive
-from {{ cookiecutter.package_name }}.toolkit.rows import InvalidRowsError, RowParser, TooManyRowsError
+from {{ cookiecutter.package_name }}.toolkit.rows import NAMED, InvalidRowsError, RowParser, TooManyRowsError
 
 
 class Row(BaseModel):
@@ -22,7 +22,7 @@ class Row(BaseModel):
     count: int = Field(default=0, ge=-5)
     truth: bool = False
     word: Literal["a", "b"] = "a"
-    maybe_word: Literal["a", "b"] | None = None
+    maybe_word: Literal["a", "b: c: d"] | None = None
     vector: list[Annotated[float, Field(le=1)]] = Field(min_length=2, max_length=2)
 
 
@@ -155,6 +155,30 @@ def test_value_of_the_wrong_kind_is_named_for_every_field(version: Any, rows: li
         with pytest.raises(InvalidRowsError) as error:
             parse(json.dumps([rows[0], rows[0] | {name: {}}]).encode())
         assert [(problem.row, problem.field) for problem in error.value.problems] == [(1, name)]
+
+
+def test_of_too_many_bad_values_the_first_are_named_soon() -> None:
+    rows: list[Any] = [VECTOR] * 150 + [{"vector": "no", "unknown": 1}] * 100_000
+    start = time.perf_counter()
+    with pytest.raises(InvalidRowsError, match=f"more than {NAMED} values") as error:
+        PARSER.parse(json.dumps(rows).encode())
+    assert time.perf_counter() - start < 3, "to describe them all takes longer"
+    named = [(problem.row, problem.field) for problem in error.value.problems]
+    assert named == [(row, field) for row in range(150, 150 + NAMED // 2) for field in ("vector", "unknown")]
+
+
+@pytest.mark.parametrize("name", ['"a"', '"a%d"'])
+def test_more_fields_than_rows_may_have_are_not_looked_at(name: str) -> None:
+    fields = ",".join(f"{name % i if '%' in name else name}:1" for i in range(500_000))
+    start = time.perf_counter()
+    with pytest.raises(TooManyRowsError):
+        PARSER.parse(b"[{" + fields.encode() + b"}]", 1000)
+    assert time.perf_counter() - start < 1
+
+
+def test_as_many_rows_as_allowed_pass_with_all_their_fields_and_colons() -> None:
+    row = {"number": 1, "free": 1, "maybe": 1, "count": 1, "truth": True, "word": "a", "maybe_word": "b: c: d"} | VECTOR
+    assert PARSER.parse(json.dumps([row] * 1000).encode(), 1000)[0] == 1000
 
 
 def test_rows_beyond_a_limit_are_not_looked_at() -> None:

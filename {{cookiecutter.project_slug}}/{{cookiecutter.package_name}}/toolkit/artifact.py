@@ -155,4 +155,6 @@ def plain(array: np.ndarray) -> list[Any]:
 def _same(expected: Any, got: Any) -> bool:
     if isinstance(expected, bool | str):
         return expected == got
-    return np.allclose(expected, got, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+    # As float, since JSON has null for NaN.
+    numbers = np.array(expected, float), np.array(got, float)
+    return np.allclose(*numbers, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)

@@ -196,6 +196,8 @@ def _column(name: str, field: FieldInfo) -> Column:
     for bound in column.bounds.values():
         if column.kind == "int" and abs(bound) > WHOLE_LARGEST:
             raise ValueError(f"whole numbers are exact up to {WHOLE_LARGEST}; declare larger ones as float")
+        if abs(bound) > FLOAT32_LARGEST:
+            raise ValueError(f"numbers are float32: no bound is beyond {FLOAT32_LARGEST:.3g}")
     return column
 
 

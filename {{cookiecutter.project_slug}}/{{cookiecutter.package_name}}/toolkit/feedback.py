@@ -58,9 +58,10 @@ class Feedback:
         try:
             given = from_json(body)
         except ValueError as error:
-            raise RefusedError(400, f"the body must be valid JSON: {error}") from None
+            raise InvalidRowsError([Problem(None, "", None, f"Invalid JSON: {error}")]) from None
         if not isinstance(given, list):
-            raise RefusedError(400, "the body must be a JSON list of objects with an 'id' and the true label")
+            reason = "the body must be a JSON list of objects with an 'id' and the true label"
+            raise InvalidRowsError([Problem(None, "", given, reason)])
         if len(given) > self._scoring.max_rows:
             limit = self._scoring.max_rows
             raise RefusedError(413, f"{len(given)} labels; at most {limit} fit in one request (MAX_ROWS)")

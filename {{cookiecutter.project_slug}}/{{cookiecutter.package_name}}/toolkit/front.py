@@ -25,7 +25,7 @@ from .feedback import Feedback
 from .log import LogFile
 from .openapi import document
 from .protocols import mlflow, open_inference
-from .scoring import PREDICT, Exchange, Scoring, refusal, refused
+from .scoring import KEY_HEADER, PREDICT, Exchange, Scoring, refusal, refused
 
 SWAGGER = """<!DOCTYPE html>
 <html lang="en">
@@ -37,8 +37,7 @@ SWAGGER = """<!DOCTYPE html>
 </body>
 </html>
 """
-#: Callers with the same key get the same version, where several share the traffic.
-KEY_HEADER = b"x-key"
+KEY = KEY_HEADER.encode()
 JSON = b"application/json"
 
 
@@ -70,6 +69,8 @@ class Routes:
             ],
             exception_handlers={RefusedError: _refused, HTTPException: _mistaken},
         )
+        # Behind an ingress, the address to which a caller would be sent is not the one that they know.
+        self._slow.router.redirect_slashes = False
         self._paths = {"/model", "/readyz", "/docs.json", "/", "/ping", "/health", "/version", "/v2"}
 
     def find(self, scope: Scope) -> ASGIApp | None:
@@ -182,8 +183,14 @@ class Routes:
         return Response(orjson.dumps(content), media_type="application/json")
 
     async def _docs(self, request: Request) -> Response:
-        champion = self.scoring.find()
-        content = document(champion, title=self.title, description=self.description, further=self.further())
+        content = document(
+            self.scoring.loaded,
+            max_rows=self.scoring.max_rows,
+            max_bytes=self.scoring.max_bytes,
+            title=self.title,
+            description=self.description,
+            further=self.further(),
+        )
         # BentoML's part has status codes as numbers.
         found = self._access.documented(content)
         return Response(orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")
@@ -220,7 +227,7 @@ class InFront:
 
 def _key(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
-        if name == KEY_HEADER:
+        if name == KEY:
             return bytes(value)
     return b""
 

@@ -13,8 +13,10 @@ from pydantic import ValidationError
 
 from .scoring import Scoring
 
-#: Where BentoML logs what an endpoint raises.
-LOGGER = "bentoml._internal.server.http_app"
+#: Where BentoML and the server log what an endpoint raises.
+LOGGERS = ("bentoml._internal.server.http_app", "uvicorn.error")
+#: What uvloop says of an answer to who has hung up meanwhile.
+HUNG_UP = "the handler is closed"
 
 
 def predict_as(scoring: Scoring) -> Callable[..., Awaitable[list[dict[str, Any]]]]:
@@ -32,11 +34,13 @@ def predict_as(scoring: Scoring) -> Callable[..., Awaitable[list[dict[str, Any]]
 
 
 def log_faults_only() -> None:
-    """Keep tracebacks of callers' mistakes out of the log, where BentoML writes one for each."""
-    logging.getLogger(LOGGER).addFilter(_is_fault)
+    """Keep tracebacks of callers' mistakes out of the log, where BentoML and the server write one for each."""
+    for logger in LOGGERS:
+        logging.getLogger(logger).addFilter(_is_fault)
 
 
 def _is_fault(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     mistaken = isinstance(error, BentoMLException) and error.error_code < HTTPStatus.INTERNAL_SERVER_ERROR
-    return not (mistaken or isinstance(error, ValidationError))
+    gone = isinstance(error, RuntimeError) and HUNG_UP in str(error)
+    return not (mistaken or gone or isinstance(error, ValidationError))

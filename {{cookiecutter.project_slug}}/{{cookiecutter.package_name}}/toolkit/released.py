@@ -80,6 +80,13 @@ class Released:
         self.behind = ""
 
     @property
+    def loaded(self) -> Loaded:
+        """The release with its versions; 503 before one is loaded."""
+        if self._loaded is None:
+            raise RefusedError(503, "no version is loaded yet")
+        return self._loaded
+
+    @property
     def release(self) -> Release | None:
         """The release that is served, None before one is loaded."""
         return self._loaded.release if self._loaded else None
@@ -148,9 +155,7 @@ class Released:
 
     def find(self, reference: str | None = None, key: bytes = b"") -> Served:
         """Return a version by number or alias, the key's share if none is named; 404 names the versions there are."""
-        loaded = self._loaded
-        if loaded is None:
-            raise RefusedError(503, "no version is loaded yet")
+        loaded = self.loaded
         if reference is None:
             return loaded.share(key)
         for number, aliases in loaded.release.versions.items():

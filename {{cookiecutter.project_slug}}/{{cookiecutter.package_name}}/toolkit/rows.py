@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NotRequired
 import numpy as np
 from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic_core import from_json
 
 # pydantic takes no other on Python 3.11.
 from typing_extensions import TypedDict
@@ -16,14 +17,23 @@ from .contract import Column, Columns, Contract, Problem
 
 #: No limit on the number of rows.
 ANY = 2**31
+#: Problems that are named; to describe a million of them would take a quarter of a minute and gigabytes.
+NAMED = 1000
+#: Rows that are looked at again together where a request has more problems than that.
+STEP = 100
+#: Bytes of a body that cannot hold enough mistakes to matter.
+SMALL = 100_000
 
 
 class InvalidRowsError(Exception):
-    """A request that breaks the contract; `problems` has every bad value of every row."""
+    """A request that breaks the contract; `problems` has every bad value of every row, or the first of too many."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(f"{len(problems)} values break the contract")
-        self.problems = problems
+        self.problems = problems[:NAMED]
+        more = "more than " if len(problems) > NAMED else ""
+        super().__init__(
+            f"{more}{len(self.problems)} value{'s break' if len(problems) > 1 else ' breaks'} the contract"
+        )
 
 
 class TooManyRowsError(Exception):
@@ -36,6 +46,8 @@ class RowParser:
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
         self._adapters: dict[int, TypeAdapter[list[dict[str, Any]]]] = {}
+        #: How often ":" stands in a row at most: after the name of each field, and in words.
+        self._colons = sum(1 + max((word.count(":") for word in column.choices), default=0) for column in contract.row)
 
     def _adapter(self, limit: int) -> TypeAdapter[list[dict[str, Any]]]:
         if limit not in self._adapters:
@@ -58,6 +70,9 @@ class RowParser:
 
         `InvalidRowsError` names every value that is not allowed, `TooManyRowsError` a limit that is passed.
         """
+        # Fields that are not the model's are mistakes too, and millions of them fit in a body.
+        if len(body) > SMALL and body.count(b":") > limit * self._colons:
+            raise TooManyRowsError(limit)
         return self._columns(self._adapter(limit).validate_json, body, limit)
 
     def take(self, rows: list[Any]) -> tuple[int, Columns]:
@@ -70,19 +85,35 @@ class RowParser:
         except ValidationError as error:
             if error.error_count() == 1 and error.errors()[0]["type"] == "too_long" and not error.errors()[0]["loc"]:
                 raise TooManyRowsError(limit) from None
-            found = [self._problem(detail) for detail in error.errors(include_url=False)]
-            # A whole number is tried as two types, and refused by both.
-            raise InvalidRowsError(
-                list({(problem.row, problem.field): problem for problem in found}.values())
-            ) from None
+            raise InvalidRowsError(self._problems(error, given)) from None
         return len(rows), {column.name: _array(column, rows) for column in self.contract.row}
 
-    def _problem(self, detail: Any) -> Problem:
+    def _problems(self, error: ValidationError, given: Any) -> list[Problem]:
+        """Return all problems if they can be named, else those of the first rows that have too many."""
+        if error.error_count() <= NAMED:
+            return self._described(error, 0)
+        rows = from_json(given) if isinstance(given, bytes) else given
+        problems: list[Problem] = []
+        for start in range(0, len(rows), STEP):
+            try:
+                self._adapter(ANY).validate_python(rows[start : start + STEP])
+            except ValidationError as part:
+                problems += self._described(part, start)
+            if len(problems) > NAMED:
+                break
+        return problems
+
+    def _described(self, error: ValidationError, start: int) -> list[Problem]:
+        found = [self._problem(detail, start) for detail in error.errors(include_url=False)]
+        # A whole number is tried as two types, and refused by both.
+        return list({(problem.row, problem.field): problem for problem in found}.values())
+
+    def _problem(self, detail: Any, start: int) -> Problem:
         location, value = detail["loc"], detail["input"]
         if not location:
             reason = detail["msg"] if detail["type"] == "json_invalid" else "the body must be a JSON list of rows"
             return Problem(None, "", None if isinstance(value, str | bytes) else value, reason)
-        row = int(location[0])
+        row = start + int(location[0])
         if len(location) == 1:
             return Problem(row, "", value, "a row must be a JSON object")
         field = str(location[1])

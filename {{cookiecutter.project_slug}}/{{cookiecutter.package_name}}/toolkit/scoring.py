@@ -22,6 +22,10 @@ from .rows import InvalidRowsError, TooManyRowsError
 
 #: Problems listed in one answer; a body of a million bad rows needs no answer of the same size.
 PROBLEMS_LISTED = 100
+#: Callers with the same key get the same version, where several share the traffic.
+KEY_HEADER = "x-key"
+#: Characters of a value that are repeated in an answer.
+LONGEST = 200
 #: Why a request is refused, in one word, by status.
 REASONS = {
     400: "format",
@@ -199,15 +203,22 @@ def refusal(reason: str) -> bytes:
 
 def listed(problems: list[Problem]) -> list[dict[str, Any]]:
     """Return problems as JSON has them, so many as an answer may list."""
-    found = [problem._asdict() for problem in problems[:PROBLEMS_LISTED]]
+    return [
+        problem._asdict() | {"field": _repeated(problem.field), "value": _repeated(problem.value)}
+        for problem in problems[:PROBLEMS_LISTED]
+    ]
+
+
+def _repeated(value: Any) -> Any:
+    """Return a caller's value as it is repeated to them: of a long one the beginning, as text."""
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST else value[:LONGEST] + "…"
     try:
-        orjson.dumps(found)
-    except TypeError:  # a whole number beyond 64 bits, for one: it is repeated as text
-        found = [problem | {"value": repr(problem["value"])} for problem in found]
-    return found
+        text = orjson.dumps(value).decode()
+    except TypeError:  # a whole number beyond 64 bits, for one
+        return _repeated(repr(value))
+    return value if len(text) <= LONGEST else _repeated(text)
 
 
 def _invalid(error: InvalidRowsError) -> bytes:
-    count = len(error.problems)
-    text = f"{count} {'value breaks' if count == 1 else 'values break'} the contract"
-    return orjson.dumps({"error": text, "problems": listed(error.problems)})
+    return orjson.dumps({"error": str(error), "problems": listed(error.problems)})

@@ -19,6 +19,8 @@ def secured(
 ) -> dict[str, Any]:
     """Return a document with the schemes of credentials, and with the refusals of each operation that asks for them."""
     refusals = {str(status): {"description": REFUSALS[status], "content": ERROR} for status in statuses}
+    if "401" in refusals:
+        refusals["401"]["headers"] = {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}}
     paths = {
         path: {
             method: operation | FREE if exempts(path) else _asking(operation, refusals)
@@ -38,4 +40,14 @@ def secured(
 def _asking(operation: dict[str, Any], refusals: dict[str, Any]) -> dict[str, Any]:
     # BentoML has status codes as numbers; one of them must not be described twice.
     answers = {str(status): answer for status, answer in operation.get("responses", {}).items()}
-    return operation | {"responses": answers | refusals}
+    return operation | {
+        "responses": answers | {status: _either(answers.get(status), refusals[status]) for status in refusals}
+    }
+
+
+def _either(own: dict[str, Any] | None, refusal: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer that may be an operation's own or a refusal; a protocol has a form of its own for errors."""
+    if own is None or own.get("content", refusal["content"]) == refusal["content"]:
+        return refusal
+    schemas = [answer["content"]["application/json"]["schema"] for answer in (own, refusal)]
+    return refusal | {"content": {"application/json": {"schema": {"anyOf": schemas}}}}

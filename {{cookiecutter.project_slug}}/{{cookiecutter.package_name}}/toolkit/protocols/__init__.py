@@ -21,7 +21,7 @@ def sentence(error: RefusedError | InvalidRowsError) -> str:
         named.append(f"{where}{shown(field)} = {shown(value)}: {reason}")
     count = len(error.problems)
     more = f"; and {count - NAMED} more" if count > NAMED else ""
-    return f"{count} {'value breaks' if count == 1 else 'values break'} the contract: {'; '.join(named)}{more}"
+    return f"{error}: {'; '.join(named)}{more}"
 
 
 def shown(value: object) -> str:

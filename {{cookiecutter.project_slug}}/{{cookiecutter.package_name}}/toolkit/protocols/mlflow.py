@@ -26,14 +26,20 @@ from ..contract import Columns
 from ..errors import RefusedError
 from ..released import Served
 from ..rows import InvalidRowsError
-from ..scoring import Scoring, check_size, records
+from ..scoring import Scoring, check_size, records, status_of
 from . import sentence
 from .casts import cast
 from .tabular import SignatureError, csv_table, json_table
 
 JSON, CSV = "application/json", "text/csv"
-#: MLflow's names of errors, by status.
-CODES = {413: "RESOURCE_EXHAUSTED", 500: "INTERNAL_ERROR", 503: "TEMPORARILY_UNAVAILABLE"}
+#: MLflow's names of errors, by status; of all others, and of tables that have not the columns of the signature.
+CODES = {
+    413: "RESOURCE_EXHAUSTED",
+    429: "REQUEST_LIMIT_EXCEEDED",
+    500: "INTERNAL_ERROR",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
+MISTAKEN, OTHER_COLUMNS = "BAD_REQUEST", "INVALID_PARAMETER_VALUE"
 
 
 class Invocation:
@@ -45,7 +51,7 @@ class Invocation:
     def read(self, body: bytes, artifact: Artifact, limit: int) -> tuple[int, Columns]:
         """Return the number of rows in a body, and their columns."""
         contract = artifact.contract
-        names, rows = csv_table(body, contract, limit) if self._is_csv else json_table(body, contract)
+        names, rows = (csv_table if self._is_csv else json_table)(body, contract, limit)
         missing = [column.name for column in contract.row if column.required and column.name not in names]
         if missing:
             known = ", ".join(contract.by_name)
@@ -67,9 +73,7 @@ class Invocation:
 
     def refuse(self, error: RefusedError | InvalidRowsError) -> bytes:
         """Return what is wrong, with MLflow's error code."""
-        code = CODES.get(error.status, "BAD_REQUEST") if isinstance(error, RefusedError) else "BAD_REQUEST"
-        if isinstance(error, SignatureError):
-            code = "INVALID_PARAMETER_VALUE"
+        code = OTHER_COLUMNS if isinstance(error, SignatureError) else CODES.get(status_of(error), MISTAKEN)
         return orjson.dumps({"error_code": code, "message": sentence(error)})
 
 

@@ -117,9 +117,6 @@ def routes(scoring: Scoring, title: str) -> list[Route]:
         asked(request)
         return _json({"name": request.path_params["model"], "ready": True})
 
-    async def unknown(request: Request) -> Response:
-        raise RefusedError(404, f"{request.url.path} is no route of the Open Inference Protocol; see /docs.json")
-
     def asked(request: Request) -> Served:
         check_name(scoring, request.path_params["model"])
         return scoring.find(request.path_params.get("version", "champion"))
@@ -133,15 +130,13 @@ def routes(scoring: Scoring, title: str) -> list[Route]:
         Route(f"{model}/ready", model_ready),
         Route(f"{model}/versions/{{version}}", metadata),
         Route(f"{model}/versions/{{version}}/ready", model_ready),
-        Route("/v2/{rest:path}", unknown, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
 
 
-def example(artifact: Artifact) -> dict[str, Any]:
-    """Return a request that a version takes."""
-    rows = artifact.example.rows[:2]
+def request(rows: list[dict[str, Any]], contract: Contract) -> dict[str, Any]:
+    """Return a request for the predictions of rows."""
     inputs = []
-    for column in artifact.contract.row:
+    for column in contract.row:
         if column.length is None:
             data = [row.get(column.name, column.default) for row in rows]
         else:

@@ -22,7 +22,7 @@ class SignatureError(RefusedError):
     """A table that has not the columns of the model's signature; MLflow has an error code of its own for that."""
 
 
-def json_table(body: bytes, contract: Contract) -> tuple[set[str], Rows]:
+def json_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Rows]:
     """Return the columns that a JSON body has, and its rows."""
     try:
         content = from_json(body)
@@ -32,13 +32,13 @@ def json_table(body: bytes, contract: Contract) -> tuple[set[str], Rows]:
         raise RefusedError(400, f"The input must be a JSON object with exactly one of the fields {', '.join(FORMS)}")
     form, given = forms[0], content[forms[0]]
     if form == "dataframe_split":
-        rows = _split(given, contract)
+        rows = _split(given, contract, limit)
     elif form == "dataframe_records":
         if not isinstance(given, list):
             raise RefusedError(400, f"Invalid input. dataframe_records must be a list of records, not {shown(given)}")
         rows = _dicts(given, form)
     else:
-        rows = _tensors(given, form, contract)
+        rows = _tensors(given, form, contract, limit)
     names = {name for row in rows for name in row}
     if not rows and form == "dataframe_split":
         names = set(map(str, given.get("columns") or ()))
@@ -47,7 +47,7 @@ def json_table(body: bytes, contract: Contract) -> tuple[set[str], Rows]:
     return names, rows
 
 
-def _split(given: Any, contract: Contract) -> Rows:
+def _split(given: Any, contract: Contract, limit: int) -> Rows:
     if not isinstance(given, dict) or "data" not in given or given.keys() - {"columns", "index", "data"}:
         raise RefusedError(
             400, "Invalid input. dataframe_split must be an object with 'data', 'columns' and at most 'index'"
@@ -56,12 +56,12 @@ def _split(given: Any, contract: Contract) -> Rows:
     if not isinstance(data, list | dict) or not isinstance(columns, list | None):
         raise RefusedError(400, "Invalid input. 'data' and 'columns' of dataframe_split must be lists")
     if isinstance(data, dict):
-        return _columnar(data, contract)
+        return _columnar(data, contract, limit)
     if data and isinstance(data[0], dict):
         return _dicts(data, "dataframe_split")
     if columns is None:
         raise SignatureError(400, f"dataframe_split has no 'columns'; those of the model are {[*contract.by_name]}")
-    return _named(list(map(str, columns)), data, contract)
+    return _named(list(map(str, columns)), data, contract, limit)
 
 
 def _dicts(given: list[Any], form: str) -> Rows:
@@ -71,10 +71,10 @@ def _dicts(given: list[Any], form: str) -> Rows:
     return given
 
 
-def _tensors(given: Any, form: str, contract: Contract) -> Rows:
+def _tensors(given: Any, form: str, contract: Contract, limit: int) -> Rows:
     """Return the rows of an object of columns, of a list of objects, or of lists in the order of the columns."""
     if isinstance(given, dict):
-        return _columnar(given, contract)
+        return _columnar(given, contract, limit)
     if not isinstance(given, list):
         raise SignatureError(400, f"Invalid input. {form} must be a list of rows or an object of columns")
     if given and isinstance(given[0], dict):
@@ -83,10 +83,10 @@ def _tensors(given: Any, form: str, contract: Contract) -> Rows:
     if len(names) == 1:
         depth = _depth(given) - (contract.row[0].length is not None)
         rows = [[given]] if depth == 0 else [[value] for value in given] if depth == 1 else given
-    return _named(names, rows, contract)
+    return _named(names, rows, contract, limit)
 
 
-def _columnar(given: dict[str, Any], contract: Contract) -> Rows:
+def _columnar(given: dict[str, Any], contract: Contract, limit: int) -> Rows:
     columns = {name: given[name] for name in contract.by_name if name in given}
     one = {name: _depth(value) <= (contract.by_name[name].length is not None) for name, value in columns.items()}
     if columns and all(one.values()) and not all(value == [] for value in columns.values()):
@@ -94,6 +94,7 @@ def _columnar(given: dict[str, Any], contract: Contract) -> Rows:
     lengths = {name: len(value) if isinstance(value, list) else -1 for name, value in columns.items()}
     if len(set(lengths.values())) > 1 or any(one[name] and lengths[name] for name in columns):
         raise RefusedError(400, "Invalid input. The columns must be lists of the same length")
+    check_size(max(lengths.values(), default=0), limit)
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
@@ -105,8 +106,9 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _named(names: list[str], rows: list[Any], contract: Contract) -> Rows:
+def _named(names: list[str], rows: list[Any], contract: Contract, limit: int) -> Rows:
     """Return rows from lists of values; each must have one for each column."""
+    check_size(len(rows), limit)
     _once(names, contract)
     for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(names):
@@ -123,7 +125,7 @@ def _once(names: list[str], contract: Contract) -> None:
 
 
 def csv_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Rows]:
-    """Return the columns that a CSV body with a header has, and its rows."""
+    """Return the columns of the contract that a CSV body with a header has, and its rows."""
     try:
         # A file that a spreadsheet has saved begins with a byte-order mark.
         lines = (cells for cells in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline="")) if cells)
@@ -131,7 +133,7 @@ def csv_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Ro
         if not names:
             raise RefusedError(400, "Failed to parse input as CSV: the first line must name the columns")
         _once(names, contract)
-        read = [(name, contract.by_name.get(name)) for name in names]
+        read = [(names.index(name), column) for name, column in contract.by_name.items() if name in names]
         rows: Rows = []
         count = 0
         for count, cells in enumerate(lines, start=1):
@@ -139,10 +141,9 @@ def csv_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Ro
                 text = f"row {count - 1} has {len(cells)} values, the header {len(names)}"
                 raise RefusedError(400, f"Failed to parse input as CSV: {text}")
             if count <= limit:
-                pairs = zip(read, cells, strict=True)
-                rows.append({name: _cell(cell, column) for (name, column), cell in pairs if column})
+                rows.append({column.name: _cell(cells[place], column) for place, column in read})
         check_size(count, limit)
-        return set(names), rows
+        return {column.name for _, column in read}, rows
     except (UnicodeDecodeError, csv.Error) as error:
         raise RefusedError(400, f"Failed to parse input as CSV in UTF-8: {error}") from None
 

@@ -68,7 +68,12 @@ def array_data(array: np.ndarray) -> Any:
 
 
 def _is_shape(shape: Any) -> bool:
-    return isinstance(shape, list) and bool(shape) and all(type(size) is int and 0 <= size < LARGEST for size in shape)
+    return isinstance(shape, list) and bool(shape) and all(_is_size(size) for size in shape)
+
+
+def _is_size(size: Any) -> bool:
+    # 2.0 is a whole number in JSON, and some clients know no other numbers.
+    return type(size) in (int, float) and 0 <= size < LARGEST and size == int(size)
 
 
 def _flat(data: Any) -> list[Any] | None:
