@@ -105,8 +105,8 @@ class Released:
         before = self.release
         self._loaded = Loaded(release, {number: self._serve(number, release) for number in release.versions})
         _show(release, before)
-        # What is loaded stays: the garbage collector need not look at it again in the middle of requests. What the release
-        # before left behind goes.
+        # What is loaded stays: the garbage collector need not look at it again in the middle of requests. What the
+        # release before left behind goes.
         gc.unfreeze()
         gc.collect()
         gc.freeze()
