@@ -9,15 +9,16 @@ import bentoml
 import mlflow
 from titanic_survival import config
 from titanic_survival.model import data, pipeline, schema
-from titanic_survival.toolkit import labelled, tables
-from titanic_survival.toolkit.contract import derive
-from titanic_survival.toolkit.store import Store
+from titanic_survival.toolkit.contract import dataframes
+from titanic_survival.toolkit.contract.schema import derive
+from titanic_survival.toolkit.release.store import Store
+from titanic_survival.toolkit.training import dataset
 
 target = Path(sys.argv[1])
 contract = derive(schema.Row, schema.Prediction)
-rows = labelled.check(data.load(), contract)
-frame = tables.as_frame(rows.columns, contract)
-fitted = pipeline.build().fit(frame, tables.learnable(rows.label))
+rows = dataset.check(data.load(), contract)
+frame = dataframes.as_frame(rows.columns, contract)
+fitted = pipeline.build().fit(frame, dataframes.learnable(rows.label))
 mlflow.sklearn.save_model(fitted, target, serialization_format="cloudpickle", pip_requirements=["scikit-learn"])
 bentoml.mlflow.import_model("titanic-peer", str(target))
 

@@ -201,7 +201,7 @@ def test_update_brings_the_template_s_changes_and_leaves_yours(
     assert "up to date" in cruft(project, "check").stdout
 
     package = upstream / PROJECT / PACKAGE
-    for changed in (package / "toolkit" / "card.py", package / "model" / "data.py"):
+    for changed in (package / "toolkit" / "training" / "model_card.py", package / "model" / "data.py"):
         changed.write_text(changed.read_text() + "\n# from the template\n")
     newest = commit(upstream)
     assert "out of date" in cruft(project, "check").stdout
@@ -209,8 +209,8 @@ def test_update_brings_the_template_s_changes_and_leaves_yours(
     assert done.returncode == 0, done.stdout + done.stderr
 
     changes = git(project, "status", "--porcelain").split("\n")
-    assert sorted(line.split()[-1] for line in changes) == [".cruft.json", "ours/toolkit/card.py"]
-    assert "# from the template" in (project / "ours/toolkit/card.py").read_text()
+    assert sorted(line.split()[-1] for line in changes) == [".cruft.json", "ours/toolkit/training/model_card.py"]
+    assert "# from the template" in (project / "ours/toolkit/training/model_card.py").read_text()
     assert yours.read_text() == "# mine\n"
     recorded = json.loads((project / ".cruft.json").read_text())
     assert recorded["commit"] == newest

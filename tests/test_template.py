@@ -12,6 +12,19 @@ from conftest import PACKAGE, PROJECT, files
 
 MODEL = {"schema.py", "data.py", "pipeline.py", "quality.py"}
 MEGABYTE = 1_000_000
+#: The rooms of the toolkit, in the order in which a newcomer reads them; a room may import those above it.
+ROOMS = (
+    "common",
+    "contract",
+    "version",
+    "training",
+    "registry",
+    "release",
+    "monitoring",
+    "batch",
+    "serving",
+)
+LONGEST_MODULE = 250
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +61,7 @@ def test_every_python_file_parses_unrendered(template: Path) -> None:
     assert len(sources) > 30
     for source in sources:
         text = source.read_text()
-        if source.parent == template / PROJECT / "tests":
+        if template / PROJECT / "tests" in source.parents:
             # They import what users import, so the package's name is the one thing of Jinja in them.
             text = text.replace("{{ cookiecutter.package_name }}", "package")
         ast.parse(text, str(source.relative_to(template)))
@@ -88,9 +101,32 @@ def test_only_serve_imports_the_service(modules: dict[str, ast.Module]) -> None:
     assert {path for path, tree in modules.items() if ("service",) in {n[:1] for n in own(path, tree)}} <= {"serve.py"}
 
 
-def test_only_two_modules_know_mlflow(modules: dict[str, ast.Module]) -> None:
+def test_only_the_registry_s_room_knows_mlflow(modules: dict[str, ast.Module]) -> None:
     knowing = {path for path, tree in modules.items() if "mlflow" in {name[0] for name in imports(path, tree)}}
-    assert knowing == {"toolkit/registry.py", "toolkit/pyfunc.py"}
+    assert {path.rpartition("/")[0] for path in knowing} == {"toolkit/registry"}
+
+
+def test_every_module_of_the_toolkit_has_a_room(package: Path) -> None:
+    assert {path.name for path in (package / "toolkit").iterdir() if path.is_dir()} == set(ROOMS)
+    assert {path.name for path in (package / "toolkit").glob("*.py")} == {"__init__.py"}
+    for room in ROOMS:
+        assert ast.get_docstring(ast.parse((package / "toolkit" / room / "__init__.py").read_text())), room
+
+
+def test_a_room_imports_only_rooms_above_it(modules: dict[str, ast.Module]) -> None:
+    surprising = [
+        f"{path} imports {'.'.join(name[1:])}"
+        for path, tree in modules.items()
+        for name in own(path, tree)
+        if path.startswith("toolkit/") and name[:1] == ("toolkit",) and path.count("/") > 1
+        if ROOMS.index(name[1]) > ROOMS.index(path.split("/")[1])
+    ]
+    assert surprising == []
+
+
+def test_modules_are_small(modules: dict[str, ast.Module], package: Path) -> None:
+    sizes = {path: len((package / path).read_text().splitlines()) for path in modules}
+    assert {path: size for path, size in sizes.items() if size > LONGEST_MODULE} == {}
 
 
 def test_the_four_files_of_the_model_are_short(package: Path) -> None:

@@ -15,7 +15,7 @@ BOTH = """
 import json
 import numpy as np, shap
 from {package} import config, deploy
-from {package}.toolkit.store import Store
+from {package}.toolkit.release.store import Store
 settings = config.settings()
 version = Store(settings.store).load(deploy.pull(settings).champion)
 _, columns = version.parser.parse(json.dumps(version.example.rows).encode())

@@ -32,7 +32,7 @@ ROWS_A_REQUEST = 40
 
 
 class Service(NamedTuple):
-    """A live service with two workers, where it logs, and labelled rows that it takes."""
+    """A live service with two workers, where it logs, and dataset rows that it takes."""
 
     url: str
     log: Path
@@ -48,11 +48,11 @@ def service(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Itera
         f"""
 import json
 from {trained.package}.model import data, schema
-from {trained.package}.toolkit import labelled
-from {trained.package}.toolkit.artifact import plain
-from {trained.package}.toolkit.contract import derive
+from {trained.package}.toolkit.training import dataset
+from {trained.package}.toolkit.version.artifact import plain
+from {trained.package}.toolkit.contract.schema import derive
 contract = derive(schema.Row, schema.Prediction)
-rows = labelled.check(data.load(), contract)
+rows = dataset.check(data.load(), contract)
 lists = {{name: [None if value == "" else value for value in plain(array)] for name, array in rows.columns.items()}}
 records = [dict(zip(lists, values)) for values in zip(*lists.values())]
 print(json.dumps([records, rows.label.tolist(), contract.model_dump()]))
@@ -98,7 +98,7 @@ class Traffic:
     """Sends rows in requests from several callers until the block ends, and labels for some of them."""
 
     def __init__(self, service: Service, rows: list[dict[str, Any]]) -> None:
-        self.answered = self.refused = self.labelled = 0
+        self.answered = self.refused = self.dataset = 0
         self._service, self._rows = service, rows
         self._random, self._ended = random.Random(0), Event()
         self._callers = ThreadPoolExecutor(4)
@@ -133,7 +133,7 @@ class Traffic:
         ]
         status, said = call(f"{self._service.url}/feedback", labels)
         assert status == 202, said
-        self.labelled += len(labels)
+        self.dataset += len(labels)
 
 
 def test_rows_like_those_of_the_training_are_counted_right_and_raise_no_alarm(
@@ -153,7 +153,7 @@ def test_rows_like_those_of_the_training_are_counted_right_and_raise_no_alarm(
         assert {labels[kind]: value for labels, value in counted} == expected
         shares = prometheus.ask(f"sum by ({kind}) (model_{kind}_reference_share)")
         assert [value for _, value in shares] == pytest.approx([1] * len(expected))
-    assert prometheus.value("model_feedback_rows_total") == traffic.labelled
+    assert prometheus.value("model_feedback_rows_total") == traffic.dataset
     assert prometheus.value('model_refused_requests_total{code="400", reason="contract"}') == traffic.refused
     assert prometheus.value("model_requests_total") * ROWS_A_REQUEST > traffic.answered
 

@@ -36,12 +36,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, Field
 from {package} import config, deploy, model
-from {package}.toolkit import artifact
-from {package}.toolkit.contract import derive
-from {package}.toolkit.profile import Profile
-from {package}.toolkit.rows import RowParser
-from {package}.toolkit.runtime import PythonRuntime
-from {package}.toolkit.store import Release, Store
+from {package}.toolkit.version import artifact
+from {package}.toolkit.contract.schema import derive
+from {package}.toolkit.version.reference_profile import Profile
+from {package}.toolkit.contract.json_rows import RowParser
+from {package}.toolkit.version.runtime import PythonRuntime
+from {package}.toolkit.release.store import Release, Store
 
 class Row(BaseModel):
     above: float = Field(gt=0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .toolkit.errors import UserError, blamed
+from .toolkit.common.errors import UserError, blamed
 
 if TYPE_CHECKING:
     from .config import Settings
@@ -168,7 +168,7 @@ def main() -> None:
     except UserError as error:
         if os.environ.get("DEBUG"):
             raise
-        from .toolkit import console
+        from .toolkit.common import console
 
         console.err.print("Error:", style="bold red", end=" ")
         console.err.print(str(error), markup=False, soft_wrap=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from . import config
-from .toolkit.auth import Access, Callers
-from .toolkit.auth.permissions import Permissions
-from .toolkit.auth.tokens import Tokens, read
-from .toolkit.errors import RefusedError, UserError
+from .toolkit.common.errors import RejectedError, UserError
+from .toolkit.registry.permissions import Permissions
+from .toolkit.serving.auth import Access, Callers
+from .toolkit.serving.auth.tokens import Tokens, read
 
 
 def who_may_call(settings: config.Settings) -> Access:
@@ -28,9 +28,9 @@ def authorization(settings: config.Settings) -> str:
         return f"Bearer {tokens[0]}" if tokens else ""
     if settings.auth == "mlflow":
         # Not above: the service imports this module, and needs no MLflow.
-        from .toolkit import registry
+        from .toolkit.registry import identity
 
-        return registry.authorization()
+        return identity.authorization()
     return ""
 
 
@@ -42,5 +42,5 @@ def check(access: Access, authorization: str) -> None:
     header = (authorization or "Basic Og==").encode()
     try:
         asyncio.run(access.callers.verify(header))
-    except RefusedError as error:
+    except RejectedError as error:
         raise UserError(access.callers.problem or f"The service would not let its own deployer in: {error}.") from error

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from . import config, deploy
-from .toolkit import console
-from .toolkit.errors import UserError
+from .toolkit.common import console
+from .toolkit.common.errors import UserError
 
 LOCK = "requirements/serve.lock"
 

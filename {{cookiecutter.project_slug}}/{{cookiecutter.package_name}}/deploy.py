@@ -8,13 +8,14 @@ import shlex
 
 from . import config
 from .access import authorization, check, who_may_call
-from .toolkit import console
-from .toolkit.desired import converge, desired
-from .toolkit.errors import UserError
-from .toolkit.registry import connect, explained
-from .toolkit.store import Release, Store
-from .toolkit.targets import Target
-from .toolkit.targets.local import Local
+from .toolkit.common import console
+from .toolkit.common.errors import UserError
+from .toolkit.registry.client import connect
+from .toolkit.registry.errors import mlflow_errors
+from .toolkit.release.desired import converge, desired
+from .toolkit.release.store import Release, Store
+from .toolkit.release.targets import Target
+from .toolkit.release.targets.local import Local
 
 
 def run(settings: config.Settings) -> str:
@@ -47,7 +48,7 @@ def run(settings: config.Settings) -> str:
 def pull(settings: config.Settings) -> Release:
     """Bring the versions that the registry wants served into the store, and write the release."""
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
-    with explained(settings.mlflow_tracking_uri), console.step("pull") as step:
+    with mlflow_errors(settings.mlflow_tracking_uri), console.step("pull") as step:
         release = converge(registry, Store(settings.store))
         step.detail = f"{release.model}, {release.words()}"
     return release
@@ -56,7 +57,7 @@ def pull(settings: config.Settings) -> Release:
 def plan(settings: config.Settings) -> bool:
     """Print what `deploy` would change, and return whether it would change anything."""
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
-    with explained(settings.mlflow_tracking_uri):
+    with mlflow_errors(settings.mlflow_tracking_uri):
         wanted = desired(registry)
     running = _target(settings).running()
     if running and wanted.same_as(running.release):
@@ -90,7 +91,7 @@ def status(settings: config.Settings) -> None:
     ]
     try:
         registry = connect(settings.mlflow_tracking_uri, settings.model_name)
-        with explained(settings.mlflow_tracking_uri):
+        with mlflow_errors(settings.mlflow_tracking_uri):
             wanted = desired(registry)
         in_step = wanted.same_as(running.release)
         rows.append(["registry", "in step" if in_step else f"wants {wanted.words()}; make deploy brings it there"])

@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import config
-from .toolkit import console, files
-from .toolkit.errors import UserError
-from .toolkit.registry import connect, explained
-from .toolkit.store import Store
+from .toolkit.batch import files
+from .toolkit.common import console
+from .toolkit.common.errors import UserError
+from .toolkit.registry.client import connect
+from .toolkit.registry.errors import mlflow_errors
+from .toolkit.release.store import Store
 
 
-def run(settings: config.Settings, source: Path, output: Path, reference: str) -> files.Scored:
+def run(settings: config.Settings, source: Path, output: Path, reference: str) -> files.BatchResult:
     """Score `source` into `output`; rows that break the contract go to `<output>.rejects.csv` with their reasons."""
     _check_paths(source, output)
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
-    with explained(settings.mlflow_tracking_uri), registry.run("predict") as record:
+    with mlflow_errors(settings.mlflow_tracking_uri), registry.run("predict") as record:
         version = registry.get(reference)
         with console.step("pull") as step:
             store = Store(settings.store)

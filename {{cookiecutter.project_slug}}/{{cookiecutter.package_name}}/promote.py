@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from . import config
-from .toolkit import console
-from .toolkit.errors import UserError
-from .toolkit.registry import CHAMPION, Event, connect, explained
+from .toolkit.common import console
+from .toolkit.common.errors import UserError
+from .toolkit.common.names import CHAMPION
+from .toolkit.registry.client import connect
+from .toolkit.registry.errors import mlflow_errors
+from .toolkit.registry.history import Event
 
 ROLLED_BACK = "rolled back"
 
@@ -13,7 +16,7 @@ ROLLED_BACK = "rolled back"
 def run(settings: config.Settings, reference: str, why: str) -> int:
     """Make a version, by number or alias, the champion; `UserError` if its gates have not passed."""
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
-    with explained(settings.mlflow_tracking_uri):
+    with mlflow_errors(settings.mlflow_tracking_uri):
         version = registry.get(reference)
         if CHAMPION in version.aliases:
             console.say(f"Version {version.number} of {settings.model_name} is the champion already.")
@@ -33,7 +36,7 @@ def run(settings: config.Settings, reference: str, why: str) -> int:
 def roll_back(settings: config.Settings, why: str) -> int:
     """Make the champion before this one the champion again; again and again it goes further back."""
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
-    with explained(settings.mlflow_tracking_uri):
+    with mlflow_errors(settings.mlflow_tracking_uri):
         champion = registry.find(CHAMPION)
         if champion is None:
             raise UserError(
@@ -54,7 +57,7 @@ def roll_back(settings: config.Settings, why: str) -> int:
 def show_history(settings: config.Settings) -> None:
     """Print the changes of the champion and the versions there are."""
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
-    with explained(settings.mlflow_tracking_uri):
+    with mlflow_errors(settings.mlflow_tracking_uri):
         versions = registry.versions()
         if not versions:
             raise UserError(f"{settings.model_name} has no versions in {registry.uri} yet. Make one: make train")

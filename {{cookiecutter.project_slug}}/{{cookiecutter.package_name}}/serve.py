@@ -12,10 +12,10 @@ from starlette.types import ASGIApp
 
 from . import config
 from .access import who_may_call
-from .toolkit import console
-from .toolkit.errors import UserError
-from .toolkit.ports import listen, url
-from .toolkit.store import Store
+from .toolkit.common import console
+from .toolkit.common.errors import UserError
+from .toolkit.common.sockets import listen, url
+from .toolkit.release.store import Store
 
 GRACE_SECONDS = 30
 

@@ -16,11 +16,11 @@ from starlette.types import ASGIApp
 
 from . import config
 from .access import who_may_call
-from .toolkit.front import InFront, Routes
-from .toolkit.further import log_faults_only, predict_as
-from .toolkit.log import LogFile, PredictionLog
-from .toolkit.observer import Observer
-from .toolkit.scoring import Scoring
+from .toolkit.monitoring.prediction_log import LogFile, PredictionLog
+from .toolkit.monitoring.recorder import Recorder
+from .toolkit.serving.app import InFront, Routes
+from .toolkit.serving.custom_endpoints import log_faults_only, predict_as
+from .toolkit.serving.scoring import Scoring
 
 settings = config.settings()
 log_bytes = settings.log_megabytes * 1_000_000
@@ -30,7 +30,7 @@ scoring = Scoring(
     max_rows=settings.max_rows,
     max_bytes=settings.max_bytes,
     max_waiting=settings.max_waiting,
-    observer=Observer(PredictionLog(predictions), settings.log_share),
+    observer=Recorder(PredictionLog(predictions), settings.log_share),
 )
 access = who_may_call(settings)
 

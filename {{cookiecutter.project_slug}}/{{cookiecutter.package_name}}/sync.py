@@ -8,12 +8,15 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 
 from . import config
-from .toolkit import console, webhook
-from .toolkit.desired import converge
-from .toolkit.errors import UserError
-from .toolkit.ports import listen, url
-from .toolkit.registry import connect, explained
-from .toolkit.store import Release, Store
+from .toolkit.common import console
+from .toolkit.common.errors import UserError
+from .toolkit.common.sockets import listen, url
+from .toolkit.registry import webhook_receiver
+from .toolkit.registry.client import connect
+from .toolkit.registry.errors import mlflow_errors
+from .toolkit.registry.webhook_registration import deliver
+from .toolkit.release.desired import converge
+from .toolkit.release.store import Release, Store
 
 #: The longest pause between two tries while the registry does not answer.
 LONGEST_PAUSE = 60.0
@@ -41,7 +44,7 @@ def _keep_in_step(settings: config.Settings, changed: threading.Event, *, once: 
         changed.clear()
         try:
             registry = registry or connect(settings.mlflow_tracking_uri, settings.model_name)
-            with explained(settings.mlflow_tracking_uri):
+            with mlflow_errors(settings.mlflow_tracking_uri):
                 release = converge(registry, store)
             if release.created != since:
                 console.say(f"{release.created:%H:%M:%S}  {release.model}: {release.words()}")
@@ -70,8 +73,8 @@ def register(settings: config.Settings, address: str) -> None:
             "MLflow signs with it what it delivers."
         )
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
-    with explained(settings.mlflow_tracking_uri):
-        failure = registry.deliver(address, settings.webhook_secret.get_secret_value(), config.SERVICE_NAME)
+    with mlflow_errors(settings.mlflow_tracking_uri):
+        failure = deliver(registry, address, settings.webhook_secret.get_secret_value(), config.SERVICE_NAME)
     if failure:
         console.say(f"Registered. A first delivery to {address} failed, though: {failure}")
         console.next_steps(("make sync", "with the same WEBHOOK_SECRET, listening where that address leads"))
@@ -82,11 +85,11 @@ def register(settings: config.Settings, address: str) -> None:
 def _listening(settings: config.Settings, changed: threading.Event) -> AbstractContextManager[None]:
     """Return a context in which deliveries of MLflow set an event."""
     address, port = settings.bind_address, settings.webhook_port
-    app = webhook.receiver(settings.webhook_secret.get_secret_value(), settings.model_name, changed.set)
+    app = webhook_receiver.receiver(settings.webhook_secret.get_secret_value(), settings.model_name, changed.set)
     bound = listen(address, port, setting="WEBHOOK_PORT")
     console.say(f"Listening for MLflow's webhooks at {url(address, port)}; to have MLflow deliver there, once:")
     console.say(f"    make sync ARGS='--register http://<this host>:{port}'")
-    return webhook.serving(app, bound)
+    return webhook_receiver.serving(app, bound)
 
 
 def _wait(changed: threading.Event, seconds: float) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 from . import config
-from .toolkit import console
-from .toolkit.errors import UserError
-from .toolkit.ports import listen
-from .toolkit.registry import local_server
+from .toolkit.common import console
+from .toolkit.common.errors import UserError
+from .toolkit.common.sockets import listen
+from .toolkit.registry.local_server import local_server
 
 
 def run(settings: config.Settings, port: int) -> None:

@@ -9,16 +9,24 @@ from typing import Any
 
 from . import config, model, promote
 from .model import data, pipeline, quality, schema
-from .toolkit import artifact, card, console, gates, labelled, plots, provenance, tables
-from .toolkit.contract import Columns, Contract, derive
-from .toolkit.errors import UserError, blamed
-from .toolkit.evaluation import Evaluation, background, evaluate, example, importance
-from .toolkit.labelled import Rows
-from .toolkit.onnx import Compiled, compile_model
-from .toolkit.profile import Profile
-from .toolkit.registry import CHALLENGER, CHAMPION, Registry, Run, connect, explained, who
-from .toolkit.runtime import OnnxRuntime, PythonRuntime
-from .toolkit.store import Store
+from .toolkit.common import console
+from .toolkit.common.errors import UserError, blamed
+from .toolkit.common.names import CHALLENGER, CHAMPION
+from .toolkit.contract import dataframes
+from .toolkit.contract.schema import Columns, Contract, derive
+from .toolkit.registry.client import Registry, connect
+from .toolkit.registry.errors import mlflow_errors
+from .toolkit.registry.identity import who
+from .toolkit.registry.packaging import register
+from .toolkit.registry.runs import Run
+from .toolkit.release.store import Store
+from .toolkit.training import dataset, gates, model_card, plots, provenance
+from .toolkit.training.dataset import LabelledRows
+from .toolkit.training.evaluation import Evaluation, background, evaluate, example, importance
+from .toolkit.training.onnx_export import OnnxExport, export
+from .toolkit.version import artifact
+from .toolkit.version.reference_profile import Profile
+from .toolkit.version.runtime import OnnxRuntime, PythonRuntime
 
 MODEL = Path(str(model.__file__)).parent
 
@@ -28,7 +36,7 @@ def run(settings: config.Settings) -> int:
     bounds, contract = gates.parse(quality.GATES), derive(schema.Row, schema.Prediction)
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with (
-        explained(settings.mlflow_tracking_uri),
+        mlflow_errors(settings.mlflow_tracking_uri),
         registry.run("train") as record,
         tempfile.TemporaryDirectory() as scratch,
     ):
@@ -65,14 +73,14 @@ def run(settings: config.Settings) -> int:
                 background=background(training),
                 profile=profile,
                 details=details,
-                card=card.write(details, contract, verdicts),
+                card=model_card.write(details, contract, verdicts),
                 lock=config.ROOT / "requirements" / "dev.lock",
             )
             version.prove()
             _record(record, version, estimator, holdout, predictions)
             step.detail = "parameters, metrics, data, plots and model card"
         with console.step("register") as step:
-            number = record.register(version, provenance.requirements())
+            number = register(version, settings.model_name, provenance.requirements())
             registry.describe(number, (folder / "card.md").read_text(), _tags(version, verdicts))
             registry.point(CHALLENGER, number)
             step.detail = f"{settings.model_name} version {number}, alias {CHALLENGER}"
@@ -80,42 +88,42 @@ def run(settings: config.Settings) -> int:
     return number
 
 
-def _load(contract: Contract) -> tuple[Rows, Rows, Rows]:
+def _load(contract: Contract) -> tuple[LabelledRows, LabelledRows, LabelledRows]:
     """Return all rows, those to learn from and those held out."""
     with console.step("load") as step, blamed(MODEL, "data.py"):
         table = data.load()
         step.detail = f"{len(table)} rows"
     with console.step("check") as step:
-        rows = labelled.check(table, contract)
+        rows = dataset.check(table, contract)
         step.detail = f"every row keeps the contract of model/schema.py ({len(contract.row)} fields)"
     with console.step("split") as step, blamed(MODEL, "data.py"):
-        training, holdout = (labelled.check(part, contract) for part in data.split(rows.table))
+        training, holdout = (dataset.check(part, contract) for part in data.split(rows.table))
         step.detail = f"{len(training.label)} rows to learn from, {len(holdout.label)} held out"
     return rows, training, holdout
 
 
-def _fit(training: Rows, contract: Contract) -> Any:
+def _fit(training: LabelledRows, contract: Contract) -> Any:
     """Return the model, fitted where it can be."""
     with console.step("fit") as step, blamed(MODEL, "pipeline.py"):
         estimator = pipeline.build()
         if not hasattr(estimator, "predict"):
             raise UserError(f"model/pipeline.py: build() returned {type(estimator).__name__}, which has no predict()")
         if hasattr(estimator, "fit"):
-            estimator.fit(tables.as_frame(training.columns, contract), tables.learnable(training.label))
+            estimator.fit(dataframes.as_frame(training.columns, contract), dataframes.learnable(training.label))
         step.detail = _name(estimator)
     return estimator
 
 
-def _compile(estimator: Any, contract: Contract, holdout: Rows) -> Compiled:
+def _compile(estimator: Any, contract: Contract, holdout: LabelledRows) -> OnnxExport:
     """Return the compiled model, where it is proven the same."""
     with console.step("compile") as step, blamed(MODEL, "pipeline.py"):
-        compiled = compile_model(estimator, contract, holdout.columns)
+        compiled = export(estimator, contract, holdout.columns)
         step.detail = f"{'ONNX' if compiled.model else 'Python'} serves: {compiled.note}"
     return compiled
 
 
 def _champion_metrics(
-    registry: Registry, store: Store, holdout: Rows, contract: Contract
+    registry: Registry, store: Store, holdout: LabelledRows, contract: Contract
 ) -> tuple[dict[str, float], str]:
     """Return the champion's metrics on the hold-out rows, and a note on the comparison."""
     champion = registry.find(CHAMPION)
@@ -123,14 +131,14 @@ def _champion_metrics(
         return {}, "no champion to compare with yet"
     store.pull(champion.number, champion.digest, registry.download)
     rival = store.load(champion.number)
-    columns, problems = tables.check(holdout.table, rival.contract)
+    columns, problems = dataframes.check(holdout.table, rival.contract)
     if problems or rival.contract.prediction != contract.prediction:
         return {}, f"not comparable with the champion, version {champion.number}, whose schema is another"
     metrics, _ = evaluate(holdout, rival.runtime.score(columns), quality.metrics, quality.SLICES)
     return metrics, f"compared with the champion, version {champion.number}"
 
 
-def _details(found: Evaluation, verdicts: list[gates.Verdict], importances: dict[str, float]) -> dict[str, Any]:
+def _details(found: Evaluation, verdicts: list[gates.GateResult], importances: dict[str, float]) -> dict[str, Any]:
     return {
         "project": config.PROJECT_NAME,
         "description": config.DESCRIPTION,
@@ -145,7 +153,9 @@ def _details(found: Evaluation, verdicts: list[gates.Verdict], importances: dict
     }
 
 
-def _record(record: Run, version: artifact.Artifact, estimator: Any, holdout: Rows, predictions: Columns) -> None:
+def _record(
+    record: Run, version: artifact.Artifact, estimator: Any, holdout: LabelledRows, predictions: Columns
+) -> None:
     details = version.details
     parameters: dict[str, Any] = getattr(estimator, "get_params", dict)()
     record.parameters({key: value for key, value in parameters.items() if isinstance(value, bool | int | float | str)})
@@ -161,7 +171,7 @@ def _record(record: Run, version: artifact.Artifact, estimator: Any, holdout: Ro
         record.files(Path(pictures), "plots")
 
 
-def _tags(version: artifact.Artifact, verdicts: list[gates.Verdict]) -> dict[str, str]:
+def _tags(version: artifact.Artifact, verdicts: list[gates.GateResult]) -> dict[str, str]:
     failed = [verdict.reason for verdict in verdicts if not verdict.passed]
     tags = {
         "gates": "failed" if failed else "passed",
@@ -172,7 +182,7 @@ def _tags(version: artifact.Artifact, verdicts: list[gates.Verdict]) -> dict[str
 
 
 def _conclude(
-    registry: Registry, record: Run, number: int, verdicts: list[gates.Verdict], settings: config.Settings
+    registry: Registry, record: Run, number: int, verdicts: list[gates.GateResult], settings: config.Settings
 ) -> None:
     """Show the gates and the run, promote where the gates allow it, and name the next command."""
     console.say()
@@ -192,7 +202,7 @@ def _conclude(
         console.next_steps(("make deploy", "serve it"), *look)
 
 
-def _line(verdict: gates.Verdict) -> list[str]:
+def _line(verdict: gates.GateResult) -> list[str]:
     figures = ["-" if figure is None else f"{figure:.4f}" for figure in (verdict.value, verdict.champion)]
     return [
         verdict.metric,

@@ -1,0 +1,239 @@
+"""Files of rows: what comes in goes out again, with predictions beside it."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pytest
+from pydantic import BaseModel, Field
+from titanic_survival.toolkit.batch import files
+from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.version.artifact import Artifact
+
+#: More than a file's first block, which is read when the file is opened; wide, so that there are few rows to score.
+LONG = f"1,{'8' * 1000}\n" * 3000
+
+
+class Row(BaseModel):
+    """A number that may be missing and a word."""
+
+    amount: float | None = Field(ge=0, le=1000)
+    code: Literal["007", "8"] = "8"
+
+
+class Prediction(BaseModel):
+    """A number and a vector."""
+
+    answer: float
+    pair: list[float] = Field(min_length=2, max_length=2)
+
+
+class Double:
+    """Doubles the amount, nothing counting as 0."""
+
+    def predict(self, frame: pd.DataFrame) -> dict[str, Any]:
+        """Return both fields."""
+        amount = frame["amount"].fillna(0).to_numpy()
+        return {"answer": 2 * amount, "pair": [[value, -value] for value in amount]}
+
+
+@pytest.fixture
+def double(save: Callable[..., Artifact]) -> Artifact:
+    return save(Row, Prediction, Double(), [{"amount": 1.5, "code": "007"}])
+
+
+@pytest.fixture
+def score(double: Artifact, tmp_path: Path) -> Callable[..., list[dict[str, str]]]:
+    """Return a function that scores the text of a CSV file and returns the rows of the output."""
+
+    def score(text: str | bytes) -> list[dict[str, str]]:
+        source = tmp_path / "in.csv"
+        source.write_bytes(text if isinstance(text, bytes) else text.encode())
+        files.score(double, 3, source, tmp_path / "out.csv")
+        return read(tmp_path / "out.csv")
+
+    return score
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    frame = pd.DataFrame(rows)
+    frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_csv(path, index=False)
+    return path
+
+
+def values(path: Path, version: Artifact) -> list[dict[str, Any]]:
+    """Return the predictions in a file of either format as plain values."""
+    columns = version.contract.prediction
+    if path.suffix == ".parquet":
+        frame = pd.read_parquet(path)
+        return [{c.name: plain(row[c.name]) for c in columns} for row in frame.to_dict("records")]
+    kinds: dict[str, Any] = {"float": float, "int": int, "bool": json.loads, "category": str, "vector": json.loads}
+    return [{c.name: kinds[c.kind](row[c.name]) for c in columns} for row in read(path)]
+
+
+def plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+@pytest.mark.parametrize("given", files.FORMATS)
+@pytest.mark.parametrize("wanted", files.FORMATS)
+def test_predictions_are_those_of_the_runtime(
+    version: Artifact,
+    rows: list[dict[str, Any]],
+    expected: list[dict[str, Any]],
+    tmp_path: Path,
+    given: str,
+    wanted: str,
+) -> None:
+    source, output = write(tmp_path / f"in{given}", rows), tmp_path / f"out{wanted}"
+    scored = files.score(version, 1, source, output)
+    assert (scored.rows, scored.rejected) == (len(rows), 0)
+    assert values(output, version) == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, output.name])
+
+
+@pytest.mark.parametrize("given", files.FORMATS)
+def test_row_that_breaks_the_contract_is_rejected_alone(
+    version: Artifact, rows: list[dict[str, Any]], say: Callable[..., Any], tmp_path: Path, given: str
+) -> None:
+    others = say([rows[0], *rows[2:]])
+    for name in rows[0]:
+        # As text, since a Parquet column has one type.
+        texts = [json.dumps(v) if isinstance(v := row[name], list) else None if v is None else str(v) for row in rows]
+        broken = [row | {name: text} for row, text in zip(rows, texts, strict=True)]
+        broken[1] |= {name: "¿"}
+        source, output = write(tmp_path / f"in{given}", broken), tmp_path / "out.csv"
+        scored = files.score(version, 1, source, output)
+        assert (scored.rows, scored.rejected) == (len(rows), 1)
+        assert values(output, version) == others
+        (reject,) = read(scored.rejects)
+        assert reject["row"] == "1"
+        assert reject["reasons"].startswith(f"{name}: '¿': expected")
+
+
+def test_input_columns_come_out_as_they_went_in(score: Callable[..., Any]) -> None:
+    text = 'note,amount,code,empty,n\n"a, ""b""\nc",1.50,007,,0012\nNA,,8,x,1e3\n'
+    first, second = score(text)
+    assert {k: first[k] for k in ("note", "amount", "code", "empty", "n")} == {
+        "note": 'a, "b"\nc',
+        "amount": "1.50",
+        "code": "007",
+        "empty": "",
+        "n": "0012",
+    }
+    assert (second["note"], second["amount"], second["n"]) == ("NA", "", "1e3")
+    assert (first["answer"], first["pair"], first["version"]) == ("3", "[1.5, -1.5]", "3")
+    assert (second["answer"], second["version"]) == ("0", "3")
+
+
+def test_order_of_rows_is_kept(score: Callable[..., Any]) -> None:
+    numbers = [str(number) for number in range(500)]
+    answers = [row["answer"] for row in score("amount\n" + "\n".join(numbers))]
+    assert answers == [str(2 * number) for number in range(500)]
+
+
+def test_rejects_hold_the_input_the_row_and_every_reason(score: Callable[..., Any], tmp_path: Path) -> None:
+    assert [row["answer"] for row in score("amount,code,note\n1,007,a\n-1,9,b\nx,8,c\n2,8,d\n")] == ["2", "4"]
+    first, second = read(tmp_path / "out.rejects.csv")
+    assert (first["amount"], first["code"], first["note"], first["row"]) == ("-1", "9", "b", "1")
+    assert "amount: '-1': expected a number" in first["reasons"]
+    assert "code: '9': expected one of '007', '8'" in first["reasons"]
+    assert (second["row"], second["note"]) == ("2", "c")
+
+
+def test_rejects_of_an_earlier_run_do_not_stay(score: Callable[..., Any], tmp_path: Path) -> None:
+    score("amount\n-1\n")
+    assert (tmp_path / "out.rejects.csv").exists()
+    score("amount\n1\n")
+    assert not (tmp_path / "out.rejects.csv").exists()
+
+
+def test_file_of_a_header_alone_gives_a_header(score: Callable[..., Any], tmp_path: Path) -> None:
+    assert score("amount,code\n") == []
+    assert (tmp_path / "out.csv").read_text().splitlines() == ['"amount","code","answer","pair","version"']
+
+
+def test_all_rows_may_be_rejected(score: Callable[..., Any], tmp_path: Path) -> None:
+    assert score("amount\n-1\n-2\n") == []
+    assert len(read(tmp_path / "out.rejects.csv")) == 2
+
+
+def test_line_without_anything_is_a_row_of_a_file_of_one_column(score: Callable[..., Any]) -> None:
+    assert [row["answer"] for row in score("amount\n1\n\n2\n")] == ["2", "0", "4"]
+
+
+def test_missing_optional_column_takes_its_default(score: Callable[..., Any]) -> None:
+    (row,) = score("amount\n1\n")
+    assert row == {"amount": "1", "answer": "2", "pair": "[1.0, -1.0]", "version": "3"}
+
+
+def test_column_that_a_prediction_needs_is_kept_under_another_name(score: Callable[..., Any]) -> None:
+    (row,) = score("amount,answer,version\n1,mine,old\n")
+    assert (row["answer_given"], row["version_given"]) == ("mine", "old")
+    assert (row["answer"], row["version"]) == ("2", "3")
+
+
+@pytest.mark.parametrize("header", ["amount,answer,answer_given", "amount,row,reasons"])
+def test_no_two_columns_get_one_name(score: Callable[..., Any], tmp_path: Path, header: str) -> None:
+    score(f"{header}\n1,mine,too\n-1,mine,too\n")
+    for name in ("out.csv", "out.rejects.csv"):
+        with (tmp_path / name).open(newline="") as file:
+            names = next(csv.reader(file))
+        assert len(set(names)) == len(names), name
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("code\n8\n", "amount: the column is missing"),
+        ("", "cannot be read"),
+        ("amount,code\n1,8,2\n", "cannot be read"),
+        (b"amount\n\xff\xfe\n", "cannot be read"),
+        ("amount,code\n" + LONG + "1,8,2\n", "cannot be read"),
+        (f"amount,code\n{LONG}".encode() + b"\xff,8\n", "cannot be read"),
+        ("amount,amount\n1,2\n", "amount"),
+    ],
+    ids=["missing column", "empty", "ragged", "no text", "ragged later", "no text later", "column twice"],
+)
+def test_file_that_cannot_be_scored_leaves_an_existing_output(
+    score: Callable[..., Any], tmp_path: Path, text: str | bytes, said: str
+) -> None:
+    (tmp_path / "out.csv").write_text("before")
+    (tmp_path / "out.rejects.csv").write_text("before")
+    with pytest.raises(UserError, match=said):
+        score(text)
+    assert (tmp_path / "out.csv").read_text() == (tmp_path / "out.rejects.csv").read_text() == "before"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_quoted_line_break_may_stand_anywhere_in_a_long_file(score: Callable[..., Any]) -> None:
+    assert len(score("amount,note\n" + '1,"two\nlines"\n' * 100_000)) == 100_000
+
+
+@pytest.mark.parametrize("wanted", files.FORMATS)
+def test_types_that_parquet_knows_go_through(double: Artifact, tmp_path: Path, wanted: str) -> None:
+    frame = pd.DataFrame({"amount": [1, 2], "code": pd.Categorical(["007", "8"]), "list": [[1, 2], None]})
+    frame["day"] = pd.Timestamp("2020-01-01")
+    frame.to_parquet(tmp_path / "in.parquet")
+    scored = files.score(double, 1, tmp_path / "in.parquet", tmp_path / f"out{wanted}")
+    assert (scored.rows, scored.rejected) == (2, 0)
+    assert [row["answer"] for row in values(tmp_path / f"out{wanted}", double)] == [2, 4]
+
+
+def test_column_that_pandas_wrote_as_an_index_is_a_column(double: Artifact, tmp_path: Path) -> None:
+    pd.DataFrame({"amount": [4, 1, 9], "note": "a"}).set_index("amount").to_parquet(tmp_path / "in.parquet")
+    assert files.score(double, 1, tmp_path / "in.parquet", tmp_path / "out.csv").rejected == 0
+
+
+def test_file_that_is_no_parquet_is_named(double: Artifact, tmp_path: Path) -> None:
+    (tmp_path / "in.parquet").write_text("amount\n1\n")
+    with pytest.raises(UserError, match=r"in\.parquet cannot be read as parquet"):
+        files.score(double, 1, tmp_path / "in.parquet", tmp_path / "out.csv")

@@ -1,0 +1,107 @@
+"""Deployment: the release follows the registry, and a failure leaves what ran before."""
+
+import json
+import shlex
+from typing import Any
+
+import mlflow
+import pytest
+from titanic_survival import build, config, deploy
+from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.registry.client import Registry, connect
+from titanic_survival.toolkit.release.store import Store
+
+
+@pytest.fixture
+def registry(project: config.Settings) -> Registry:
+    """Return a registry in which version 2 is champion and the store is empty of releases."""
+    registry = connect(project.mlflow_tracking_uri, project.model_name)
+    client = mlflow.MlflowClient()
+    first = client.get_model_version(project.model_name, "1")
+    client.create_model_version(project.model_name, first.source, tags=first.tags)
+    registry.point("champion", 2)
+    registry.point("challenger", 2)
+    Store(project.store).write(None)
+    return registry
+
+
+class Target:
+    """A target that fails, or does as if it ran the release."""
+
+    def __init__(self, fails: bool) -> None:
+        self.fails = fails
+
+    def apply(self, champion: Any) -> str:
+        """Start nothing."""
+        if self.fails:
+            raise UserError("it did not start")
+        return "http://host"
+
+
+def test_release_is_the_champion(project: config.Settings, registry: Registry) -> None:
+    release = deploy.pull(project)
+    assert (release.champion, release.versions) == (2, {2: ("challenger", "champion")})
+    assert Store(project.store).release() == release
+    Store(project.store).load(2).prove()
+
+
+def test_pulling_twice_changes_nothing(project: config.Settings, registry: Registry) -> None:
+    deploy.pull(project)
+    before = Store(project.store).release()
+    deploy.pull(project)
+    assert Store(project.store).release() == before
+
+
+def test_registry_without_a_champion_names_the_cure(project: config.Settings, registry: Registry) -> None:
+    registry.drop("champion")
+    with pytest.raises(UserError, match="make promote VERSION=2"):
+        deploy.pull(project)
+    with pytest.raises(UserError, match="make train"):
+        deploy.pull(project.model_copy(update={"model_name": "another"}))
+
+
+def test_failed_start_leaves_the_release_before(
+    project: config.Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
+    deploy.run(project)
+    before = Store(project.store).release()
+    registry.point("champion", 1)
+    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=True))
+    with pytest.raises(UserError, match="did not start"):
+        deploy.run(project)
+    assert Store(project.store).release() == before
+
+
+def test_deploy_prints_url_and_a_line_to_paste(
+    project: config.Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
+    assert deploy.run(project) == "http://host"
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("curl")]
+    words = shlex.split(line)
+    assert "http://host/predict" in words
+    assert json.loads(words[-1]) == Store(project.store).load(2).example.rows[:1]
+
+
+def test_plan_says_what_deploy_would_change(
+    project: config.Settings, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deploy.plan(project)
+    assert "version 2 = challenger = champion" in capsys.readouterr().out
+    assert Store(project.store).release() is None
+
+
+def test_status_of_nothing_names_the_next_command(project: config.Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    deploy.status(project)
+    assert "make deploy" in capsys.readouterr().out
+
+
+def test_undeploy_of_nothing_is_no_mistake(project: config.Settings) -> None:
+    deploy.undeploy(project)
+
+
+def test_build_wants_the_projects_own_store(project: config.Settings) -> None:
+    with pytest.raises(UserError, match="STORE"):
+        build.run(project)
+    assert (config.ROOT / build.LOCK).is_file()

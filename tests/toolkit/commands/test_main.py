@@ -1,0 +1,58 @@
+"""The command line: quick to explain itself, and brief about mistakes."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from titanic_survival import __main__, config
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", config.PACKAGE, *arguments],
+        cwd=config.ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_help_lists_every_command_at_once() -> None:
+    start = time.perf_counter()
+    said = command("--help", COLUMNS="200")
+    assert time.perf_counter() - start < 2
+    assert said.returncode == 0
+    names = [str(info.name or info.callback.__name__) for info in __main__.app.registered_commands if info.callback]
+    assert len(names) > 5
+    assert [name for name in names if f" {name} " not in said.stdout] == []
+
+
+def test_mistake_is_said_in_one_line(tmp_path: Path) -> None:
+    said = command("serve", "--no-pull", STORE=str(tmp_path))
+    assert (said.returncode, said.stdout) == (1, "")
+    (line,) = said.stderr.splitlines()
+    assert line.startswith(f"Error: {tmp_path} holds no release to serve.")
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    assert "Traceback" in command("serve", "--no-pull", STORE=str(tmp_path), DEBUG="1").stderr
+
+
+def test_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    said = command("serve", "--no-pull", PORT="many", WORKERS="0", STORE=str(tmp_path))
+    assert said.returncode == 1
+    assert "PORT=many" in said.stderr
+    assert "WORKERS=0" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["predict", "one.csv"]])
+def test_wrong_use_is_explained(arguments: list[str]) -> None:
+    said = command(*arguments)
+    assert said.returncode == 2
+    assert "Usage" in said.stderr

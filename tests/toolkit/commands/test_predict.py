@@ -1,0 +1,57 @@
+"""Batch scoring as a command: by the registry's version, recorded as a run."""
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from titanic_survival import config, predict
+from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.registry.client import connect
+
+
+@pytest.fixture
+def source(tmp_path: Path, rows: list[dict[str, Any]]) -> Path:
+    path = tmp_path / "in.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def test_run_records_what_was_scored_by_which_version(
+    project: config.Settings, source: Path, tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    scored = predict.run(project, source, tmp_path / "out.csv", "challenger")
+    assert (tmp_path / "out.csv").is_file()
+    registry = connect(project.mlflow_tracking_uri, project.model_name)
+    experiment = mlflow.get_experiment_by_name(registry.name).experiment_id
+    (run,) = mlflow.MlflowClient().search_runs([experiment], "tags.kind = 'predict'")
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["version"] == run.data.params["version"] == "1"
+    assert run.data.params["sha256"] == scored.sha256
+    assert run.data.metrics == {"rows": len(rows), "rejected": 0}
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "said"),
+    [
+        ("in.txt", "out.csv", "must end in .csv or .parquet"),
+        ("in.csv", "out.xlsx", "must end in .csv or .parquet"),
+        ("none.csv", "out.csv", "there is no such file"),
+        ("in.csv", "in.csv", "both INPUT and OUTPUT"),
+        ("in.csv", "nowhere/out.csv", "does not exist"),
+    ],
+)
+def test_paths_that_cannot_be_used_are_named(
+    trained: config.Settings, source: Path, tmp_path: Path, given: str, wanted: str, said: str
+) -> None:
+    before = source.read_bytes()
+    with pytest.raises(UserError, match=said):
+        predict.run(trained, tmp_path / given, tmp_path / wanted, "champion")
+    assert source.read_bytes() == before
+
+
+def test_unknown_version_names_those_there_are(trained: config.Settings, source: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'9'.* there are: 1"):
+        predict.run(trained, source, tmp_path / "out.csv", "9")
+    assert not (tmp_path / "out.csv").exists()

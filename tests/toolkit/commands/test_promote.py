@@ -1,0 +1,155 @@
+"""Who is champion, who was it before, and who may be it at all."""
+
+from typing import Any
+
+import mlflow
+import pytest
+from titanic_survival import config, promote
+from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.registry.client import Registry, connect
+from titanic_survival.toolkit.registry.history import Event
+
+
+@pytest.fixture
+def registry(project: config.Settings) -> Registry:
+    """Return a registry of five versions, all but the last with passed gates, and no champion yet."""
+    registry = connect(project.mlflow_tracking_uri, project.model_name)
+    client = mlflow.MlflowClient()
+    source = client.get_model_version(project.model_name, "1").source
+    for gates in ("passed", "passed", "passed", "failed"):
+        tags = {"gates": gates} | ({"gates.failed": "accuracy is 0"} if gates == "failed" else {})
+        client.create_model_version(project.model_name, source, tags=tags)
+    client.set_model_version_tag(project.model_name, "1", "gates", "passed")
+    if registry.find("champion"):
+        registry.drop("champion")
+    for key in client.get_registered_model(project.model_name).tags:
+        client.delete_registered_model_tag(project.model_name, key)
+    return registry
+
+
+def champion(registry: Registry) -> int | None:
+    found = registry.find("champion")
+    return found.number if found else None
+
+
+def test_promotion_moves_the_champion_and_is_recorded(project: config.Settings, registry: Registry) -> None:
+    assert promote.run(project, "2", "better") == 2
+    assert promote.run(project, "3", "better still") == 3
+    assert champion(registry) == 3
+    events = registry.history()
+    assert [(e.action, e.source, e.target, e.why) for e in events] == [
+        ("promoted", None, 2, "better"),
+        ("promoted", 2, 3, "better still"),
+    ]
+    assert all(event.who and event.when.endswith("+00:00") for event in events)
+
+
+def test_challenger_is_promoted_by_its_alias(project: config.Settings, registry: Registry) -> None:
+    registry.point("challenger", 4)
+    assert promote.run(project, "challenger", "approved") == 4
+    assert champion(registry) == 4
+
+
+def test_champion_promoted_again_leaves_no_trace(project: config.Settings, registry: Registry) -> None:
+    for _ in range(2):
+        promote.run(project, "2", "better")
+    assert len(registry.history()) == 1
+
+
+def test_version_with_failed_gates_is_refused_with_the_reason(project: config.Settings, registry: Registry) -> None:
+    with pytest.raises(UserError, match="Version 5 is not promoted: accuracy is 0"):
+        promote.run(project, "5", "please")
+    assert champion(registry) is None
+    assert registry.history() == []
+
+
+def test_version_that_was_never_judged_is_refused(project: config.Settings, registry: Registry) -> None:
+    mlflow.MlflowClient().delete_model_version_tag(project.model_name, "4", "gates")
+    with pytest.raises(UserError, match="never judged"):
+        promote.run(project, "4", "please")
+
+
+def test_unknown_version_names_those_there_are(project: config.Settings, registry: Registry) -> None:
+    with pytest.raises(UserError, match=r"'9'.*does not exist; there are: 5, 4, 3, 2, 1"):
+        promote.run(project, "9", "")
+
+
+@pytest.mark.parametrize(
+    ("promoted", "rollbacks"),
+    [
+        ([1, 2], [1]),
+        ([1, 2, 3], [2, 1]),
+        ([1, 2, 1], [2, 1]),
+        ([1, 2, 1, 3], [1, 2, 1]),
+    ],
+)
+def test_rollback_goes_further_and_further_back(
+    project: config.Settings, registry: Registry, promoted: list[int], rollbacks: list[int]
+) -> None:
+    for number in promoted:
+        promote.run(project, str(number), "")
+    assert [promote.roll_back(project, "worse") for _ in rollbacks] == rollbacks
+    assert champion(registry) == rollbacks[-1]
+    with pytest.raises(UserError, match="nothing stands before it"):
+        promote.roll_back(project, "worse")
+    assert champion(registry) == rollbacks[-1]
+
+
+def test_rollback_is_recorded(project: config.Settings, registry: Registry) -> None:
+    for number in ("1", "2"):
+        promote.run(project, number, "")
+    promote.roll_back(project, "it was worse")
+    event = registry.history()[-1]
+    assert (event.action, event.source, event.target, event.why) == ("rolled back", 2, 1, "it was worse")
+
+
+def test_promotion_after_a_rollback_forgets_what_was_rolled_back(project: config.Settings, registry: Registry) -> None:
+    for number in ("1", "2", "3"):
+        promote.run(project, number, "")
+    promote.roll_back(project, "")
+    promote.run(project, "4", "")
+    assert [promote.roll_back(project, "") for _ in range(2)] == [2, 1]
+
+
+def test_champion_pointed_at_in_mlflow_itself_can_be_rolled_back(project: config.Settings, registry: Registry) -> None:
+    promote.run(project, "1", "")
+    registry.point("champion", 3)
+    assert promote.roll_back(project, "") == 1
+
+
+def test_rollback_without_a_champion_names_the_cure(project: config.Settings, registry: Registry) -> None:
+    with pytest.raises(UserError, match="make train"):
+        promote.roll_back(project, "")
+
+
+def test_history_shows_versions_and_events(
+    project: config.Settings, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promote.run(project, "2", "because")
+    promote.show_history(project)
+    said = capsys.readouterr().out
+    assert "Version 2 is champion now" in said
+    assert "because" in said
+    assert "failed" in said
+
+
+def test_history_of_a_model_without_versions_names_the_cure(project: config.Settings) -> None:
+    with pytest.raises(UserError, match="make train"):
+        promote.show_history(project.model_copy(update={"model_name": "another"}))
+
+
+def event(action: str, source: int | None, target: int) -> Event:
+    return Event(when="", who="", action=action, source=source, target=target, why="")
+
+
+@pytest.mark.parametrize(
+    ("history", "stack"),
+    [
+        ([], []),
+        ([event("promoted", None, 1), event("promoted", 1, 2)], [1, 2]),
+        ([event("promoted", None, 1), event("promoted", 1, 2), event("rolled back", 2, 1)], [1]),
+        ([event("promoted", None, 1), event("promoted", 3, 2)], [1, 3, 2]),
+    ],
+)
+def test_champions_that_a_rollback_can_go_back_through(history: list[Any], stack: list[int]) -> None:
+    assert promote.champions(history) == stack

@@ -1,0 +1,134 @@
+"""Training: what the registry holds afterwards, and what stops it before."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from titanic_survival import config, train
+from titanic_survival.model import data, pipeline, quality
+from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.contract.schema import Contract
+from titanic_survival.toolkit.registry.client import Registry, connect
+from titanic_survival.toolkit.release.store import Store
+from titanic_survival.toolkit.version import artifact
+
+IMPOSSIBLE = {"no_such_metric": {"at_least": 1}}
+
+
+def registry_of(settings: config.Settings) -> Registry:
+    return connect(settings.mlflow_tracking_uri, settings.model_name)
+
+
+def pulled(settings: config.Settings, number: int) -> artifact.Artifact:
+    registry, store = registry_of(settings), Store(settings.store)
+    store.pull(number, registry.get(str(number)).digest, registry.download)
+    return store.load(number)
+
+
+@pytest.fixture(scope="module")
+def again(copied: Callable[[Path], config.Settings], tmp_path_factory: pytest.TempPathFactory) -> config.Settings:
+    """Return the settings of a project that was trained twice, the second time where approval is required."""
+    settings = copied(tmp_path_factory.mktemp("again")).model_copy(update={"approval_required": True})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quality, "GATES", {})
+        assert train.run(settings) == 2
+    return settings
+
+
+def test_version_is_registered_as_challenger_and_champion_when_its_gates_pass(trained: config.Settings) -> None:
+    version = registry_of(trained).get("1")
+    gates = {True: ("challenger", "champion"), False: ("challenger",)}
+    assert version.aliases == gates[version.tags["gates"] == "passed"]
+    assert version.digest == artifact.digest(Store(trained.store).path(1))
+
+
+def test_run_records_metrics_parameters_data_plots_and_the_version(trained: config.Settings, version: Any) -> None:
+    registry = registry_of(trained)
+    run = mlflow.MlflowClient().get_run(registry.get("1").run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == pytest.approx(version.details["metrics"])
+    assert int(run.data.params["training_rows"]) == version.details["data"]["training_rows"] > 0
+    assert run.inputs.dataset_inputs[0].dataset.digest == version.details["data"]["digest"]
+    files = [mlflow.MlflowClient().list_artifacts(run.info.run_id, folder) for folder in ("plots", "version")]
+    names = {file.path for folder in files for file in folder}
+    assert {"plots/importance.png", "version/model.pkl", "version/card.md"} <= names
+
+
+def test_card_names_metrics_and_every_field(version: Any, contract: Contract) -> None:
+    card = (version.folder / "card.md").read_text(encoding="utf-8")
+    names = [name for name in version.details["metrics"] if "/" not in name]
+    names += [column.name for column in (*contract.row, *contract.prediction)]
+    assert [name for name in names if f"| {name} |" not in card] == []
+
+
+def test_training_twice_gives_the_same_metrics(trained: config.Settings, again: config.Settings) -> None:
+    first, second = pulled(again, 1), pulled(again, 2)
+    assert second.details["metrics"] == first.details["metrics"]
+    assert second.details["importance"] == first.details["importance"]
+
+
+def test_training_twice_gives_the_same_predictions(again: config.Settings, rows: list[dict[str, Any]]) -> None:
+    first, second = pulled(again, 1), pulled(again, 2)
+    _, columns = first.parser.parse(json.dumps(rows).encode())
+    was, now = first.runtime.score(columns), second.runtime.score(columns)
+    for name in was:
+        np.testing.assert_array_equal(was[name], now[name])
+
+
+def test_required_approval_stops_at_challenger(again: config.Settings) -> None:
+    registry = registry_of(again)
+    assert registry.get("2").tags["gates"] == "passed"
+    assert registry.get("2").aliases == ("challenger",)
+
+
+def test_failed_gate_stops_at_challenger_and_is_recorded(
+    project: config.Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(quality, "GATES", IMPOSSIBLE)
+    # What is drawn and shuffled is another test's subject, and takes the most time.
+    monkeypatch.setattr(train.plots, "draw", lambda *_: [])
+    monkeypatch.setattr(train, "importance", lambda *_: {})
+    assert train.run(project) == 2
+    registry = registry_of(project)
+    assert registry.get("2").aliases == ("challenger",)
+    assert registry.get("2").tags["gates"] == "failed"
+    assert "no_such_metric" in registry.get("2").tags["gates.failed"]
+    assert "Version 2 stays challenger" in capsys.readouterr().out
+
+
+def fail(*_: Any) -> Any:
+    raise ValueError("the cable was cut")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "value", "said"),
+    [
+        (data, "load", fail, r"ValueError: the cable was cut"),
+        (data, "load", lambda: [], r"model/data\.py returned list"),
+        (data, "load", pd.DataFrame, "no rows"),
+        (data, "load", lambda: pd.DataFrame({"unknown": [1]}), "the column is missing"),
+        (pipeline, "build", lambda: 7, r"build\(\) returned int, which has no predict\(\)"),
+        (pipeline, "build", fail, r"ValueError: the cable was cut"),
+        (quality, "GATES", {"m": 1}, r"model/quality\.py"),
+    ],
+)
+def test_mistake_in_model_is_said_in_a_sentence_and_registers_nothing(
+    project: config.Settings, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, value: Any, said: str
+) -> None:
+    monkeypatch.setattr(module, name, value)
+    with pytest.raises(UserError, match=said):
+        train.run(project)
+    assert [version.number for version in registry_of(project).versions()] == [1]
+
+
+def test_rows_that_break_the_contract_are_counted(project: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = data.load()
+    label = train.derive(train.schema.Row, train.schema.Prediction).label.name
+    monkeypatch.setattr(data, "load", lambda: table.assign(**{label: None}))
+    with pytest.raises(UserError, match=f"{label}: {len(table)} of {len(table)} rows"):
+        train.run(project)

@@ -1,0 +1,59 @@
+"""Ports: whose they are."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from titanic_survival import config, tracking
+from titanic_survival.toolkit.common import sockets
+from titanic_survival.toolkit.common.errors import UserError
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """Return a port that another program uses."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def test_port_of_another_program_is_named(taken: int) -> None:
+    with pytest.raises(UserError, match=rf"127\.0\.0\.1:{taken} cannot be used"):
+        sockets.listen("127.0.0.1", taken)
+
+
+def test_service_that_replaces_another_shares_its_port() -> None:
+    with sockets.listen("127.0.0.1", 0, share=True) as first:
+        first.listen()
+        port = first.getsockname()[1]
+        with sockets.listen("127.0.0.1", port, share=True) as second:
+            assert second.getsockname()[1] == port
+
+
+def test_free_port_can_be_listened_on() -> None:
+    sockets.listen("127.0.0.1", sockets.free_port()).close()
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:3000"),
+        ("0.0.0.0", "http://127.0.0.1:3000"),
+        ("::1", "http://[::1]:3000"),
+        ("::", "http://127.0.0.1:3000"),
+    ],
+)
+def test_url_can_be_opened_on_this_machine(address: str, url: str) -> None:
+    assert sockets.url(address, 3000) == url
+
+
+def test_mlflow_over_a_taken_port_names_another(trained: config.Settings, taken: int) -> None:
+    with pytest.raises(UserError, match=f"--port {taken + 1}"):
+        tracking.run(trained, taken)
+
+
+def test_mlflow_where_a_server_records_the_runs_is_not_needed(trained: config.Settings) -> None:
+    settings = trained.model_copy(update={"mlflow_tracking_uri": "https://mlflow.example.com"})
+    with pytest.raises(UserError, match=r"look there"):
+        tracking.run(settings, 5000)

@@ -1,0 +1,199 @@
+"""What the tests share: a place of their own, one training, and ways to make rows and versions.
+
+Nothing here or in the tests knows the columns of this project: rows come from `data.load()` and from the contract, so
+the tests hold for whatever model the four files of `model/` describe.
+"""
+
+import importlib
+import json
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+# Before OpenMP is loaded, which reads it once: threads on busy cores wait for each other, ten times longer.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+from titanic_survival import config, model
+from titanic_survival.model import data, schema
+from titanic_survival.toolkit.contract import dataframes
+from titanic_survival.toolkit.contract.schema import Contract, derive
+from titanic_survival.toolkit.release.store import Release, Store
+from titanic_survival.toolkit.version import artifact
+from titanic_survival.toolkit.version.reference_profile import Profile
+from titanic_survival.toolkit.version.runtime import PythonRuntime
+
+#: What would carry a developer's own servers and settings into the tests, beside the variables of `Settings`.
+FOREIGN = ("DEBUG", "MLFLOW_TRACKING", "MLFLOW_REGISTRY", "MLFLOW_EXPERIMENT", "MLFLOW_RUN")
+ROWS = 100
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the service count as it does in production; Prometheus' client decides that when it is imported."""
+    folder = tempfile.TemporaryDirectory(prefix="metrics-")
+    config.add_cleanup(folder.cleanup)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder.name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated() -> Iterator[None]:
+    """Keep the developer's environment and `.env` away."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.lower() in config.Settings.model_fields or name.startswith(FOREIGN):
+                patch.delenv(name)
+        patch.setattr(config, "load_dotenv", lambda path: None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def trained(isolated: None, tmp_path_factory: pytest.TempPathFactory) -> config.Settings:
+    """Return the settings of a project in which one version was trained; its store holds and releases that version."""
+    # Here, and not above: a test that needs no training should not wait for MLflow to be imported.
+    from titanic_survival import train
+    from titanic_survival.toolkit.registry.client import connect
+
+    home = tmp_path_factory.mktemp("trained")
+    settings = config.Settings(mlflow_tracking_uri=f"sqlite:///{home / 'mlflow.db'}", store=home / "store")
+    number = train.run(settings)
+    registry, store = connect(settings.mlflow_tracking_uri, settings.model_name), Store(settings.store)
+    store.pull(number, registry.get(str(number)).digest, registry.download)
+    store.write(Release.now(settings.model_name, number, {number: ("challenger", "champion")}))
+    return settings
+
+
+@pytest.fixture(scope="session")
+def copied(trained: config.Settings) -> Callable[[Path], config.Settings]:
+    """Return a function that copies registry and store to a folder, so that a test may change them."""
+
+    def copy(folder: Path) -> config.Settings:
+        database = folder / "mlflow.db"
+        with (
+            sqlite3.connect(trained.mlflow_tracking_uri.removeprefix("sqlite:///")) as source,
+            sqlite3.connect(database) as target,
+        ):
+            source.backup(target)
+        shutil.copytree(trained.store, folder / "store")
+        return trained.model_copy(update={"mlflow_tracking_uri": f"sqlite:///{database}", "store": folder / "store"})
+
+    return copy
+
+
+@pytest.fixture
+def project(copied: Callable[[Path], config.Settings], tmp_path: Path) -> config.Settings:
+    """Return the settings of a copy of the trained project, which the test may change."""
+    return copied(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def version(trained: config.Settings) -> artifact.Artifact:
+    """Return the trained version."""
+    return Store(trained.store).load(1)
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    """Return the contract of this project."""
+    return derive(schema.Row, schema.Prediction)
+
+
+@pytest.fixture(scope="session")
+def rows(contract: Contract) -> list[dict[str, Any]]:
+    """Return rows of the data as a caller of the service would send them."""
+    columns, _ = dataframes.check(data.load().head(ROWS), contract)
+    values = {column.name: [sendable(value, column.kind) for value in columns[column.name]] for column in contract.row}
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
+def sendable(value: Any, kind: str) -> Any:
+    """Return one value of a checked column as JSON would have it."""
+    if kind == "vector":
+        return [float(str(number)) for number in value]
+    if kind == "category":
+        return value or None
+    # Through text: the shortest decimal that is the same float32.
+    return None if np.isnan(value) else {"int": int, "bool": bool}.get(kind, float)(float(str(value)))
+
+
+@pytest.fixture(scope="session")
+def say(version: artifact.Artifact) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
+    """Return what the runtime itself says of rows; those scored together may differ in the last digit from others."""
+
+    def say(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        _, columns = version.parser.parse(json.dumps(rows).encode())
+        return artifact.as_records(version.runtime.score(columns), version.contract)
+
+    return say
+
+
+@pytest.fixture(scope="session")
+def expected(say: Callable[..., list[dict[str, Any]]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the runtime says of `rows`."""
+    return say(rows)
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[..., artifact.Artifact]:
+    """Return a function that makes a version of a schema and a hand-written model."""
+
+    def save(row: Any, prediction: Any, estimator: Any, examples: list[dict[str, Any]], name: str = "version") -> Any:
+        contract = derive(row, prediction)
+        _, columns = artifact.RowParser(contract).parse(json.dumps(examples).encode())
+        predictions = PythonRuntime(estimator, contract).score(columns)
+        label = predictions[contract.label.name]
+        lock = tmp_path / "lock"
+        lock.touch()
+        return artifact.save(
+            tmp_path / name,
+            contract=contract,
+            model=estimator,
+            compiled=None,
+            code=model,
+            example=artifact.Example(rows=examples, predictions=artifact.as_records(predictions, contract)),
+            background=columns,
+            profile=Profile.of(contract, training=columns, holdout=columns, predictions=predictions, label=label),
+            details={"trained": "", "commit": "", "runtime": "python", "runtime_note": "", "metrics": {}, "data": {}},
+            card="",
+            lock=lock,
+        )
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def service_with() -> Callable[..., AbstractContextManager[Any]]:
+    """Return a context manager that imports the service's module anew, as it is with some settings."""
+    from prometheus_client import REGISTRY
+
+    @contextmanager
+    def service_with(**settings: Any) -> Iterator[Any]:
+        name = f"{config.PACKAGE}.service"
+        sys.modules.pop(name, None)
+        with pytest.MonkeyPatch.context() as patch:
+            for setting, value in settings.items():
+                patch.setenv(setting, str(value))
+            module = importlib.import_module(name)
+        yield module
+        # BentoML registers its metrics with each application that it makes; a second time is an error.
+        for collector, (first, *_) in list(REGISTRY._collector_to_names.items()):
+            if first.startswith("bentoml"):
+                REGISTRY.unregister(collector)
+
+    return service_with
+
+
+@pytest.fixture(scope="session")
+def served(trained: config.Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store that serves two versions: 1, frozen, and 2, the champion."""
+    root = tmp_path_factory.mktemp("served")
+    for number in (1, 2):
+        shutil.copytree(Store(trained.store).path(1), Store(root).path(number))
+    Store(root).write(Release.now(trained.model_name, 2, {1: (), 2: ("challenger", "champion")}))
+    return root

@@ -1,0 +1,169 @@
+"""DataFrames and CSV text: the same values pass as in JSON."""
+
+import json
+import random
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import BaseModel, Field, create_model
+from titanic_survival.toolkit.contract import dataframes
+from titanic_survival.toolkit.contract.json_rows import InvalidRowsError, RowParser
+from titanic_survival.toolkit.contract.schema import Contract, derive
+
+DICE = random.Random(0)
+NUMBERS: list[Any] = [0, -0.0, 3, 3.0, 2.5, -5, -5.5, 10, 10.0000001, 99, 100, 1e-50, 3.000000001, 16777215.99]
+NUMBERS += [2**24, 2**24 + 1, -(2**24) - 1, 2**63, 10**30, 10**400, 3.4e38, 3.5e38, 1e39, -1e39]
+NUMBERS += [DICE.gauss(0, 10.0 ** DICE.randint(-3, 40)) for _ in range(100)]
+NUMBERS += [DICE.randint(-200, 200) for _ in range(50)]
+#: No text of digits, and no 0 or 1 where a truth value belongs: files write numbers and truth values so, JSON does not.
+WORDS: list[Any] = ["a", "b", "c", "A", "true truth", "1.5.1", "[", "{}"]
+VECTORS: list[Any] = [[0, 1, 0.5], [0, 1], [0, 1, 0, 1], [0, 1, 1.5], [], [[0, 1, 0]], [0, None, 0], [0, "1", 0]]
+VECTORS += [[True, 0, 1], [1e39, 0, 0], [10**30, 0, 0], [0, 1, {}]]
+TRUTHS: list[Any] = [True, False]
+NOTHING: list[Any] = [None]
+
+FIELDS: dict[str, tuple[Any, list[Any]]] = {
+    "number": ((float, ...), [*NUMBERS, *WORDS, *VECTORS, *TRUTHS, *NOTHING]),
+    "maybe_number": ((float | None, ...), [*NUMBERS, *WORDS, *VECTORS, *TRUTHS, *NOTHING]),
+    "bounded": ((float, Field(ge=-5.5, lt=100)), [*NUMBERS, *NOTHING]),
+    "outside": ((float | None, Field(gt=2.5, le=10)), [*NUMBERS, *NOTHING]),
+    "count": ((int, ...), [*NUMBERS, *WORDS, *VECTORS, *TRUTHS, *NOTHING]),
+    "maybe_count": ((int | None, Field(ge=-5, lt=100)), [*NUMBERS, *TRUTHS, *NOTHING]),
+    "truth": ((bool, ...), [*TRUTHS, *WORDS, *VECTORS, 2, 2.5, *NOTHING]),
+    "maybe_truth": ((bool | None, ...), [*TRUTHS, *WORDS, *NOTHING]),
+    "word": ((Literal["a", "b", "1.5.1"], ...), [*WORDS, *TRUTHS, *NUMBERS, *NOTHING]),
+    "maybe_word": ((Literal["a", "b"] | None, ...), [*WORDS, *NOTHING]),
+    "vector": ((list[float], Field(min_length=3, max_length=3)), [*VECTORS, *WORDS, *NUMBERS, *TRUTHS, *NOTHING]),
+    "bounded_vector": ((list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=3, max_length=3)), VECTORS),
+}
+
+
+class Prediction(BaseModel):
+    """Any label."""
+
+    label: bool
+
+
+def contract_of(**fields: Any) -> Contract:
+    return derive(create_model("Row", **fields), Prediction)
+
+
+def as_text(value: Any) -> str:
+    """Return a value as a CSV file has it."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def from_json(field: str, value: Any, contract: Contract) -> np.ndarray | None:
+    """Return what becomes of one value in a request, None where it is refused."""
+    try:
+        return RowParser(contract).parse(json.dumps([{field: value}]).encode())[1][field][0]
+    except InvalidRowsError:
+        return None
+
+
+def from_table(field: str, frame: pd.DataFrame, contract: Contract) -> list[np.ndarray | None]:
+    """Return what becomes of the values of one column, None where they are refused."""
+    checked = dataframes.check(frame, contract)
+    good = checked.good(len(frame))
+    return [value if passed else None for value, passed in zip(checked.columns[field], good, strict=True)]
+
+
+@pytest.mark.parametrize("form", ["objects", "text"])
+@pytest.mark.parametrize("field", FIELDS)
+def test_table_takes_what_json_takes(field: str, form: str) -> None:
+    kind, values = FIELDS[field]
+    contract = contract_of(**{field: kind})
+    said = [from_json(field, value, contract) for value in values]
+    cells = pd.Series([as_text(v) for v in values], dtype="str") if form == "text" else pd.Series(values, dtype=object)
+    frame = pd.DataFrame({field: cells})
+    # All values in one column, as they meet each other in a file, and each on its own.
+    heard = from_table(field, frame, contract)
+    alone = [from_table(field, frame.iloc[[i]], contract)[0] for i in range(len(values))]
+    answers = zip(map(repr, said), map(repr, heard), map(repr, alone), strict=True)
+    differ = [value for value, given in zip(values, answers, strict=True) if len(set(given)) > 1]
+    assert differ == []
+
+
+@pytest.mark.parametrize("text", sorted(dataframes.MISSING_TEXTS))
+def test_ways_to_write_a_missing_value(text: str) -> None:
+    frame = pd.DataFrame({"maybe": [text], "maybe_word": [text]})
+    contract = contract_of(maybe=(float | None, ...), maybe_word=(Literal["a"] | None, ...))
+    columns, problems = dataframes.check(frame, contract)
+    assert not problems
+    assert np.isnan(columns["maybe"][0])
+    assert columns["maybe_word"][0] == ""
+    strict = contract_of(maybe=(float, ...), maybe_word=(Literal["a"], ...))
+    assert [problem.field for problem in dataframes.check(frame, strict).problems] == ["maybe", "maybe_word"]
+
+
+def test_allowed_word_is_never_taken_for_a_missing_value() -> None:
+    contract = contract_of(word=(Literal["NA", "EU"] | None, ...))
+    assert dataframes.check(pd.DataFrame({"word": ["NA", "EU"]}), contract).columns["word"].tolist() == ["NA", "EU"]
+
+
+@pytest.mark.parametrize("text", ["inf", "-Infinity", "1e400", "0x10", "1_000", "1,5", "2020-01-01"])
+def test_text_that_is_no_finite_number_is_refused(text: str) -> None:
+    assert dataframes.check(pd.DataFrame({"given": [text]}), contract_of(given=(float, ...))).problems
+
+
+def test_date_is_no_number() -> None:
+    frame = pd.DataFrame({"given": pd.to_datetime(["2020-01-01"])})
+    assert dataframes.check(frame, contract_of(given=(float, ...))).problems
+
+
+def test_missing_column_takes_its_default_or_is_named() -> None:
+    contract = contract_of(needed=(float, ...), spare=(int, 7), maybe=(Literal["a"] | None, None))
+    columns, problems = dataframes.check(pd.DataFrame({"other": [1, 2]}), contract)
+    assert [(problem.row, problem.field) for problem in problems] == [(None, "needed")]
+    assert columns["spare"].tolist() == [7, 7]
+    assert columns["maybe"].tolist() == ["", ""]
+
+
+def test_column_that_stands_twice_is_named() -> None:
+    frame = pd.DataFrame([[1.0, 2.0]], columns=["given", "given"])
+    assert [problem.field for problem in dataframes.check(frame, contract_of(given=(float, ...))).problems] == ["given"]
+
+
+def test_every_bad_row_is_named_at_once_and_no_other() -> None:
+    contract = contract_of(number=(float, ...), word=(Literal["a"], ...))
+    frame = pd.DataFrame({"number": [1, "x", 3, None], "word": ["a", "a", "b", "c"]}, index=[9, 9, 9, 9])
+    checked = dataframes.check(frame, contract)
+    assert sorted((problem.row, problem.field) for problem in checked.problems) == [
+        (1, "number"),
+        (2, "word"),
+        (3, "number"),
+        (3, "word"),
+    ]
+    assert checked.good(4).tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "Int64", "str", "object", "category"])
+def test_type_of_a_column_does_not_matter(dtype: str) -> None:
+    frame = pd.DataFrame({"given": pd.Series([0, 1, 2]).astype(dtype)})
+    columns, problems = dataframes.check(frame, contract_of(given=(int, ...)))
+    assert not problems
+    assert columns["given"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "str"])
+def test_vector_may_be_spread_over_columns(dtype: str) -> None:
+    contract = contract_of(v=(list[float], Field(min_length=2, max_length=2)))
+    frame = pd.DataFrame({"v_0": [1.0, 3.0], "v_1": [2.0, 4.0]}).astype(dtype)
+    columns, problems = dataframes.check(frame, contract)
+    assert not problems
+    assert columns["v"].tolist() == [[1, 2], [3, 4]]
+
+
+def test_endless_nesting_is_a_bad_value() -> None:
+    contract = contract_of(v=(list[float], Field(min_length=2, max_length=2)))
+    assert dataframes.check(pd.DataFrame({"v": ["[" * 100_000]}), contract).problems
+
+
+def test_model_sees_the_columns_of_the_contract(contract: Contract, rows: list[dict[str, Any]]) -> None:
+    frame = dataframes.as_frame(dataframes.check(pd.DataFrame(rows), contract).columns, contract)
+    assert list(frame.columns) == contract.model_columns
+    assert len(frame) == len(rows)

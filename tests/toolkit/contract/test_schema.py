@@ -1,0 +1,144 @@
+"""What a schema may say, and what follows from it."""
+
+import enum
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field, PositiveInt, create_model, field_validator
+from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.contract.schema import Contract, derive
+
+
+class Colour(enum.Enum):
+    """Words as an enum."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+LABEL = {"label": (bool, ...)}
+FIELDS = {"given": (float, ...)}
+
+DERIVED = [
+    ((float, ...), {"kind": "float"}),
+    ((float | None, None), {"kind": "float", "nullable": True, "required": False}),
+    ((float | None, ...), {"kind": "float", "nullable": True}),
+    ((float, 1.5), {"kind": "float", "required": False, "default": 1.5}),
+    ((float, Field(ge=0, lt=2)), {"kind": "float", "at_least": 0, "below": 2}),
+    ((Annotated[float, Field(gt=0)] | None, Field(le=2)), {"nullable": True, "above": 0, "at_most": 2}),
+    ((PositiveInt, ...), {"kind": "int", "above": 0}),
+    ((int, Field(default=0, ge=0, description="how many")), {"kind": "int", "default": 0, "description": "how many"}),
+    ((bool, ...), {"kind": "bool"}),
+    ((bool | None, None), {"kind": "bool", "nullable": True, "required": False}),
+    ((Literal["a", "b"], ...), {"kind": "category", "choices": ("a", "b")}),
+    ((Literal["a", "b"] | None, "a"), {"kind": "category", "nullable": True, "required": False, "default": "a"}),
+    ((Colour, Colour.BLUE), {"kind": "category", "choices": ("red", "blue"), "default": "blue"}),
+    ((list[float], Field(min_length=3, max_length=3)), {"kind": "vector", "length": 3}),
+    (
+        (list[Annotated[float, Field(ge=0, le=16)]], Field(min_length=2, max_length=2)),
+        {"kind": "vector", "length": 2, "at_least": 0, "at_most": 16},
+    ),
+]
+
+REFUSED = [
+    ((float, Field(alias="other")), "aliases"),
+    ((float, Field(validation_alias="other")), "aliases"),
+    ((str, ...), "is not a float"),
+    ((dict[str, float], ...), "is not a float"),
+    ((float | str, ...), "one of several"),
+    ((Literal[1, 2], ...), "non-empty strings"),
+    ((Literal["a", ""], ...), "non-empty strings"),
+    ((list[int], Field(min_length=2, max_length=2)), "list[float]"),
+    ((list[float | None], Field(min_length=2, max_length=2)), "list[float]"),
+    ((list[float], ...), "fixed length"),
+    ((list[float], Field(min_length=2)), "fixed length"),
+    ((list[float], Field(min_length=2, max_length=3)), "fixed length"),
+    ((list[float] | None, Field(min_length=2, max_length=2)), "must not be optional"),
+    ((list[float], Field(default=[0.0, 0.0], min_length=2, max_length=2)), "must not be optional"),
+    ((float, Field(multiple_of=0.5)), "not supported"),
+    ((int, Field(le=2**24 + 1)), "exact up to"),
+    ((int, Field(ge=-(2**24) - 1)), "exact up to"),
+    ((float, Field(le=1e39)), "float32"),
+    ((float, Field(lt=float("inf"))), "float32"),
+    ((float, None), "does not allow"),
+    ((float, Field(default_factory=float)), "plain value"),
+    ((int, Field(default=-1, ge=0)), "default"),
+    ((float, "much"), "default"),
+    ((Literal["a", "b"], "c"), "default"),
+]
+
+
+def derived(row: dict[str, Any], prediction: dict[str, Any]) -> Contract:
+    return derive(create_model("Row", **row), create_model("Prediction", **prediction))
+
+
+@pytest.mark.parametrize(("field", "facts"), DERIVED)
+def test_field_becomes_a_column(field: Any, facts: dict[str, Any]) -> None:
+    column = derived({"given": field}, LABEL).row[0]
+    assert {name: getattr(column, name) for name in facts} == facts
+
+
+@pytest.mark.parametrize(("field", "reason"), REFUSED)
+def test_field_that_cannot_hold_everywhere_is_refused(field: Any, reason: str) -> None:
+    with pytest.raises(UserError, match=r"Row\.given") as refused:
+        derived({"given": field}, LABEL)
+    assert reason in str(refused.value)
+
+
+def test_every_refusal_is_named_at_once() -> None:
+    with pytest.raises(UserError) as refused:
+        derived({"first": (str, ...), "second": (bytes, ...)}, {"third": (dict, ...)})
+    assert all(name in str(refused.value) for name in ("Row.first", "Row.second", "Prediction.third"))
+
+
+def test_validators_are_refused() -> None:
+    class Row(BaseModel):
+        """A check that cannot be turned into a column."""
+
+        given: float
+
+        @field_validator("given")
+        @classmethod
+        def even(cls, value: float) -> float:
+            """Refuse odd numbers."""
+            return value
+
+    with pytest.raises(UserError, match="Row has validators"):
+        derive(Row, create_model("Prediction", **LABEL))
+
+
+@pytest.mark.parametrize(
+    ("row", "prediction", "reason"),
+    [
+        (FIELDS | LABEL, LABEL, "told the answer"),
+        ({}, LABEL, "at least one field"),
+        (FIELDS, {}, "at least one field"),
+        (FIELDS, {"label": (bool | None, ...)}, "not optional"),
+        (FIELDS, {"label": (list[float], Field(min_length=2, max_length=2))}, "the label"),
+        (FIELDS, LABEL | {"id": (float, ...)}, r"Prediction\.id"),
+        (FIELDS, LABEL | {"version": (float, ...)}, r"Prediction\.version"),
+        ({"v": (list[float], Field(min_length=2, max_length=2)), "v_1": (float, ...)}, LABEL, r"Row\.v_1"),
+    ],
+)
+def test_schema_as_a_whole_is_refused(row: dict[str, Any], prediction: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        derived(row, prediction)
+
+
+@pytest.mark.parametrize(
+    ("label", "task"),
+    [(float, "regression"), (int, "classification"), (bool, "classification"), (Literal["a", "b"], "classification")],
+)
+def test_label_decides_the_task(label: Any, task: str) -> None:
+    assert derived(FIELDS, {"label": (label, ...)}).task == task
+
+
+def test_vector_is_spread_over_the_columns_of_the_model() -> None:
+    contract = derived({"v": (list[float], Field(min_length=2, max_length=2)), "after": (int, ...)}, LABEL)
+    assert contract.model_columns == ["v_0", "v_1", "after"]
+
+
+def test_contract_travels_as_json(contract: Contract) -> None:
+    everything = derived({f"field_{i}": field for i, (field, _) in enumerate(DERIVED)}, LABEL)
+    for original in (everything, contract):
+        assert Contract.model_validate_json(original.model_dump_json(exclude_defaults=True)) == original

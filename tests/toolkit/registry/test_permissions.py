@@ -1,0 +1,433 @@
+"""Callers who may read the model in MLflow: its word decides, is kept for a while, and nothing else lets anybody in."""
+
+import asyncio
+import base64
+import json
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from titanic_survival.toolkit.common.errors import RejectedError, UserError
+from titanic_survival.toolkit.registry import permissions
+from titanic_survival.toolkit.registry.permissions import Permissions
+
+MODEL, SECONDS = "a model", 60.0
+READER, OTHER, WRONG = b"Basic cmVhZGVyOnB3", b"Bearer a.token", b"Basic d3Jvbmc6cHc="
+
+
+class Mlflow(ThreadingHTTPServer):
+    """Answers as MLflow would: 401 to strangers, and what a test says to others."""
+
+    daemon_threads = True
+    request_queue_size = 200
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.reset()
+
+    def reset(self) -> None:
+        """Know two users, and forget who asked."""
+        self.known: dict[bytes, int] = {READER: 200, OTHER: 403}
+        self.body: bytes = json.dumps({"registered_model": {"name": MODEL}}).encode()
+        self.headers: dict[str, str] = {}
+        self.delay, self.to_strangers = 0.0, 401
+        #: The Authorization headers of all calls, None where there was none.
+        self.calls: list[bytes | None] = []
+        self.paths: set[str] = set()
+        self.cookies: list[str | None] = []
+        self.at_once = self.most_at_once = 0
+        self.lock = threading.Lock()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a caller who did not wait for the answer."""
+
+    @property
+    def asked(self) -> list[bytes]:
+        """The credentials that were put before it, in this order."""
+        return [call for call in self.calls if call is not None]
+
+
+class Answer(BaseHTTPRequestHandler):
+    """One call."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet
+    server: Mlflow
+
+    def do_GET(self) -> None:
+        """Answer it."""
+        mlflow, header = self.server, self.headers["Authorization"]
+        credentials = header.encode() if header else None
+        with mlflow.lock:
+            mlflow.calls.append(credentials)
+            mlflow.paths.add(self.path)
+            mlflow.cookies.append(self.headers["Cookie"])
+            mlflow.at_once += credentials is not None
+            mlflow.most_at_once = max(mlflow.most_at_once, mlflow.at_once)
+        if credentials:
+            time.sleep(mlflow.delay)
+        with mlflow.lock:
+            mlflow.at_once -= credentials is not None
+        status = mlflow.known.get(credentials, 401) if credentials else mlflow.to_strangers
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(mlflow.body)))
+        for name, value in mlflow.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(mlflow.body)
+
+    def log_message(self, *words: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Mlflow]:
+    with Mlflow() as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def mlflow(running: Mlflow) -> Mlflow:
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def callers(mlflow: Mlflow) -> Permissions:
+    return Permissions(mlflow.url, MODEL, SECONDS)
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Return a function that lets time pass for verdicts."""
+    passed = [0.0]
+    monkeypatch.setattr(permissions, "monotonic", lambda: time.monotonic() + passed[0])
+
+    def pass_by(seconds: float) -> None:
+        passed[0] += seconds
+
+    return pass_by
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    """Run a test's steps in one event loop, as the service would."""
+
+    async def within() -> None:
+        await scenario()
+
+    asyncio.run(within())
+
+
+async def status(callers: Permissions, credentials: bytes) -> int:
+    """Return 200 if credentials let their sender in, else the status of the refusal."""
+    try:
+        await callers.verify(credentials)
+    except RejectedError as error:
+        return error.status
+    return 200
+
+
+def test_mlflow_decides_by_the_callers_own_credentials(callers: Permissions, mlflow: Mlflow) -> None:
+    async def scenario() -> None:
+        assert [await status(callers, one) for one in (READER, OTHER, WRONG)] == [200, 403, 401]
+
+    run(scenario)
+    assert mlflow.asked == [READER, OTHER, WRONG]
+    (path,) = mlflow.paths
+    assert urlsplit(path).path == "/api/2.0/mlflow/registered-models/get"
+    assert parse_qs(urlsplit(path).query) == {"name": [MODEL]}
+
+
+@pytest.mark.parametrize("credentials", [b"", b"Basic", b"Bearer", b"Digest x", b"Negotiate x", b"cmVhZGVyOnB3"])
+def test_without_credentials_nobody_is_asked(callers: Permissions, mlflow: Mlflow, credentials: bytes) -> None:
+    async def scenario() -> None:
+        assert await status(callers, credentials) == 401
+
+    run(scenario)
+    assert mlflow.calls == []
+
+
+@pytest.mark.parametrize("answer", [204, 301, 302, 400, 404, 429, 500, 503])
+def test_whatever_is_no_clear_yes_lets_nobody_in(callers: Permissions, mlflow: Mlflow, answer: int) -> None:
+    mlflow.known[READER] = answer
+
+    async def scenario() -> None:
+        assert await status(callers, READER) == 503
+
+    run(scenario)
+    assert f"it answers {answer}" in callers.problem
+
+
+@pytest.mark.parametrize("body", [b"<h1>Sign in</h1>", b"{}", b"[]", b'{"registered_model": {"name": "another"}}'])
+def test_yes_that_does_not_name_the_model_lets_nobody_in(callers: Permissions, mlflow: Mlflow, body: bytes) -> None:
+    mlflow.body = body
+
+    async def scenario() -> None:
+        assert await status(callers, READER) == 503
+
+    run(scenario)
+
+
+def test_server_that_refuses_its_own_name_is_told_from_a_forbidden_caller(callers: Permissions, mlflow: Mlflow) -> None:
+    mlflow.known[READER], mlflow.body = 403, b"Invalid Host header - possible DNS rebinding attack detected"
+
+    async def scenario() -> None:
+        assert await status(callers, READER) == 503
+
+    run(scenario)
+    assert "Invalid Host header" in callers.problem
+
+
+def test_server_that_answers_anyone_lets_nobody_in(callers: Permissions, mlflow: Mlflow) -> None:
+    mlflow.to_strangers = 200
+
+    async def scenario() -> None:
+        assert await status(callers, READER) == 503
+
+    run(scenario)
+    assert "--app-name basic-auth" in callers.problem
+
+
+def test_server_that_has_become_open_lets_nobody_in(
+    callers: Permissions, mlflow: Mlflow, later: Callable[[float], None]
+) -> None:
+    async def scenario() -> None:
+        assert await status(callers, READER) == 200
+        mlflow.to_strangers, mlflow.known[WRONG] = 200, 200
+        later(SECONDS)
+        assert [await status(callers, one) for one in (READER, WRONG)] == [503, 503]
+
+    run(scenario)
+
+
+def test_server_that_is_down_lets_nobody_in_and_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    callers = Permissions("http://127.0.0.1:9", MODEL, SECONDS)
+
+    async def scenario() -> None:
+        start = time.perf_counter()
+        assert [await status(callers, one) for one in (READER, OTHER, READER)] == [503, 503, 503]
+        assert time.perf_counter() - start < 2
+
+    run(scenario)
+    (record,) = caplog.records
+    assert "http://127.0.0.1:9" in record.message
+    assert "cmVhZGVyOnB3" not in caplog.text
+
+
+def test_server_that_is_silent_lets_nobody_in(
+    callers: Permissions, mlflow: Mlflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(permissions, "TIMEOUT_SECONDS", 0.1)
+    mlflow.delay = 0.5
+
+    async def scenario() -> None:
+        start = time.perf_counter()
+        assert await status(callers, READER) == 503
+        assert time.perf_counter() - start < 0.4
+
+    run(scenario)
+
+
+def test_verdict_is_kept_and_ends(callers: Permissions, mlflow: Mlflow, later: Callable[[float], None]) -> None:
+    async def scenario() -> None:
+        for _ in range(3):
+            assert [await status(callers, one) for one in (READER, OTHER, WRONG)] == [200, 403, 401]
+        assert len(mlflow.asked) == 3
+        mlflow.known |= {READER: 403, OTHER: 200}
+        later(permissions.REFUSED_SECONDS)
+        assert [await status(callers, one) for one in (READER, OTHER)] == [200, 200]
+        later(SECONDS - permissions.REFUSED_SECONDS)
+        assert await status(callers, READER) == 403
+
+    run(scenario)
+
+
+def test_verdicts_outlast_a_server_that_goes_down_no_longer_than_their_time(
+    callers: Permissions, mlflow: Mlflow, later: Callable[[float], None]
+) -> None:
+    async def scenario() -> None:
+        assert await status(callers, READER) == 200
+        mlflow.known[READER] = 500
+        later(SECONDS - 1)
+        assert await status(callers, READER) == 200
+        await settled(callers)
+        assert await status(callers, READER) == 200
+        later(1)
+        assert await status(callers, READER) == 503
+        mlflow.known[READER] = 200
+        later(permissions.UNVERIFIED_SECONDS)
+        assert await status(callers, READER) == 200
+
+    run(scenario)
+
+
+async def settled(callers: Permissions) -> None:
+    """Wait for the calls to MLflow that are under way."""
+    while callers._asked:
+        await asyncio.sleep(0.005)
+
+
+def test_who_calls_all_the_time_does_not_wait_for_mlflow(
+    callers: Permissions, mlflow: Mlflow, later: Callable[[float], None]
+) -> None:
+    async def scenario() -> None:
+        assert await status(callers, READER) == 200
+        mlflow.delay = 0.3
+        for _ in range(3):
+            later(SECONDS * 0.8)
+            start = time.perf_counter()
+            assert [await status(callers, READER) for _ in range(10)] == [200] * 10
+            assert time.perf_counter() - start < 0.25
+            await settled(callers)
+        assert len(mlflow.asked) == 4
+
+        # What is asked ahead of time counts at once.
+        mlflow.known[READER] = 401
+        later(SECONDS * 0.8)
+        assert await status(callers, READER) == 200
+        await settled(callers)
+        assert await status(callers, READER) == 401
+
+    run(scenario)
+
+
+def test_requests_with_the_same_credentials_share_one_call(callers: Permissions, mlflow: Mlflow) -> None:
+    mlflow.delay = 0.1
+
+    async def scenario() -> None:
+        found = await asyncio.gather(*(status(callers, one) for one in (READER, WRONG) * 20))
+        assert found == [200, 401] * 20
+
+    run(scenario)
+    assert sorted(mlflow.asked) == sorted([READER, WRONG])
+
+
+def test_caller_who_hangs_up_does_not_take_the_answer_from_others(callers: Permissions, mlflow: Mlflow) -> None:
+    mlflow.delay = 0.1
+
+    async def scenario() -> None:
+        first, second = (asyncio.create_task(status(callers, READER)) for _ in range(2))
+        await asyncio.sleep(0.02)
+        first.cancel()
+        assert await second == 200
+
+    run(scenario)
+    assert mlflow.asked == [READER]
+
+
+def test_flood_of_wrong_credentials_drowns_neither_mlflow_nor_known_callers(
+    callers: Permissions, mlflow: Mlflow, later: Callable[[float], None]
+) -> None:
+    async def scenario() -> None:
+        assert await status(callers, READER) == 200
+        later(SECONDS)  # its verdict has ended, so it has to be asked again in the middle of the flood
+        mlflow.delay = 0.1
+        flood = [asyncio.create_task(status(callers, b"Basic %d" % i)) for i in range(3 * permissions.WAITING)]
+        await asyncio.sleep(0.05)
+        start = time.perf_counter()
+        assert await status(callers, READER) == 200
+        assert time.perf_counter() - start < 1, "behind the flood it would be two and a half"
+        refused = [task.result() for task in flood if task.done()]
+        assert refused.count(503) == 2 * permissions.WAITING
+        for task in flood:
+            task.cancel()
+
+    run(scenario)
+    assert mlflow.most_at_once <= 8
+
+
+def test_verdicts_are_bounded_and_wrong_ones_do_not_drive_out_good_ones(
+    callers: Permissions, mlflow: Mlflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(permissions, "KEPT", 5)
+
+    async def scenario() -> None:
+        assert await status(callers, READER) == 200
+        for i in range(20):
+            assert await status(callers, b"Basic %d" % i) == 401
+        asked = len(mlflow.asked)
+        assert await status(callers, READER) == 200
+        assert await status(callers, b"Basic 19") == 401
+        assert len(mlflow.asked) == asked
+        for i in range(20):
+            mlflow.known[b"Bearer %d" % i] = 200
+            assert await status(callers, b"Bearer %d" % i) == 200
+        assert len(callers._accepted) == len(callers._refused) == 5
+
+    run(scenario)
+
+
+def test_cookie_given_to_one_caller_does_not_speak_for_the_next(callers: Permissions, mlflow: Mlflow) -> None:
+    mlflow.headers = {"Set-Cookie": "session=reader; Path=/"}
+
+    async def scenario() -> None:
+        for one in (READER, WRONG):
+            await status(callers, one)
+
+    run(scenario)
+    assert set(mlflow.cookies) == {None}
+
+
+def test_credentials_in_the_address_do_not_speak_for_callers(mlflow: Mlflow) -> None:
+    owner = "Basic " + base64.b64encode(b"owner:secret-pw").decode()
+    mlflow.known[owner.encode()] = 200
+    callers = Permissions(mlflow.url.replace("//", "//owner:secret-pw@") + "/", MODEL, SECONDS)
+
+    async def scenario() -> None:
+        assert [await status(callers, one) for one in (WRONG, READER)] == [401, 200]
+
+    run(scenario)
+    assert mlflow.asked == [WRONG, READER]
+    assert "secret-pw" not in callers.words
+
+
+def test_credentials_are_not_kept(callers: Permissions, mlflow: Mlflow) -> None:
+    async def scenario() -> None:
+        for one in (READER, OTHER, WRONG):
+            await status(callers, one)
+        await settled(callers)
+
+    run(scenario)
+    kept = repr(vars(callers))
+    for one in (READER, OTHER, WRONG):
+        assert one.split()[1].decode() not in kept
+
+
+@pytest.mark.parametrize(
+    "address", ["sqlite:////data/mlflow.db", "postgresql://user:secret-pw@host/db", "databricks", "mlruns"]
+)
+def test_registry_that_is_no_server_cannot_say_who_may_call(address: str) -> None:
+    with pytest.raises(UserError, match="AUTH=token") as raised:
+        Permissions(address, MODEL, SECONDS).load()
+    assert address.replace("user:secret-pw@", "") in str(raised.value)
+
+
+def test_server_need_not_answer_when_the_service_starts() -> None:
+    Permissions("https://127.0.0.1:9", MODEL, SECONDS).load()
+
+
+def test_address_that_is_none_lets_nobody_in() -> None:
+    callers = Permissions("http://host:port", MODEL, SECONDS)
+
+    async def scenario() -> None:
+        assert await status(callers, READER) == 503
+
+    run(scenario)
+    assert "port" in callers.problem
+
+
+def test_certificate_that_is_missing_lets_nobody_in(callers: Permissions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", "/nowhere/ca.pem")
+
+    async def scenario() -> None:
+        assert await status(callers, READER) == 503
+
+    run(scenario)
+    assert callers.problem

@@ -1,0 +1,243 @@
+"""Who may call: the guard before everything of the service, wherever that is mounted, and what is said of it."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+from titanic_survival import access, config, deploy
+from titanic_survival.toolkit.common.errors import RejectedError, UserError
+from titanic_survival.toolkit.monitoring import metrics
+from titanic_survival.toolkit.release.store import Store
+from titanic_survival.toolkit.serving.auth import Access
+from titanic_survival.toolkit.serving.auth.tokens import Tokens
+
+TOKEN = secrets.token_urlsafe(32)
+LET_IN = {"Authorization": f"Bearer {TOKEN}"}
+PROBES = ["/livez", "/readyz", "/healthz", "/ping", "/health", "/v2/health/live", "/v2/health/ready", "/metrics"]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tokens") / "tokens"
+    path.write_text(f"{TOKEN}\n")
+    return path
+
+
+@pytest.fixture(scope="module", params=["before BentoML's layers", "in a Bento"])
+def client(
+    served: Path, file: Path, service_with: Callable[..., Any], request: pytest.FixtureRequest
+) -> Iterator[TestClient]:
+    """Return a client of the service with AUTH=token, as `serve` runs it and as `bentoml serve` does."""
+    with service_with(STORE=served, LOG_FOLDER=file.parent, AUTH="token", TOKENS=file) as service:
+        app = service.Service.to_asgi() if request.param == "in a Bento" else service.front()
+        with TestClient(app) as client:
+            yield client
+
+
+class Deciding:
+    """Lets in who says yes, and counts how often it was asked."""
+
+    words, option, problem = "Whoever says yes.", "-H yes", ""
+    statuses: tuple[int, ...] = (401, 403, 503)
+
+    def __init__(self) -> None:
+        self.asked, self.schemes = 0, {"basic": "a word"}
+
+    def load(self) -> None:
+        """Need nothing."""
+
+    async def verify(self, authorization: bytes) -> None:
+        """Raise with the status that was sent."""
+        self.asked += 1
+        if authorization != b"yes":
+            raise RejectedError(int(authorization or 401), "no")
+
+
+async def everything(scope: Any, receive: Any, send: Any) -> None:
+    """Answer whatever comes."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": "welcome"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"welcome"})
+
+
+def test_every_route_but_probes_and_metrics_asks_for_a_token(client: TestClient) -> None:
+    asking = ["/", "/docs.json", "/static_content/swagger-ui.css", "/model", "/version", "/v2", "/v2/models/x", "/a"]
+    asking += ["/predict", "/versions/1/predict", "/explain", "/invocations", "/v2/models/x/infer", "/feedback"]
+    asking += ["//livez", "/livez/", "/livez/../predict", "/metricsx", "/v2/health/x", "/LIVEZ"]
+    for path in asking:
+        for method in ("GET", "POST", "OPTIONS"):
+            answer = client.request(method, path)
+            assert answer.status_code == 401, (method, path)
+            assert answer.json()["error"]
+    for path in PROBES:
+        assert client.get(path).status_code == 200, path
+
+
+def test_token_opens_every_route(client: TestClient, rows: list[dict[str, Any]]) -> None:
+    assert client.post("/predict", json=rows[:2], headers=LET_IN).status_code == 200
+    assert client.post("/versions/1/predict", json=rows[:2], headers=LET_IN).status_code == 200
+    for path in ("/", "/docs.json", "/model", "/static_content/swagger-ui.css"):
+        assert client.get(path, headers=LET_IN).status_code == 200, path
+    # A browser asks for user and password by itself: the page needs no place of its own to type a token in.
+    assert client.get("/", auth=("", TOKEN)).status_code == 200
+    assert client.get("/nowhere", headers=LET_IN).status_code == 404
+
+
+def test_refusal_says_which_credentials_are_taken(client: TestClient) -> None:
+    challenges = client.get("/model").headers.get_list("www-authenticate")
+    assert [challenge.split()[0] for challenge in challenges] == ["Basic", "Bearer"]
+
+
+def test_refused_body_is_not_looked_at(client: TestClient) -> None:
+    assert client.post("/predict", content=b"no rows").status_code == 401
+    assert client.post("/predict", content=b"no rows", headers=LET_IN).status_code == 400
+
+
+def test_refused_requests_are_counted_by_reason() -> None:
+    app = Access(Deciding()).guard(everything)
+    reasons = {401: "credentials", 403: "permission", 503: "unverified"}
+
+    def counted() -> list[float]:
+        return [metrics.REFUSED.labels(code, reason)._value.get() for code, reason in reasons.items()]
+
+    before = counted()
+    for status in reasons:
+        answer = TestClient(app).get("/", headers={"Authorization": str(status)})
+        assert (answer.status_code, answer.json()) == (status, {"error": "no"})
+        assert ("www-authenticate" in answer.headers) is (status == 401)
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1, 1]
+
+
+def test_request_that_passes_two_guards_is_checked_once() -> None:
+    callers = Deciding()
+    access = Access(callers)
+    client = TestClient(access.guard(access.guard(everything)))
+    assert client.get("/", headers={"Authorization": "yes"}).text == "welcome"
+    assert callers.asked == 1
+    assert client.get("/").status_code == 401
+    assert callers.asked == 2
+
+
+def test_websocket_needs_credentials_even_at_an_exempt_path() -> None:
+    client = TestClient(Access(Deciding(), "/livez").guard(everything))
+    for path in ("/", "/livez"):
+        with pytest.raises(WebSocketDisconnect) as raised, client.websocket_connect(path):
+            pass
+        assert raised.value.code == 1008
+        with client.websocket_connect(path, headers={"Authorization": "yes"}) as socket:
+            assert socket.receive_text() == "welcome"
+
+
+def test_exempt_paths_are_those_of_the_setting() -> None:
+    client = TestClient(Access(Deciding(), "/livez, /docs/*").guard(everything))
+    paths = ("/livez", "/docs/a/b", "/", "/readyz", "/docs", "/metrics")
+    assert [path for path in paths if client.get(path).is_success] == ["/livez", "/docs/a/b"]
+    with pytest.raises(UserError, match="/livez"):
+        Access(Deciding(), "livez")
+
+
+def test_where_anyone_may_call_nothing_stands_in_between() -> None:
+    assert Access(None, "/livez").guard(everything) is everything
+
+
+def test_document_says_who_may_call(client: TestClient) -> None:
+    document = client.get("/docs.json", headers=LET_IN).json()
+    schemes = document["components"]["securitySchemes"]
+    assert {scheme["scheme"] for scheme in schemes.values()} == {"basic", "bearer"}
+    assert document["security"] == [{"basic": []}, {"bearer": []}]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            exempt = path in PROBES
+            assert ("401" in operation["responses"]) is not exempt, path
+            assert (operation.get("security") == []) is exempt, path
+            assert "403" not in operation["responses"]
+    answers = document["paths"]["/invocations"]["post"]["responses"]
+    assert "400" in answers
+    assert answers["401"]["headers"]["WWW-Authenticate"]["required"]
+    assert len(answers["503"]["content"]["application/json"]["schema"]["anyOf"]) == 2, "in the protocol's form or ours"
+
+
+def test_document_says_nothing_of_it_where_anyone_may_call() -> None:
+    document: dict[str, Any] = {"paths": {"/predict": {"post": {"responses": {}}}}, "components": {}}
+    assert Access(None).documented(document) == document
+
+
+def test_each_status_is_described_once() -> None:
+    responses = {200: {}, 401: {}, "503": {}}
+    document = {"paths": {"/own": {"post": {"responses": responses}}}, "components": {}}
+    described = Access(Deciding()).documented(document)["paths"]["/own"]["post"]["responses"]
+    assert list(described) == ["200", "401", "503", "403"]
+    assert described["503"]["content"] == described["401"]["content"]
+
+
+@pytest.mark.parametrize(
+    ("address", "loud"), [("127.0.0.1", False), ("::1", False), ("localhost", False), ("0.0.0.0", True), ("::", True)]
+)
+def test_it_is_said_louder_where_other_machines_may_call(address: str, loud: bool) -> None:
+    words, style = Access(None).said(address)
+    assert "AUTH=none" in words
+    assert (style != "", "any machine" in words) == (loud, loud)
+    assert Access(Deciding()).said(address) == (Deciding.words, "")
+
+
+class Target:
+    """Does as if it ran the release."""
+
+    def apply(self, champion: Any) -> str:
+        """Start nothing."""
+        return "http://host"
+
+
+def test_deploy_says_who_may_call_and_prints_no_secret(
+    project: config.Settings, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(deploy, "_target", lambda settings: Target())
+    deploy.run(project.model_copy(update={"auth": "token", "tokens": file}))
+    said = capsys.readouterr().out
+    assert f"{file} may call it (AUTH=token)" in said
+    assert '-H "Authorization: Bearer $TOKEN"' in said
+    assert TOKEN not in said
+
+
+def test_deploy_without_tokens_starts_nothing(project: config.Settings, tmp_path: Path) -> None:
+    Store(project.store).write(None)
+    with pytest.raises(UserError, match="No such file"):
+        deploy.run(project.model_copy(update={"auth": "token", "tokens": tmp_path / "tokens"}))
+    with pytest.raises(UserError, match="MLFLOW_TRACKING_URI is sqlite"):
+        deploy.run(project.model_copy(update={"auth": "mlflow"}))
+    assert Store(project.store).release() is None
+
+
+def test_deployer_who_would_not_be_let_in_is_told_so(file: Path) -> None:
+    callers = Tokens(file)
+    callers.load()
+    access.check(Access(callers), f"Bearer {TOKEN}")
+    with pytest.raises(UserError, match="deployer"):
+        access.check(Access(callers), "")
+    with pytest.raises(UserError, match=r"127\.0\.0\.1:9"):
+        settings = config.Settings(auth="mlflow", mlflow_tracking_uri="http://127.0.0.1:9")
+        access.check(access.who_may_call(settings), "")
+
+
+def test_own_commands_call_with_the_first_token_or_as_the_user_of_mlflow(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def header(**values: Any) -> str:
+        return access.authorization(config.Settings(**values))
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert header() == header(auth="mlflow") == header(auth="token", tokens=tmp_path / "none") == ""
+    assert header(auth="token", tokens=file) == f"Bearer {TOKEN}"
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "abc")
+    assert header(auth="mlflow") == "Bearer abc"
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "reader")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "pw")
+    assert header(auth="mlflow") == "Basic cmVhZGVyOnB3"
+    assert header() == ""

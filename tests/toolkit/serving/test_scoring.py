@@ -1,0 +1,137 @@
+"""Scoring request bodies by the versions of a release."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from pydantic import BaseModel, Field
+from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.monitoring import metrics
+from titanic_survival.toolkit.release.store import Release, Store
+from titanic_survival.toolkit.serving import scoring
+
+
+class Row(BaseModel):
+    """One number."""
+
+    amount: float
+
+
+class Prediction(BaseModel):
+    """A field of each kind."""
+
+    label: Literal["low", "high"]
+    count: int
+    truth: bool
+    share: float
+    pair: list[float] = Field(min_length=2, max_length=2)
+
+
+class Wild:
+    """Answers every field, in the forms that NumPy has for them; fails on 13."""
+
+    def predict(self, frame: Any) -> dict[str, Any]:
+        """Return all fields."""
+        amount = frame["amount"].to_numpy()
+        if (amount == 13).any():
+            raise RuntimeError("13 is too much")
+        return {
+            "label": np.where(amount > 1, "high", "low"),
+            "count": amount.astype(np.int16),
+            "truth": amount > 1,
+            "share": np.where(amount == 0, np.nan, amount / 10),
+            "pair": np.stack([amount, -amount], axis=1),
+        }
+
+
+class Transposed(Wild):
+    """Answers a vector whose columns lie beside each other in memory, not its rows."""
+
+    def predict(self, frame: Any) -> dict[str, Any]:
+        """Return all fields."""
+        answer = super().predict(frame)
+        return answer | {"pair": np.asfortranarray(answer["pair"].astype(np.float32))}
+
+
+@pytest.fixture(params=[Wild, Transposed])
+def wild(request: pytest.FixtureRequest, save: Callable[..., Any], tmp_path: Path) -> scoring.Scoring:
+    version = save(Row, Prediction, request.param(), [{"amount": 1.0}])
+    store = Store(tmp_path / "store")
+    shutil.copytree(version.folder, store.path(1))
+    store.write(Release.now("wild", 1, {1: ("champion",)}))
+    loaded = scoring.Scoring(store.root, max_rows=1000, max_bytes=1_000_000)
+    loaded.load()
+    return loaded
+
+
+def answers(loaded: scoring.Scoring, *bodies: Any) -> list[tuple[int, Any]]:
+    """Return status and content for bodies that are sent at the same time."""
+
+    async def together() -> Any:
+        return await asyncio.gather(*(loaded.answer(json.dumps(body).encode()) for body in bodies))
+
+    return [(status, json.loads(content)) for status, content in asyncio.run(together())]
+
+
+def test_every_kind_of_field_is_answered_in_plain_json(wild: scoring.Scoring) -> None:
+    ((status, rows),) = answers(wild, [{"amount": 2}, {"amount": 0}])
+    assert status == 200
+    assert [{name: row[name] for name in Prediction.model_fields} for row in rows] == [
+        {"label": "high", "count": 2, "truth": True, "share": 0.2, "pair": [2.0, -2.0]},
+        {"label": "low", "count": 0, "truth": False, "share": None, "pair": [0.0, -0.0]},
+    ]
+
+
+def test_rows_on_which_the_model_fails_do_not_fail_other_callers(wild: scoring.Scoring) -> None:
+    bodies = [[{"amount": number}, {"amount": number / 2}] for number in range(20)]
+    for number, (status, content) in enumerate(answers(wild, *bodies)):
+        if number == 13:
+            assert status == 500
+            assert "13 is too much" in content["error"]
+        else:
+            assert status == 200
+            assert [row["pair"][0] for row in content] == [number, number / 2]
+
+
+def test_requests_and_rows_are_counted(wild: scoring.Scoring) -> None:
+    def counted() -> list[float]:
+        wild.observer.drain()
+        counters = [metrics.REQUESTS.labels(1, code) for code in (200, 400, 500)] + [metrics.ROWS.labels(1)]
+        return [counter._value.get() for counter in counters]
+
+    before = counted()
+    answers(wild, [{"amount": 1}] * 3, [{}, 1], [{"amount": 13}], [])
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [2, 1, 1, 3]
+
+
+def unloaded(root: Path) -> scoring.Scoring:
+    return scoring.Scoring(root, max_rows=1, max_bytes=1)
+
+
+def test_service_that_has_not_loaded_yet_says_so(served: Path) -> None:
+    ((status, content),) = answers(unloaded(served), [])
+    assert status == 503
+    assert content["error"]
+
+
+def test_store_without_a_release_names_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="make train && make deploy"):
+        unloaded(tmp_path).load()
+
+
+def test_version_that_predicts_otherwise_is_not_served(served: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    shutil.copytree(served / "versions", store.root / "versions")
+    store.write(Store(served).release())
+    example = store.path(1) / "example.json"
+    content = json.loads(example.read_text())
+    label = next(iter(content["predictions"][0]))
+    content["predictions"][0][label] = "another" if isinstance(content["predictions"][0][label], str) else 12345
+    example.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="row 0"):
+        unloaded(store.root).load()

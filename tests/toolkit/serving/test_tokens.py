@@ -1,0 +1,196 @@
+"""Callers with a token: a file says which are good, and says it anew at any time."""
+
+import asyncio
+import base64
+import os
+import secrets
+from hmac import compare_digest
+from pathlib import Path
+from typing import Any
+
+import pytest
+from titanic_survival.toolkit.common.errors import RejectedError, UserError
+from titanic_survival.toolkit.serving.auth import tokens
+
+ONE, TWO, THREE = (secrets.token_urlsafe(32) for _ in range(3))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return a file of two tokens."""
+    path = tmp_path / "tokens"
+    path.write_text(f"# the shop\n{ONE}\n\n  {TWO}  # the warehouse\n")
+    return path
+
+
+@pytest.fixture
+def callers(file: Path) -> tokens.Tokens:
+    found = tokens.Tokens(file)
+    found.load()
+    return found
+
+
+def status(callers: tokens.Tokens, header: str | bytes) -> int:
+    """Return 200 if a header lets its sender in, else the status of the refusal."""
+    try:
+        asyncio.run(callers.verify(header if isinstance(header, bytes) else header.encode()))
+    except RejectedError as error:
+        assert ONE not in str(error)
+        return error.status
+    return 200
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that lets time pass."""
+    now = [tokens.monotonic()]
+    monkeypatch.setattr(tokens, "monotonic", lambda: now[0])
+
+    def pass_by(seconds: float = tokens.LOOK_SECONDS) -> None:
+        now[0] += seconds
+
+    return pass_by
+
+
+@pytest.mark.parametrize("token", [ONE, TWO])
+def test_whoever_has_a_token_is_let_in(callers: tokens.Tokens, token: str) -> None:
+    for header in (f"Bearer {token}", f"bearer  {token}", basic("", token), basic("any name", token)):
+        assert status(callers, header) == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        f"Bearer {THREE}",
+        f"Bearer {ONE[:-1]}",
+        f"Bearer {ONE}x",
+        f"Bearer {ONE.swapcase()}",
+        f"Bearer {ONE} {TWO}",
+        f"Digest {ONE}",
+        ONE,
+        basic(ONE, ""),
+        basic("name", THREE),
+        "Basic ",
+        "Basic §",
+        "Basic " + base64.b64encode(ONE.encode()).decode(),
+        "Bearer #",
+        "Bearer # the shop",
+        b"Bearer \xff\x00",
+    ],
+)
+def test_anything_else_is_refused(callers: tokens.Tokens, header: str | bytes) -> None:
+    assert status(callers, header) == 401
+
+
+def test_each_guess_is_compared_with_every_token(callers: tokens.Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[tuple[int, int]] = []
+
+    def compare(a: bytes, b: bytes) -> bool:
+        lengths.append((len(a), len(b)))
+        return compare_digest(a, b)
+
+    monkeypatch.setattr(tokens, "compare_digest", compare)
+    for header in (f"Bearer {ONE}", f"Bearer {TWO}", "Bearer x", "", "Bearer " + "x" * 10_000):
+        lengths.clear()
+        status(callers, header)
+        assert lengths == [(32, 32)] * 2
+
+
+def test_change_of_the_file_takes_effect_within_a_second(callers: tokens.Tokens, file: Path, later: Any) -> None:
+    assert status(callers, f"Bearer {ONE}") == 200
+    file.write_text(f"{TWO}\n{THREE}\n")
+    later()
+    assert [status(callers, f"Bearer {token}") for token in (ONE, TWO, THREE)] == [401, 200, 200]
+
+
+def test_file_that_is_replaced_by_one_of_the_same_size_is_noticed(
+    callers: tokens.Tokens, file: Path, later: Any
+) -> None:
+    assert status(callers, f"Bearer {ONE}") == 200
+    other = file.with_name("new")
+    other.write_text(file.read_text().replace(ONE, THREE))
+    os.utime(other, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
+    other.replace(file)
+    later()
+    assert [status(callers, f"Bearer {token}") for token in (ONE, TWO, THREE)] == [401, 200, 200]
+
+
+def test_file_is_looked_at_once_a_second(callers: tokens.Tokens, later: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Any] = []
+    monkeypatch.setattr(tokens, "_mark", lambda path: looks.append(path) or callers._mark)
+    later()
+    for _ in range(6):
+        status(callers, "")
+        later(tokens.LOOK_SECONDS / 4 + 0.001)
+    assert len(looks) == 2, "in a second and a quarter"
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+def empty(path: Path) -> None:
+    path.write_text("")
+
+
+def only_comments(path: Path) -> None:
+    path.write_text("# nobody\n\n")
+
+
+def no_text(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe")
+
+
+@pytest.mark.parametrize("spoil", [gone, empty, only_comments, no_text])
+def test_without_tokens_nobody_is_let_in_and_the_log_says_so_once(
+    callers: tokens.Tokens, file: Path, later: Any, caplog: pytest.LogCaptureFixture, spoil: Any
+) -> None:
+    good = file.read_text()
+    spoil(file)
+    for _ in range(3):
+        later()
+        assert status(callers, f"Bearer {ONE}") == status(callers, "") == 503
+    assert [str(file) in record.message for record in caplog.records] == [True]
+    file.write_text(good)
+    later()
+    assert status(callers, f"Bearer {ONE}") == 200
+
+
+def test_bad_line_shuts_out_nobody_else_and_is_named_in_the_log(
+    callers: tokens.Tokens, file: Path, later: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.write_text(f"{ONE}\nshort-secret\na name {THREE}\n")
+    later()
+    assert [status(callers, f"Bearer {t}") for t in (ONE, TWO, THREE, "short-secret")] == [200, 401, 401, 401]
+    assert "line 2 has 12 characters" in caplog.text
+    assert "line 3 is no token" in caplog.text
+    assert "short-secret" not in caplog.text
+    assert THREE not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file"),
+        ("", "holds no token"),
+        ("# only words\n", "holds no token"),
+        (f"{ONE}\nhunter2\n", "line 2 has 7 characters"),
+        (f"me: {ONE}\n", "line 1 is no token"),
+    ],
+)
+def test_file_that_will_not_do_is_said_at_the_start_with_the_cure(file: Path, content: str | None, reason: str) -> None:
+    file.unlink() if content is None else file.write_text(content)
+    with pytest.raises(UserError, match=reason) as raised:
+        tokens.Tokens(file).load()
+    cure = str(raised.value).split("A good one: ")[1]
+    if content is None:
+        assert os.system(f"{cure} 2>/dev/null") == 0
+        tokens.Tokens(file).load()
+    assert ONE not in str(raised.value)

@@ -1,0 +1,72 @@
+"""Figures: for all rows, for each group, and for what matters to the model."""
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import BaseModel
+from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.contract.schema import derive
+from titanic_survival.toolkit.training import dataset, evaluation
+from titanic_survival.toolkit.version.runtime import PythonRuntime
+
+
+class Row(BaseModel):
+    """One number that matters, and one that does not."""
+
+    matters: float
+    idle: float
+    group: Literal["large", "small"] | None = None
+
+
+class Prediction(BaseModel):
+    """The number that matters, again."""
+
+    label: float
+
+
+class Echo:
+    """Says what matters."""
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        """Return one column."""
+        return frame["matters"].to_numpy()
+
+
+CONTRACT = derive(Row, Prediction)
+RUNTIME = PythonRuntime(Echo(), CONTRACT)
+MATTERS = np.arange(30.0)
+ROWS = dataset.check(
+    pd.DataFrame({"matters": MATTERS, "idle": 0.0, "group": ["large"] * 25 + ["small"] * 5, "label": MATTERS}),
+    CONTRACT,
+)
+
+
+def measure(truth: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
+    return {"rows": len(truth), "largest": predictions["label"].max(), "undefined": np.nan}
+
+
+def test_metrics_of_all_rows_and_of_each_group_that_is_large_enough() -> None:
+    found = evaluation.evaluate(ROWS, RUNTIME.score(ROWS.columns), measure, ["group"])
+    assert found.metrics == {"rows": 30, "largest": 29, "rows/group/large": 25, "largest/group/large": 24}
+    assert found.groups == {"group/large": 25}
+
+
+def test_group_that_is_no_column_is_named() -> None:
+    with pytest.raises(UserError, match="SLICES names 'unknown'"):
+        evaluation.evaluate(ROWS, RUNTIME.score(ROWS.columns), measure, ["unknown"])
+
+
+def test_field_that_matters_comes_first() -> None:
+    found = evaluation.importance(RUNTIME, ROWS, CONTRACT)
+    assert next(iter(found)) == "matters"
+    assert found["matters"] > 0.5
+    assert found["idle"] == found["group"] == 0
+
+
+def test_example_holds_rows_as_a_caller_would_send_them(version: Any) -> None:
+    example = evaluation.example(RUNTIME, ROWS, CONTRACT)
+    assert example.rows[1] == {"matters": 1.0, "idle": 0.0, "group": "large"}
+    assert example.predictions[1] == {"label": 1.0}
+    assert version.example.rows[0].keys() == version.contract.by_name.keys()

@@ -1,0 +1,113 @@
+"""The compiled model serves where it says the same, and only there."""
+
+import json
+import pickle
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from pydantic import BaseModel, Field
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LinearRegression
+from titanic_survival.toolkit.contract import dataframes
+from titanic_survival.toolkit.contract.schema import derive
+from titanic_survival.toolkit.training import onnx_export
+from titanic_survival.toolkit.version import artifact
+from titanic_survival.toolkit.version.runtime import OnnxRuntime, PythonRuntime
+
+
+class Row(BaseModel):
+    """Numbers with edges."""
+
+    amount: float = Field(ge=0, le=100)
+    maybe: float | None = None
+    truth: bool = False
+    word: Literal["a", "b"] | None = None
+
+
+class Numbers(BaseModel):
+    """Numbers alone."""
+
+    amount: float = Field(ge=0, le=100)
+    other: float
+
+
+class Prediction(BaseModel):
+    """A number."""
+
+    answer: float
+
+
+COLUMNS = {"amount": np.arange(20, dtype=np.float32), "other": np.ones(20, np.float32)}
+CONTRACT = derive(Numbers, Prediction)
+
+
+def test_convertible_model_is_proven_the_same_and_compiled() -> None:
+    model = LinearRegression().fit(dataframes.as_frame(COLUMNS, CONTRACT), 2.0 * COLUMNS["amount"])
+    compiled = onnx_export.export(model, CONTRACT, COLUMNS)
+    assert compiled.model
+    assert "proven the same" in compiled.note
+    expected = PythonRuntime(model, CONTRACT).score(COLUMNS)["answer"]
+    np.testing.assert_allclose(OnnxRuntime(compiled.model, CONTRACT).score(COLUMNS)["answer"], expected, rtol=1e-5)
+
+
+class Plain:
+    """A model that no converter knows."""
+
+    def predict(self, frame: Any) -> np.ndarray:
+        """Return zeros."""
+        return np.zeros(len(frame))
+
+
+class Unknown(BaseEstimator):
+    """An estimator that no converter knows."""
+
+    def predict(self, frame: Any) -> np.ndarray:
+        """Return zeros."""
+        return np.zeros(len(frame))
+
+
+@pytest.mark.parametrize("model", [Plain(), Unknown()])
+def test_model_that_cannot_be_converted_serves_itself_and_the_note_says_why(model: Any) -> None:
+    compiled = onnx_export.export(model, CONTRACT, COLUMNS)
+    assert compiled.model is None
+    assert compiled.note.startswith("not convertible to ONNX: ")
+    assert "\n" not in compiled.note
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e9, 1e-3])
+def test_compiled_model_that_says_something_else_does_not_serve(monkeypatch: pytest.MonkeyPatch, wrong: float) -> None:
+    score = OnnxRuntime.score
+
+    def differs(self: Any, columns: Any) -> Any:
+        answer = score(self, columns)["answer"].copy()
+        answer[7] += np.float32(wrong)
+        return {"answer": answer}
+
+    monkeypatch.setattr(OnnxRuntime, "score", differs)
+    model = LinearRegression().fit(dataframes.as_frame(COLUMNS, CONTRACT), 2.0 * COLUMNS["amount"])
+    compiled = onnx_export.export(model, CONTRACT, COLUMNS)
+    assert compiled.model is None
+    assert "says something else" in compiled.note
+
+
+def test_edges_are_limits_words_truths_and_what_may_be_missing() -> None:
+    usual = {"amount": [5.0], "maybe": [1.0], "truth": [0.0]}
+    rows = {name: np.array(value, np.float32) for name, value in usual.items()} | {"word": np.array(["a"], object)}
+    edges = onnx_export.edge_rows(derive(Row, Prediction), rows)
+    assert {0.0, 100.0} <= set(edges["amount"].tolist())
+    assert np.isnan(edges["maybe"]).any()
+    assert {0.0, 1.0} <= set(edges["truth"].tolist())
+    assert {"a", "b", ""} <= set(edges["word"].tolist())
+
+
+def test_version_of_this_project_says_what_its_original_says(version: Any, rows: list[dict[str, Any]]) -> None:
+    original = PythonRuntime(pickle.loads((version.folder / "model.pkl").read_bytes()), version.contract)
+    _, columns = version.parser.parse(json.dumps(rows).encode())
+    expected, got = original.score(columns), version.runtime.score(columns)
+    assert version.details["runtime"] == version.runtime.name
+    for name, array in expected.items():
+        if array.dtype == np.float32:
+            np.testing.assert_allclose(got[name], array, rtol=artifact.TOLERANCE, atol=artifact.TOLERANCE)
+        else:
+            assert got[name].tolist() == array.tolist()

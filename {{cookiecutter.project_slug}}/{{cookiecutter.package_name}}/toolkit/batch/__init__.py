@@ -1,0 +1,1 @@
+"""Files of rows, scored by the same runtime as requests."""

@@ -1,0 +1,1 @@
+"""The REST service: routes, protocols, the OpenAPI document, access control."""

@@ -1,0 +1,40 @@
+"""The casts of MLflow's signature enforcement, as far as the value means the same after them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ...contract.schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, Contract, FieldSpec
+
+
+def cast(row: dict[str, Any], contract: Contract) -> dict[str, Any]:
+    """Return a row with the values that MLflow's casts would make of it, where those mean the same."""
+    return {name: _cast(value, contract.by_name[name]) for name, value in row.items()}
+
+
+def _cast(value: Any, column: FieldSpec) -> Any:
+    if column.kind == "vector":
+        return [_number(part) for part in value] if isinstance(value, list) else value
+    if column.kind == "category":
+        missing = value in MISSING_TEXTS if isinstance(value, str) else isinstance(value, float) and math.isnan(value)
+        return None if missing and value not in column.choices else value
+    if column.kind == "bool" and isinstance(value, str) and value.lower() in TRUE_TEXTS | FALSE_TEXTS:
+        return value.lower() in TRUE_TEXTS
+    number = _number(value)
+    if isinstance(number, float) and math.isnan(number):
+        return None
+    return bool(number) if column.kind == "bool" and number in (0, 1) else number
+
+
+def _number(value: Any) -> Any:
+    """Return the number that a truth value or a text stands for, anything else as it is."""
+    if isinstance(value, bool):
+        return int(value)
+    # Python would read "1_000" and " 1" too; files and training do not.
+    if not isinstance(value, str) or "_" in value or value != value.strip():
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value

@@ -1,0 +1,159 @@
+"""The bodies of MLflow's scoring protocol, and the rows in them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from pydantic_core import from_json
+
+from ...common.errors import RejectedError
+from ...contract.schema import MISSING_TEXTS, Contract, FieldSpec
+from ..scoring import check_size
+from . import shown
+
+FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+
+Rows = list[dict[str, Any]]
+
+
+class SignatureError(RejectedError):
+    """A table that has not the columns of the model's signature; MLflow has an error code of its own for that."""
+
+
+def json_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Rows]:
+    """Return the columns that a JSON body has, and its rows."""
+    try:
+        content = from_json(body)
+    except ValueError as error:
+        raise RejectedError(400, f"Invalid input. The body must be valid JSON: {error}") from None
+    if not isinstance(content, dict) or len(forms := [form for form in FORMS if form in content]) != 1:
+        raise RejectedError(400, f"The input must be a JSON object with exactly one of the fields {', '.join(FORMS)}")
+    form, given = forms[0], content[forms[0]]
+    if form == "dataframe_split":
+        rows = _split(given, contract, limit)
+    elif form == "dataframe_records":
+        if not isinstance(given, list):
+            raise RejectedError(400, f"Invalid input. dataframe_records must be a list of records, not {shown(given)}")
+        rows = _dicts(given, form)
+    else:
+        rows = _tensors(given, form, contract, limit)
+    names = {name for row in rows for name in row}
+    if not rows and form == "dataframe_split":
+        names = set(map(str, given.get("columns") or ()))
+    elif not rows and isinstance(given, dict):
+        names = set(given)
+    return names, rows
+
+
+def _split(given: Any, contract: Contract, limit: int) -> Rows:
+    if not isinstance(given, dict) or "data" not in given or given.keys() - {"columns", "index", "data"}:
+        raise RejectedError(
+            400, "Invalid input. dataframe_split must be an object with 'data', 'columns' and at most 'index'"
+        )
+    data, columns = given["data"], given.get("columns")
+    if not isinstance(data, list | dict) or not isinstance(columns, list | None):
+        raise RejectedError(400, "Invalid input. 'data' and 'columns' of dataframe_split must be lists")
+    if isinstance(data, dict):
+        return _columnar(data, contract, limit)
+    if data and isinstance(data[0], dict):
+        return _dicts(data, "dataframe_split")
+    if columns is None:
+        raise SignatureError(400, f"dataframe_split has no 'columns'; those of the model are {[*contract.by_name]}")
+    return _named(list(map(str, columns)), data, contract, limit)
+
+
+def _dicts(given: list[Any], form: str) -> Rows:
+    for number, row in enumerate(given):
+        if not isinstance(row, dict):
+            raise SignatureError(400, f"Invalid input. row {number} of {form} must be an object, not {shown(row)}")
+    return given
+
+
+def _tensors(given: Any, form: str, contract: Contract, limit: int) -> Rows:
+    """Return the rows of an object of columns, of a list of objects, or of lists in the order of the columns."""
+    if isinstance(given, dict):
+        return _columnar(given, contract, limit)
+    if not isinstance(given, list):
+        raise SignatureError(400, f"Invalid input. {form} must be a list of rows or an object of columns")
+    if given and isinstance(given[0], dict):
+        return _dicts(given, form)
+    names, rows = list(contract.by_name), given
+    if len(names) == 1:
+        depth = _depth(given) - (contract.row[0].length is not None)
+        rows = [[given]] if depth == 0 else [[value] for value in given] if depth == 1 else given
+    return _named(names, rows, contract, limit)
+
+
+def _columnar(given: dict[str, Any], contract: Contract, limit: int) -> Rows:
+    columns = {name: given[name] for name in contract.by_name if name in given}
+    one = {name: _depth(value) <= (contract.by_name[name].length is not None) for name, value in columns.items()}
+    if columns and all(one.values()) and not all(value == [] for value in columns.values()):
+        return [columns]
+    lengths = {name: len(value) if isinstance(value, list) else -1 for name, value in columns.items()}
+    if len(set(lengths.values())) > 1 or any(one[name] and lengths[name] for name in columns):
+        raise RejectedError(400, "Invalid input. The columns must be lists of the same length")
+    check_size(max(lengths.values(), default=0), limit)
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _depth(value: Any) -> int:
+    """Return how many lists stand around the first element."""
+    depth = 0
+    while isinstance(value, list):
+        depth, value = depth + 1, value[0] if value else None
+    return depth
+
+
+def _named(names: list[str], rows: list[Any], contract: Contract, limit: int) -> Rows:
+    """Return rows from lists of values; each must have one for each column."""
+    check_size(len(rows), limit)
+    _once(names, contract)
+    for number, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != len(names):
+            raise RejectedError(
+                400, f"Invalid input. row {number} must be a list of {len(names)} values, one for each column"
+            )
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _once(names: list[str], contract: Contract) -> None:
+    twice = [name for name in contract.by_name if names.count(name) > 1]
+    if twice:
+        raise SignatureError(400, f"Invalid input. Two columns have the name {', '.join(twice)}; remove or rename one")
+
+
+def csv_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Rows]:
+    """Return the columns of the contract that a CSV body with a header has, and its rows."""
+    try:
+        # A file that a spreadsheet has saved begins with a byte-order mark.
+        lines = (cells for cells in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline="")) if cells)
+        names = next(lines, [])
+        if not names:
+            raise RejectedError(400, "Failed to parse input as CSV: the first line must name the columns")
+        _once(names, contract)
+        read = [(names.index(name), column) for name, column in contract.by_name.items() if name in names]
+        rows: Rows = []
+        count = 0
+        for count, cells in enumerate(lines, start=1):
+            if len(cells) != len(names):
+                text = f"row {count - 1} has {len(cells)} values, the header {len(names)}"
+                raise RejectedError(400, f"Failed to parse input as CSV: {text}")
+            if count <= limit:
+                rows.append({column.name: _cell(cells[place], column) for place, column in read})
+        check_size(count, limit)
+        return {column.name for _, column in read}, rows
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RejectedError(400, f"Failed to parse input as CSV in UTF-8: {error}") from None
+
+
+def _cell(text: str, column: FieldSpec) -> Any:
+    if text in MISSING_TEXTS and text not in column.choices:
+        return None
+    if column.kind != "vector":
+        return text
+    try:
+        return from_json(text)
+    except ValueError:
+        return text

@@ -1,0 +1,1 @@
+"""From labelled rows to a version: checks, evaluation, gates, ONNX export, model card, plots."""

@@ -1,0 +1,1 @@
+"""What one model version contains, and how it predicts and explains."""
