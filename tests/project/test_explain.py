@@ -15,10 +15,11 @@ BOTH = """
 import json
 import numpy as np, shap
 from {package} import config, deploy
+from {package}.toolkit.contract.columns import from_rows
 from {package}.toolkit.release.store import Store
 settings = config.settings()
 version = Store(settings.store).load(deploy.pull(settings).champion)
-_, columns = version.parser.parse(json.dumps(version.example.rows).encode())
+columns = from_rows(version.example.rows, version.contract)
 explainer, names = version.explainer, list(version.contract.by_name)
 ours = explainer.explain(columns, version.runtime.score)
 

@@ -49,7 +49,7 @@ def service(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Itera
 import json
 from {trained.package}.model import data, schema
 from {trained.package}.toolkit.training import dataset
-from {trained.package}.toolkit.version.artifact import plain
+from {trained.package}.toolkit.contract.columns import plain
 from {trained.package}.toolkit.contract.schema import derive
 contract = derive(schema.Row, schema.Prediction)
 rows = dataset.check(data.load(), contract)
@@ -194,7 +194,7 @@ def test_shifted_rows_make_the_alert_fire(service: Service, prometheus: Promethe
 def shift(value: Any, column: dict[str, Any]) -> Any:
     """Return a value that the contract allows, three times as large, or the first of its words."""
     if column["kind"] == "category":
-        return column["choices"][0]
+        return column["categories"][0]
     return None if value is None else min(3 * value, column["at_most"] or math.inf)
 
 

@@ -37,6 +37,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 from {package} import config, deploy, model
 from {package}.toolkit.version import artifact
+from {package}.toolkit.contract.columns import as_records
 from {package}.toolkit.contract.schema import derive
 from {package}.toolkit.version.reference_profile import Profile
 from {package}.toolkit.contract.json_rows import RowParser
@@ -86,7 +87,7 @@ artifact.save(
     model=Guess(),
     compiled=None,
     code=model,
-    example=artifact.Example(rows=rows, predictions=artifact.as_records(predictions, contract)),
+    example=artifact.Example(rows=rows, predictions=as_records(predictions, contract)),
     background=columns,
     profile=Profile.of(contract, training=columns, holdout=columns, predictions=predictions, label=label),
     details={{"trained": "2026-01-01T00:00:00Z", "metrics": {{}}, "data": {{}}}} | dict.fromkeys(

@@ -16,6 +16,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from titanic_survival.toolkit.contract.columns import as_records
+from titanic_survival.toolkit.contract.json_rows import RowParser
+
 # Before OpenMP is loaded, which reads it once: threads on busy cores wait for each other, ten times longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -127,8 +130,8 @@ def say(version: artifact.Artifact) -> Callable[[list[dict[str, Any]]], list[dic
     """Return what the runtime itself says of rows; those scored together may differ in the last digit from others."""
 
     def say(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        _, columns = version.parser.parse(json.dumps(rows).encode())
-        return artifact.as_records(version.runtime.score(columns), version.contract)
+        _, columns = RowParser(version.contract).parse(json.dumps(rows).encode())
+        return as_records(version.runtime.score(columns), version.contract)
 
     return say
 
@@ -145,7 +148,7 @@ def save(tmp_path: Path) -> Callable[..., artifact.Artifact]:
 
     def save(row: Any, prediction: Any, estimator: Any, examples: list[dict[str, Any]], name: str = "version") -> Any:
         contract = derive(row, prediction)
-        _, columns = artifact.RowParser(contract).parse(json.dumps(examples).encode())
+        _, columns = RowParser(contract).parse(json.dumps(examples).encode())
         predictions = PythonRuntime(estimator, contract).score(columns)
         label = predictions[contract.label.name]
         lock = tmp_path / "lock"
@@ -156,7 +159,7 @@ def save(tmp_path: Path) -> Callable[..., artifact.Artifact]:
             model=estimator,
             compiled=None,
             code=model,
-            example=artifact.Example(rows=examples, predictions=artifact.as_records(predictions, contract)),
+            example=artifact.Example(rows=examples, predictions=as_records(predictions, contract)),
             background=columns,
             profile=Profile.of(contract, training=columns, holdout=columns, predictions=predictions, label=label),
             details={"trained": "", "commit": "", "runtime": "python", "runtime_note": "", "metrics": {}, "data": {}},

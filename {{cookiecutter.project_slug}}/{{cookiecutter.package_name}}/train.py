@@ -13,7 +13,8 @@ from .toolkit.common import console
 from .toolkit.common.errors import UserError, blamed
 from .toolkit.common.names import CHALLENGER, CHAMPION
 from .toolkit.contract import dataframes
-from .toolkit.contract.schema import Columns, Contract, derive
+from .toolkit.contract.columns import Columns
+from .toolkit.contract.schema import Contract, derive
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.identity import who
@@ -76,7 +77,7 @@ def run(settings: config.Settings) -> int:
                 card=model_card.write(details, contract, verdicts),
                 lock=config.ROOT / "requirements" / "dev.lock",
             )
-            version.prove()
+            version.verify()
             _record(record, version, estimator, holdout, predictions)
             step.detail = "parameters, metrics, data, plots and model card"
         with console.step("register") as step:

@@ -42,7 +42,7 @@ def test_release_is_the_champion(project: config.Settings, registry: Registry) -
     release = deploy.pull(project)
     assert (release.champion, release.versions) == (2, {2: ("challenger", "champion")})
     assert Store(project.store).release() == release
-    Store(project.store).load(2).prove()
+    Store(project.store).load(2).verify()
 
 
 def test_pulling_twice_changes_nothing(project: config.Settings, registry: Registry) -> None:

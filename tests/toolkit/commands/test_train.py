@@ -12,6 +12,7 @@ import pytest
 from titanic_survival import config, train
 from titanic_survival.model import data, pipeline, quality
 from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.contract.json_rows import RowParser
 from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.store import Store
@@ -74,7 +75,7 @@ def test_training_twice_gives_the_same_metrics(trained: config.Settings, again: 
 
 def test_training_twice_gives_the_same_predictions(again: config.Settings, rows: list[dict[str, Any]]) -> None:
     first, second = pulled(again, 1), pulled(again, 2)
-    _, columns = first.parser.parse(json.dumps(rows).encode())
+    _, columns = RowParser(first.contract).parse(json.dumps(rows).encode())
     was, now = first.runtime.score(columns), second.runtime.score(columns)
     for name in was:
         np.testing.assert_array_equal(was[name], now[name])

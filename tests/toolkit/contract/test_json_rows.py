@@ -145,11 +145,11 @@ def test_no_rows_are_no_mistake() -> None:
 
 
 def test_rows_of_the_data_pass(version: Any, rows: list[dict[str, Any]]) -> None:
-    assert version.parser.parse(json.dumps(rows).encode())[0] == len(rows)
+    assert RowParser(version.contract).parse(json.dumps(rows).encode())[0] == len(rows)
 
 
 def test_value_of_the_wrong_kind_is_named_for_every_field(version: Any, rows: list[dict[str, Any]]) -> None:
-    parse: Callable[[bytes], Any] = version.parser.parse
+    parse: Callable[[bytes], Any] = RowParser(version.contract).parse
     for name in rows[0]:
         with pytest.raises(InvalidRowsError) as error:
             parse(json.dumps([rows[0], rows[0] | {name: {}}]).encode())

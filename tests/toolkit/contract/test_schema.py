@@ -30,9 +30,9 @@ DERIVED = [
     ((int, Field(default=0, ge=0, description="how many")), {"kind": "int", "default": 0, "description": "how many"}),
     ((bool, ...), {"kind": "bool"}),
     ((bool | None, None), {"kind": "bool", "nullable": True, "required": False}),
-    ((Literal["a", "b"], ...), {"kind": "category", "choices": ("a", "b")}),
+    ((Literal["a", "b"], ...), {"kind": "category", "categories": ("a", "b")}),
     ((Literal["a", "b"] | None, "a"), {"kind": "category", "nullable": True, "required": False, "default": "a"}),
-    ((Colour, Colour.BLUE), {"kind": "category", "choices": ("red", "blue"), "default": "blue"}),
+    ((Colour, Colour.BLUE), {"kind": "category", "categories": ("red", "blue"), "default": "blue"}),
     ((list[float], Field(min_length=3, max_length=3)), {"kind": "vector", "length": 3}),
     (
         (list[Annotated[float, Field(ge=0, le=16)]], Field(min_length=2, max_length=2)),

@@ -11,7 +11,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from pydantic import BaseModel
 from titanic_survival.model import data
 from titanic_survival.toolkit.contract import dataframes
-from titanic_survival.toolkit.contract.schema import Columns, Contract, FieldSpec, derive
+from titanic_survival.toolkit.contract.columns import Columns
+from titanic_survival.toolkit.contract.json_rows import RowParser
+from titanic_survival.toolkit.contract.schema import Contract, FieldSpec, derive
 from titanic_survival.toolkit.monitoring.drift_counters import DriftCounters
 from titanic_survival.toolkit.version.artifact import Artifact
 from titanic_survival.toolkit.version.reference_profile import Profile
@@ -115,7 +117,7 @@ def test_everything_is_shown_before_anything_is_counted(profile: Profile) -> Non
             FieldSpec(name="x", kind="bool"),
             [("false", "false"), ("false", "true"), ("true", "false"), ("true", "true")],
         ),
-        (FieldSpec(name="x", kind="category", choices=("a",)), [("a", "a")]),
+        (FieldSpec(name="x", kind="category", categories=("a",)), [("a", "a")]),
         (FieldSpec(name="x", kind="int"), [("other", "other")]),
     ],
 )
@@ -171,7 +173,7 @@ def test_rows_of_the_training_are_no_shift_and_few_outliers(version: Artifact, c
 
 def test_what_a_version_answers_is_counted(version: Artifact, rows: list[dict[str, Any]]) -> None:
     counted = DriftCounters(103, version)
-    _, columns = version.parser.parse(json.dumps(rows).encode())
+    _, columns = RowParser(version.contract).parse(json.dumps(rows).encode())
     counted.add(columns, version.runtime.score(columns))
     now = shown(103)
     for kind, names in (("feature", version.profile.features), ("output", version.profile.outputs)):

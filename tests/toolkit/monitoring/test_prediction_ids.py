@@ -11,7 +11,7 @@ LABELS: dict[str, tuple[FieldSpec, list[Any]]] = {
     "float": (FieldSpec(name="label", kind="float"), [1.5, -3.25e9, 0.1, float("nan")]),
     "int": (FieldSpec(name="label", kind="int"), [0, 7, -(2**24)]),
     "bool": (FieldSpec(name="label", kind="bool"), [False, True]),
-    "category": (FieldSpec(name="label", kind="category", choices=("low", "high", "größer")), ["größer", "low"]),
+    "category": (FieldSpec(name="label", kind="category", categories=("low", "high", "größer")), ["größer", "low"]),
 }
 
 

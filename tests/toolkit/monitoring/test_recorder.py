@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from titanic_survival.toolkit.contract.json_rows import RowParser
 from titanic_survival.toolkit.monitoring import metrics, prediction_ids
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile, PredictionLog
 from titanic_survival.toolkit.monitoring.recorder import Recorder
@@ -66,7 +67,7 @@ def test_every_prediction_is_logged_with_what_the_model_saw(
     assert block["id"] == [row["id"] for row in answers]
     for column in version.contract.prediction:
         assert block["outputs"][column.name] == [row[column.name] for row in answers]
-    _, columns = version.parser.parse(json.dumps(rows[:4]).encode())
+    _, columns = RowParser(version.contract).parse(json.dumps(rows[:4]).encode())
     for name, values in block["inputs"].items():
         again = np.array(values, columns[name].dtype)
         assert np.array_equal(again, columns[name], equal_nan=columns[name].dtype != object), name

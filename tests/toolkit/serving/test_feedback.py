@@ -119,7 +119,7 @@ def item(kind: Any, predicted: Any, actual: Any, **more: Any) -> feedback.Item:
 def test_classes_are_counted_by_what_was_said_and_what_is_so() -> None:
     for predicted, actual in [(True, True), (True, False), (True, True)]:
         feedback.count(item("bool", predicted, actual))
-    feedback.count(item("category", "low", "high", choices=("low", "high")))
+    feedback.count(item("category", "low", "high", categories=("low", "high")))
     feedback.count(item("int", 123456, 5))
     counted = {
         tuple(sample.labels[name] for name in ("predicted", "actual", "correct")): sample.value

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression
 from titanic_survival.toolkit.contract import dataframes
+from titanic_survival.toolkit.contract.json_rows import RowParser
 from titanic_survival.toolkit.contract.schema import derive
 from titanic_survival.toolkit.training import onnx_export
 from titanic_survival.toolkit.version import artifact
@@ -103,7 +104,7 @@ def test_edges_are_limits_words_truths_and_what_may_be_missing() -> None:
 
 def test_version_of_this_project_says_what_its_original_says(version: Any, rows: list[dict[str, Any]]) -> None:
     original = PythonRuntime(pickle.loads((version.folder / "model.pkl").read_bytes()), version.contract)
-    _, columns = version.parser.parse(json.dumps(rows).encode())
+    _, columns = RowParser(version.contract).parse(json.dumps(rows).encode())
     expected, got = original.score(columns), version.runtime.score(columns)
     assert version.details["runtime"] == version.runtime.name
     for name, array in expected.items():

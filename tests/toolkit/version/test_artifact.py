@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from pydantic import BaseModel
 from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.contract.columns import plain
 from titanic_survival.toolkit.contract.schema import derive
 from titanic_survival.toolkit.version import artifact
 
@@ -50,28 +51,28 @@ def saved(save: Callable[..., artifact.Artifact]) -> artifact.Artifact:
 
 def test_loaded_version_is_what_was_saved(saved: artifact.Artifact) -> None:
     loaded = artifact.Artifact(saved.folder)
-    loaded.prove()
+    loaded.verify()
     assert loaded.contract == derive(Row, Prediction)
     assert loaded.example.predictions == [{"answer": 2.0}, {"answer": 5.0}]
     assert loaded.runtime.score({"amount": np.array([3], np.float32)})["answer"].tolist() == [6]
 
 
 def test_trained_version_proves_itself(version: artifact.Artifact) -> None:
-    version.prove()
+    version.verify()
     assert version.example.rows
 
 
 def test_version_that_predicts_no_number_proves_itself(save: Callable[..., artifact.Artifact]) -> None:
     saved = save(Row, Prediction, Factor(float("nan")), EXAMPLES, name="nothing")
     assert saved.example.predictions[0]["answer"] is None
-    saved.prove()
+    saved.verify()
 
 
 def test_changed_model_is_detected(save: Callable[..., artifact.Artifact], saved: artifact.Artifact) -> None:
     other = save(Row, Prediction, Factor(3), EXAMPLES, name="other")
     shutil.copy(other.folder / "model.pkl", saved.folder)
     with pytest.raises(UserError, match="row 0"):
-        artifact.Artifact(saved.folder).prove()
+        artifact.Artifact(saved.folder).verify()
 
 
 @pytest.mark.parametrize("part", ["rows", "predictions"])
@@ -81,7 +82,7 @@ def test_changed_example_is_detected(saved: artifact.Artifact, part: str) -> Non
     example[part][1] = dict.fromkeys(example[part][1], 7.0)
     path.write_text(json.dumps(example))
     with pytest.raises(UserError, match="row 1"):
-        artifact.Artifact(saved.folder).prove()
+        artifact.Artifact(saved.folder).verify()
 
 
 def test_shortened_example_is_detected(saved: artifact.Artifact) -> None:
@@ -89,7 +90,7 @@ def test_shortened_example_is_detected(saved: artifact.Artifact) -> None:
     example = json.loads(path.read_text())
     path.write_text(json.dumps(example | {"predictions": example["predictions"][:1]}))
     with pytest.raises(UserError):
-        artifact.Artifact(saved.folder).prove()
+        artifact.Artifact(saved.folder).verify()
 
 
 def test_digest_knows_every_name_and_every_byte(saved: artifact.Artifact) -> None:
@@ -134,9 +135,9 @@ def test_version_outlives_the_next_change_to_its_code(
     shutil.rmtree(package)
     for name in ("owners", "owners.pipeline"):
         monkeypatch.delitem(sys.modules, name)
-    artifact.Artifact(folder).prove()
+    artifact.Artifact(folder).verify()
 
 
 def test_numbers_are_said_in_the_shortest_form_of_the_same_float32() -> None:
-    assert artifact.plain(np.array([0.1, 16777216, 3.4e38], np.float32)) == [0.1, 16777216, 3.4e38]
-    assert artifact.plain(np.array([[0.2, 0.3]], np.float32)) == [[0.2, 0.3]]
+    assert plain(np.array([0.1, 16777216, 3.4e38], np.float32)) == [0.1, 16777216, 3.4e38]
+    assert plain(np.array([[0.2, 0.3]], np.float32)) == [[0.2, 0.3]]

@@ -22,27 +22,27 @@ def where(found: binning.NumberBins | binning.CategoryBins, values: Any) -> list
 
 
 def test_words_have_a_bin_each() -> None:
-    found = made("category", ["a", "b", "b", ""], choices=("b", "a"), nullable=True)
+    found = made("category", ["a", "b", "b", ""], categories=("b", "a"), nullable=True)
     assert found.names == ("b", "a", "missing")
     assert where(found, ["a", "", "b"]) == ["a", "missing", "b"]
     assert found.shares == pytest.approx([2.5 / 5.5, 1.5 / 5.5, 1.5 / 5.5])
 
 
 def test_rare_ones_of_many_words_share_a_bin() -> None:
-    choices = tuple(f"w{i}" for i in range(100))
-    values = [*choices[50:60] * 50, *choices] * 10
-    found = made("category", values, choices=choices)
-    assert set(found.names) == {*choices[50:60], *found.names[10:]}
+    categories = tuple(f"w{i}" for i in range(100))
+    values = [*categories[50:60] * 50, *categories] * 10
+    found = made("category", values, categories=categories)
+    assert set(found.names) == {*categories[50:60], *found.names[10:]}
     assert found.names[-1] == "other"
     assert len(found.names) <= binning.MAX_CATEGORY_BINS
     assert where(found, ["w99", "w55"]) == ["other", "w55"]
-    few = made("category", choices, choices=choices)
+    few = made("category", categories, categories=categories)
     assert few.names == ("other",), "the share of a word that one row has is chance"
 
 
-def test_choices_called_missing_and_other_mean_what_they_say() -> None:
-    choices = ("missing", "other", *(f"w{i}" for i in range(50)))
-    found = made("category", ["missing", "other", ""] * 100, choices=choices, nullable=True)
+def test_categories_called_missing_and_other_mean_what_they_say() -> None:
+    categories = ("missing", "other", *(f"w{i}" for i in range(50)))
+    found = made("category", ["missing", "other", ""] * 100, categories=categories, nullable=True)
     assert found.names == ("missing", "other")
     assert where(found, ["", "missing", "w7"]) == ["missing", "missing", "other"]
 
@@ -108,7 +108,7 @@ def test_vectors_count_by_their_mean_and_chances_by_the_largest() -> None:
 
 
 def test_what_no_bin_is_meant_for_is_counted_nowhere() -> None:
-    words, numbers = made("category", ["a"], choices=("a",)), made("float", [1.0])
+    words, numbers = made("category", ["a"], categories=("a",)), made("float", [1.0])
     for found, strange in ((words, "z"), (numbers, np.nan)):
         (position,) = found.find(np.array([strange], object if found is words else np.float32))
         assert position == len(found.names)
@@ -116,7 +116,10 @@ def test_what_no_bin_is_meant_for_is_counted_nowhere() -> None:
 
 
 def test_bins_are_the_same_after_json() -> None:
-    for found in (made("float", RANDOM.normal(size=500), nullable=True), made("category", ["a"], choices=("a", "b"))):
+    for found in (
+        made("float", RANDOM.normal(size=500), nullable=True),
+        made("category", ["a"], categories=("a", "b")),
+    ):
         assert type(found).model_validate_json(found.model_dump_json()) == found
 
 

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 from pydantic import BaseModel, Field, create_model
 from titanic_survival.model import data
-from titanic_survival.toolkit.contract.schema import Columns, Contract, derive
+from titanic_survival.toolkit.contract.columns import Columns
+from titanic_survival.toolkit.contract.json_rows import RowParser
+from titanic_survival.toolkit.contract.schema import Contract, derive
 from titanic_survival.toolkit.training import dataset, evaluation
 from titanic_survival.toolkit.version import explainer
 from titanic_survival.toolkit.version.artifact import Artifact
@@ -157,7 +159,7 @@ def test_rows_that_are_the_same_are_scored_once() -> None:
 
 @pytest.fixture(scope="module")
 def columns(version: Artifact, rows: list[dict[str, Any]]) -> Columns:
-    return version.parser.parse(json.dumps(rows[:4]).encode())[1]
+    return RowParser(version.contract).parse(json.dumps(rows[:4]).encode())[1]
 
 
 def test_contributions_of_this_model_sum_to_prediction_minus_base(version: Artifact, columns: Columns) -> None:
@@ -192,8 +194,9 @@ def test_compiled_model_is_explained_without_the_libraries_of_training(version: 
 import json, sys
 from pathlib import Path
 from {explainer.__package__} import artifact
+from {explainer.__package__.replace("version", "contract")}.columns import from_rows
 version = artifact.Artifact(Path({str(version.folder)!r}))
-_, columns = version.parser.parse(json.dumps(version.example.rows).encode())
+columns = from_rows(version.example.rows, version.contract)
 version.explainer.explain(columns, version.runtime.score)
 print(json.dumps([name for name in ("pandas", "sklearn", "mlflow") if name in sys.modules]))
 """

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from titanic_survival.toolkit.contract.schema import Columns, FieldSpec
+from titanic_survival.toolkit.contract.columns import Columns
+from titanic_survival.toolkit.contract.schema import FieldSpec
 from titanic_survival.toolkit.version import binning, outliers
 
 ROWS = 4000
@@ -25,7 +26,7 @@ def drawn(seed: int, rows: int = ROWS) -> Columns:
 TRAINING = drawn(0)
 FEATURES = {
     name: binning.make(
-        FieldSpec(name=name, kind="category", choices=WORDS)
+        FieldSpec(name=name, kind="category", categories=WORDS)
         if array.dtype == object
         else FieldSpec(name=name, kind="float", nullable=True),
         array,

@@ -18,8 +18,9 @@ import pyarrow.parquet
 
 from ..common.errors import UserError
 from ..contract import dataframes
+from ..contract.columns import plain, take
 from ..contract.schema import Contract, FieldSpec, Violation
-from ..version.artifact import Artifact, plain
+from ..version.artifact import Artifact
 
 FORMATS = (".csv", ".parquet")
 CHUNK = 50_000
@@ -142,7 +143,7 @@ def _scored(
     kept = chunk.filter(pa.array(good))
     arrays = [pa.array([], type=field.type) for field in _fields(artifact.contract)]
     if good.any():
-        predictions = artifact.runtime.score(dataframes.take(checked.columns, good))
+        predictions = artifact.runtime.score(take(checked.columns, good))
         arrays = [pa.array(plain(predictions[c.name]), type=_arrow_type(c)) for c in artifact.contract.prediction]
         arrays.append(pa.array([version] * len(kept), type=pa.int64()))
     return pa.table([*kept.columns, *arrays], schema=schema)

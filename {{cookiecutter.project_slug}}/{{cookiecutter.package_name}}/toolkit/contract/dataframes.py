@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, Columns, Contract, FieldSpec, Violation, spread
+from .columns import Columns
+from .schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, Contract, FieldSpec, Violation, spread
 
 
 class Checked(NamedTuple):
@@ -36,11 +37,6 @@ def check(frame: pd.DataFrame, contract: Contract) -> Checked:
 def check_label(frame: pd.DataFrame, contract: Contract) -> Checked:
     """Check the label column of a table."""
     return _check(frame, (contract.label,))
-
-
-def take(columns: Columns, where: np.ndarray) -> Columns:
-    """Return the rows of a mask or of a list of positions."""
-    return {name: array[where] for name, array in columns.items()}
 
 
 def as_frame(columns: Columns, contract: Contract) -> pd.DataFrame:
@@ -151,7 +147,7 @@ def _check_bool(values: pd.Series, column: FieldSpec) -> tuple[np.ndarray, np.nd
 
 
 def _check_category(values: pd.Series, column: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
-    known = values.isin(column.choices).to_numpy()
+    known = values.isin(column.categories).to_numpy()
     missing = _is_missing(values) & ~known
     bad = ~(known | missing) | missing & (not column.nullable)
     return np.where(known, values.to_numpy(dtype=object), "").astype(object), bad

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NotRequired
 
-import numpy as np
 from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from pydantic_core import from_json
@@ -13,7 +12,8 @@ from pydantic_core import from_json
 # pydantic takes no other on Python 3.11.
 from typing_extensions import TypedDict
 
-from .schema import Columns, Contract, FieldSpec, Violation
+from .columns import Columns, from_rows
+from .schema import Contract, FieldSpec, Violation
 
 #: No limit on the number of rows.
 ANY = 2**31
@@ -47,7 +47,9 @@ class RowParser:
         self.contract = contract
         self._adapters: dict[int, TypeAdapter[list[dict[str, Any]]]] = {}
         #: How often ":" stands in a row at most: after the name of each field, and in words.
-        self._colons = sum(1 + max((word.count(":") for word in column.choices), default=0) for column in contract.row)
+        self._colons = sum(
+            1 + max((word.count(":") for word in column.categories), default=0) for column in contract.row
+        )
 
     def _adapter(self, limit: int) -> TypeAdapter[list[dict[str, Any]]]:
         if limit not in self._adapters:
@@ -86,7 +88,7 @@ class RowParser:
             if error.error_count() == 1 and error.errors()[0]["type"] == "too_long" and not error.errors()[0]["loc"]:
                 raise TooManyRowsError(limit) from None
             raise InvalidRowsError(self._problems(error, given)) from None
-        return len(rows), {column.name: _array(column, rows) for column in self.contract.row}
+        return len(rows), from_rows(rows, self.contract)
 
     def _problems(self, error: ValidationError, given: Any) -> list[Violation]:
         """Return all problems if they can be named, else those of the first rows that have too many."""
@@ -131,7 +133,7 @@ class RowParser:
 def annotation(column: FieldSpec) -> Any:
     """Return the annotation by which pydantic checks a column; 3.0 counts as the whole number 3."""
     if column.kind == "category":
-        kind: Any = Literal[column.choices]
+        kind: Any = Literal[column.categories]
     elif column.kind == "bool":
         kind = bool
     else:
@@ -150,12 +152,3 @@ def _whole(value: float) -> float:
     if not value.is_integer():
         raise ValueError("not a whole number")
     return value
-
-
-def _array(column: FieldSpec, rows: list[dict[str, Any]]) -> np.ndarray:
-    name, default = column.name, column.default
-    values = [row.get(name, default) for row in rows]
-    if column.kind == "category":
-        return np.array(["" if value is None else value for value in values], dtype=object)
-    array = np.array(values, dtype=np.float32)  # None becomes NaN
-    return array.reshape(len(rows), column.length) if column.length is not None else array

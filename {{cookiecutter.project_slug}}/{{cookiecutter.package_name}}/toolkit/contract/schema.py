@@ -20,9 +20,6 @@ from pydantic_core import PydanticUndefined
 
 from ..common.errors import UserError
 
-Columns = dict[str, np.ndarray]
-"""One array a field: float32 (n,) for numbers, float32 (n, length) for vectors, str objects (n,) for words."""
-
 FLOAT32_LARGEST = float(np.finfo(np.float32).max)
 #: float32 holds every whole number up to here; a larger one would silently become another.
 WHOLE_LARGEST = 2**24
@@ -56,7 +53,7 @@ class FieldSpec(BaseModel):
     above: float | None = None
     at_most: float | None = None
     below: float | None = None
-    choices: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     length: int | None = None
     description: str = ""
 
@@ -76,7 +73,7 @@ class FieldSpec(BaseModel):
     def expects(self) -> str:
         """What the field allows, in words; the reason given for every value that it does not."""
         if self.kind == "category":
-            text = "one of " + ", ".join(repr(choice) for choice in self.choices)
+            text = "one of " + ", ".join(repr(choice) for choice in self.categories)
         elif self.kind == "bool":
             text = "true or false"
         else:
@@ -183,7 +180,7 @@ def _column(name: str, field: FieldInfo) -> FieldSpec:
         if nullable or not field.is_required():
             raise ValueError("a vector must not be optional")
     elif words := _words(annotation):
-        facts |= {"kind": "category", "choices": words} | _constraints(metadata)
+        facts |= {"kind": "category", "categories": words} | _constraints(metadata)
     elif annotation in (bool, int, float):
         facts |= {"kind": annotation.__name__} | _constraints(metadata)
         if annotation is bool and facts.keys() & {"at_least", "above", "at_most", "below"}:

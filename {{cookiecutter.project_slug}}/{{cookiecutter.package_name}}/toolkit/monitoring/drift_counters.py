@@ -11,7 +11,8 @@ from itertools import product
 import numpy as np
 from prometheus_client import Counter, Gauge
 
-from ..contract.schema import Columns, FieldSpec
+from ..contract.columns import Columns
+from ..contract.schema import FieldSpec
 from ..version.artifact import Artifact
 from ..version.binning import CategoryBins, NumberBins
 from . import metrics, prediction_ids

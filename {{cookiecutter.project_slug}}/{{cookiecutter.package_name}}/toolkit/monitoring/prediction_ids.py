@@ -73,7 +73,7 @@ def number(code: int) -> float:
 
 def names(label: FieldSpec, at_most: int) -> dict[int, str]:
     """Return the classes of a label as text, by code; none if there are more of them than `at_most`, or no end."""
-    values: Any = label.choices
+    values: Any = label.categories
     if label.kind == "bool":
         values = (False, True)
     elif label.kind == "int" and label.at_least is not None and label.at_most is not None:

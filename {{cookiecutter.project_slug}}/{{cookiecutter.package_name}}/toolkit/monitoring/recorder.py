@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import orjson
 
-from ..contract.schema import Columns
+from ..contract.columns import Columns
 from .metrics import REQUESTS, SHADOWS
 from .prediction_log import PredictionLog
 

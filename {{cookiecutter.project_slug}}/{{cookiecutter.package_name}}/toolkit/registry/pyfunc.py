@@ -28,7 +28,7 @@ class VersionModel(mlflow.pyfunc.PythonModel):
             first = [f"row {row}: {field} {value!r}: {reason}" for row, field, value, reason in problems[:20]]
             raise ValueError(f"{len(problems)} values break the contract: " + "; ".join(first))
         predictions = self.version.runtime.score(columns)
-        return pd.DataFrame({name: self.artifact.plain(array) for name, array in predictions.items()})
+        return pd.DataFrame({name: self.plain(array) for name, array in predictions.items()})
 
 
 mlflow.models.set_model(VersionModel())

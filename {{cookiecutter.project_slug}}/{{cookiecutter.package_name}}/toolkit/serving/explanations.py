@@ -11,8 +11,8 @@ import numpy as np
 import orjson
 
 from ..common.errors import RejectedError
+from ..contract.columns import Columns
 from ..contract.json_rows import InvalidRowsError, TooManyRowsError
-from ..contract.schema import Columns
 from ..monitoring.metrics import EXPLAINED
 from ..version.explainer import Explanations
 from .live_release import LiveVersion
@@ -46,7 +46,7 @@ class Explaining:
         self._waiting += 1
         try:
             served = self._scoring.find(reference)
-            rows, columns = served.artifact.parser.parse(body, MAX_ROWS)
+            rows, columns = served.parser.parse(body, MAX_ROWS)
             if rows == 0:
                 return 200, b"[]"
             loop = asyncio.get_running_loop()

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..common.errors import RejectedError, UserError
-from ..contract.schema import Columns
+from ..contract.columns import Columns
+from ..contract.json_rows import RowParser
 from ..monitoring.drift_counters import DriftCounters
 from ..monitoring.metrics import LOADED, PROBLEM, RELEASED, ROWS, SECONDS, SERVED
 from ..monitoring.prediction_ids import Ids
@@ -32,6 +33,7 @@ class LiveVersion:
     def __init__(self, number: int, artifact: Artifact, model: str) -> None:
         self.number, self.artifact = number, artifact
         self.label = artifact.contract.label.name
+        self.parser = RowParser(artifact.contract)
         self.ids = Ids(model, number, artifact.contract.label)
         self._batcher = Batcher(artifact.runtime)
         self.seconds = SECONDS.labels(number)
@@ -118,7 +120,7 @@ class LiveRelease:
         if present and digest and self._loaded and digest == self._loaded.release.digests.get(number):
             return present
         served = LiveVersion(number, self._store.load(number, digest), release.model)
-        served.artifact.prove()
+        served.artifact.verify()
         return served
 
     def follow(self) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..contract.schema import Columns
+from ..contract.columns import Columns
 from ..version.runtime import Runtime
 
 #: Rows scored at once; more would keep the first callers waiting for the last.

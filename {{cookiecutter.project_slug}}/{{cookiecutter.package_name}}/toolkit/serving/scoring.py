@@ -13,11 +13,11 @@ import numpy as np
 import orjson
 
 from ..common.errors import RejectedError
-from ..contract.json_rows import InvalidRowsError, TooManyRowsError
-from ..contract.schema import Columns, Violation
+from ..contract.columns import Columns
+from ..contract.json_rows import InvalidRowsError, RowParser, TooManyRowsError
+from ..contract.schema import Violation
 from ..monitoring.metrics import REFUSED
 from ..monitoring.recorder import Recorder, RequestRecord
-from ..version.artifact import Artifact
 from .live_release import LiveRelease, LiveVersion, ReleaseSnapshot
 
 #: Problems listed in one answer; a body of a million bad rows needs no answer of the same size.
@@ -119,7 +119,7 @@ async def _score(
 ) -> ScoringResult:
     """Return what a version says of the rows in a body; `RejectedError` or `InvalidRowsError` if it does not."""
     try:
-        rows, columns = exchange.read(body, served.artifact, limit)
+        rows, columns = exchange.read(body, served.parser, limit)
         # An empty batch is no question to a model; not every one could answer it.
         predictions = await served.score(rows, columns) if rows else {}
         if ids is None:
@@ -148,7 +148,7 @@ def refused(exchange: Exchange, error: RejectedError | InvalidRowsError) -> tupl
 class Exchange(Protocol):
     """One protocol's way to say rows, predictions and refusals; all else is the same for each of them."""
 
-    def read(self, body: bytes, artifact: Artifact, limit: int) -> tuple[int, Columns]:
+    def read(self, body: bytes, parser: RowParser, limit: int) -> tuple[int, Columns]:
         """Return the number of rows in a body, and their columns; `InvalidRowsError` or `RejectedError`."""
         ...
 
@@ -164,10 +164,10 @@ class Exchange(Protocol):
 class Predict:
     """This project's own protocol: a JSON list of rows, a JSON list of predictions."""
 
-    def read(self, body: bytes, artifact: Artifact, limit: int) -> tuple[int, Columns]:
+    def read(self, body: bytes, parser: RowParser, limit: int) -> tuple[int, Columns]:
         """Return the number of rows in a body, and their columns."""
         try:
-            return artifact.parser.parse(body, limit)
+            return parser.parse(body, limit)
         except TooManyRowsError:
             raise RejectedError(413, f"more than {limit} rows do not fit in one request (MAX_ROWS)") from None
 

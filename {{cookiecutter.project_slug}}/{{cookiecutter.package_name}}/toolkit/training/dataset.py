@@ -10,7 +10,8 @@ import pandas as pd
 
 from ..common.errors import UserError
 from ..contract import dataframes
-from ..contract.schema import Columns, Contract, Violation
+from ..contract.columns import Columns
+from ..contract.schema import Contract, Violation
 
 
 class LabelledRows(NamedTuple):

@@ -12,9 +12,9 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import accuracy_score, r2_score
 
 from ..common.errors import UserError
-from ..contract import dataframes
-from ..contract.schema import Columns, Contract
-from ..version.artifact import Example, as_records, plain
+from ..contract.columns import Columns, as_records, plain, take
+from ..contract.schema import Contract
+from ..version.artifact import Example
 from ..version.runtime import Runtime
 from .dataset import LabelledRows
 
@@ -86,7 +86,7 @@ class _Stand:
 
 def example(runtime: Runtime, rows: LabelledRows, contract: Contract) -> Example:
     """Return the first rows as a caller would send them, with their predictions."""
-    columns = dataframes.take(rows.columns, np.arange(min(EXAMPLE_ROWS, len(rows.label))))
+    columns = take(rows.columns, np.arange(min(EXAMPLE_ROWS, len(rows.label))))
     values = {column.name: _sendable(columns[column.name], column.kind) for column in contract.row}
     records = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
     return Example(rows=records, predictions=as_records(runtime.score(columns), contract))
@@ -96,7 +96,7 @@ def background(rows: LabelledRows) -> Columns:
     """Return a sample of the rows, drawn with a fixed seed, against which predictions are explained."""
     count = len(rows.label)
     where = np.random.default_rng(0).choice(count, min(BACKGROUND_ROWS, count), replace=False)
-    return dataframes.take(rows.columns, np.sort(where))
+    return take(rows.columns, np.sort(where))
 
 
 def _sendable(array: np.ndarray, kind: str) -> list[Any]:

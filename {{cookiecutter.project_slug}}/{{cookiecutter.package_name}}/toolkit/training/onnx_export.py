@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..contract.schema import Columns, Contract, FieldSpec
+from ..contract.columns import Columns
+from ..contract.schema import Contract, FieldSpec
 from ..version.runtime import ALL_NUMBERS, OnnxRuntime, PythonRuntime
 
 #: The largest difference between two runtimes that counts as none: float32 has seven digits, sums lose some of them.
@@ -80,7 +81,7 @@ def edge_rows(contract: Contract, rows: Columns) -> Columns:
 
 def _extremes(column: FieldSpec, usual: Any) -> list[Any]:
     if column.kind == "category":
-        return [*column.choices, *([""] if column.nullable else [])]
+        return [*column.categories, *([""] if column.nullable else [])]
     limits = [limit for limit in (column.at_least, column.at_most) if limit is not None]
     found = [0.0, 1.0] if column.kind == "bool" else limits or [usual]
     return [*found, *([np.nan] if column.nullable else [])]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import matplotlib
 
+from ..contract.columns import Columns
+
 matplotlib.use("agg")  # no screen needed
 
 import matplotlib.pyplot as plt
@@ -19,7 +21,7 @@ from sklearn.metrics import (
     RocCurveDisplay,
 )
 
-from ..contract.schema import Columns, Contract
+from ..contract.schema import Contract
 
 
 def draw(

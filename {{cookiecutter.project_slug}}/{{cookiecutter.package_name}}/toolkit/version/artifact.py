@@ -28,8 +28,8 @@ import orjson
 from pydantic import BaseModel
 
 from ..common.errors import UserError
-from ..contract.json_rows import RowParser
-from ..contract.schema import Columns, Contract
+from ..contract.columns import Columns, as_records, from_rows, plain
+from ..contract.schema import Contract
 from .explainer import Explainer
 from .reference_profile import Profile
 from .runtime import OnnxRuntime, PythonRuntime, Runtime
@@ -55,7 +55,6 @@ class Artifact:
         self.contract = Contract.model_validate_json((folder / "contract.json").read_bytes())
         self.details: dict[str, Any] = json.loads((folder / "details.json").read_bytes())
         self.example = Example.model_validate_json((folder / "example.json").read_bytes())
-        self.parser = RowParser(self.contract)
 
     @cached_property
     def runtime(self) -> Runtime:
@@ -78,9 +77,9 @@ class Artifact:
         """What the rows that this version scores are compared with."""
         return Profile.model_validate_json((self.folder / PROFILE).read_bytes())
 
-    def prove(self) -> None:
+    def verify(self) -> None:
         """Score the example; `UserError` unless the predictions are those of the training."""
-        _, columns = self.parser.parse(json.dumps(self.example.rows).encode())
+        columns = from_rows(self.example.rows, self.contract)
         now = as_records(self.runtime.score(columns), self.contract)
         if len(now) != len(self.example.predictions):
             raise UserError(f"{self.folder}: example.json has not one prediction for each row; the file was changed")
@@ -136,20 +135,6 @@ def digest(folder: Path) -> str:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         total.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return total.hexdigest()
-
-
-def as_records(predictions: Columns, contract: Contract) -> list[dict[str, Any]]:
-    """Return predictions as one plain dict a row, numbers in the shortest form that says the same float32."""
-    lists = {column.name: plain(predictions[column.name]) for column in contract.prediction}
-    return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
-
-
-def plain(array: np.ndarray) -> list[Any]:
-    """Return an array as plain Python values."""
-    if array.dtype != np.float32:
-        return array.tolist()
-    # Through text, since 0.1 as float32 would become 0.10000000149011612 as a Python float; NaN becomes None.
-    return orjson.loads(orjson.dumps(np.ascontiguousarray(array), option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 def _same(expected: Any, got: Any) -> bool:

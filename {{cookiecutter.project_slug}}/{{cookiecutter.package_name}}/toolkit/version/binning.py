@@ -55,7 +55,7 @@ class CategoryBins(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["words"] = "words"
+    kind: Literal["categories"] = "categories"
     names: tuple[str, ...]
     shares: tuple[float, ...] = ()
     #: The position of each word's bin.
@@ -108,15 +108,15 @@ def _at_most(limit: int, rows: int) -> int:
 
 
 def _words(column: FieldSpec, array: np.ndarray) -> CategoryBins:
-    kept, limit = column.choices, _at_most(MAX_CATEGORY_BINS, len(array))
+    kept, limit = column.categories, _at_most(MAX_CATEGORY_BINS, len(array))
     if len(kept) > limit:
         most = Counter(array.tolist()).most_common(limit - 1)
         common = {word for word, rows in most if rows >= MIN_BIN_ROWS}
         kept = tuple(word for word in kept if word in common)
-    further = [OTHER_BIN] * (len(kept) < len(column.choices)) + [MISSING_BIN] * column.nullable
+    further = [OTHER_BIN] * (len(kept) < len(column.categories)) + [MISSING_BIN] * column.nullable
     # A choice of such a name means the same.
     names = tuple(dict.fromkeys([*kept, *further]))
-    positions = {word: names.index(word if word in kept else OTHER_BIN) for word in column.choices}
+    positions = {word: names.index(word if word in kept else OTHER_BIN) for word in column.categories}
     if column.nullable:
         positions[""] = names.index(MISSING_BIN)
     return CategoryBins(names=names, positions=positions)

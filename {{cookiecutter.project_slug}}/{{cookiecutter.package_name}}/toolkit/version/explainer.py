@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..contract.schema import Columns, Contract
+from ..contract.columns import Columns
+from ..contract.schema import Contract
 from .shapley import drawn_orders, every_coalition
 
 #: Mixed rows for one row that is explained: values are exact as long as that is enough, and estimates above. With 50

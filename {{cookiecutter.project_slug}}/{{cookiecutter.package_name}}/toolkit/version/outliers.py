@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ..contract.schema import Columns
+from ..contract.columns import Columns
 from .binning import CategoryBins, NumberBins
 
 Features = Mapping[str, NumberBins | CategoryBins]

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ..contract.schema import Columns, Contract, FieldSpec
+from ..contract.columns import Columns
+from ..contract.schema import Contract, FieldSpec
 from .binning import Bins, make, psi, shares
 from .outliers import Outliers, learn
 

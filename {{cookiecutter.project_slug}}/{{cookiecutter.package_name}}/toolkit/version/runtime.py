@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..common.errors import UserError
-from ..contract.schema import Columns, Contract, FieldSpec, spread
+from ..contract.columns import Columns
+from ..contract.schema import Contract, FieldSpec, spread
 
 #: The name of the single input of a compiled model whose columns are all numbers.
 ALL_NUMBERS = "numbers"

@@ -73,7 +73,7 @@ def said(column: FieldSpec, contract: Contract) -> Schema:
 
 def _value(column: FieldSpec, bounds: Schema) -> Schema:
     if column.kind == "category":
-        schema = one_of(column.choices)
+        schema = one_of(column.categories)
     elif column.kind == "bool":
         schema = {"type": "boolean"}
     else:

@@ -18,7 +18,7 @@ def _cast(value: Any, column: FieldSpec) -> Any:
         return [_number(part) for part in value] if isinstance(value, list) else value
     if column.kind == "category":
         missing = value in MISSING_TEXTS if isinstance(value, str) else isinstance(value, float) and math.isnan(value)
-        return None if missing and value not in column.choices else value
+        return None if missing and value not in column.categories else value
     if column.kind == "bool" and isinstance(value, str) and value.lower() in TRUE_TEXTS | FALSE_TEXTS:
         return value.lower() in TRUE_TEXTS
     number = _number(value)

@@ -22,8 +22,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...common.errors import RejectedError
-from ...contract.json_rows import InvalidRowsError
-from ...contract.schema import Columns
+from ...contract.columns import Columns
+from ...contract.json_rows import InvalidRowsError, RowParser
 from ...version.artifact import Artifact
 from ..live_release import LiveVersion
 from ..scoring import Scoring, check_size, records, status_of
@@ -48,9 +48,9 @@ class Invocation:
     def __init__(self, *, is_csv: bool) -> None:
         self._is_csv = is_csv
 
-    def read(self, body: bytes, artifact: Artifact, limit: int) -> tuple[int, Columns]:
+    def read(self, body: bytes, parser: RowParser, limit: int) -> tuple[int, Columns]:
         """Return the number of rows in a body, and their columns."""
-        contract = artifact.contract
+        contract = parser.contract
         names, rows = (csv_table if self._is_csv else json_table)(body, contract, limit)
         missing = [column.name for column in contract.row if column.required and column.name not in names]
         if missing:
@@ -61,10 +61,10 @@ class Invocation:
         known_only = [{name: row[name] for name in contract.by_name if name in row} for row in rows]
         if not self._is_csv:  # most JSON needs no cast; a CSV body is all text
             try:
-                return artifact.parser.take(known_only)
+                return parser.take(known_only)
             except InvalidRowsError:
                 pass
-        return artifact.parser.take([cast(row, contract) for row in known_only])
+        return parser.take([cast(row, contract) for row in known_only])
 
     def write(self, predictions: Columns, ids: list[str], served: LiveVersion) -> bytes:
         """Return the predictions as MLflow writes a DataFrame."""

@@ -17,9 +17,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...common.errors import RejectedError
-from ...contract.json_rows import InvalidRowsError
-from ...contract.schema import Columns, Contract, FieldSpec
-from ...version.artifact import Artifact
+from ...contract.columns import Columns
+from ...contract.json_rows import InvalidRowsError, RowParser
+from ...contract.schema import Contract, FieldSpec
 from ..live_release import LiveVersion
 from ..scoring import Scoring, check_size, refusal
 from . import sentence, shown
@@ -37,7 +37,7 @@ class Inference:
         self._id: str | None = None
         self._outputs: Any = None
 
-    def read(self, body: bytes, artifact: Artifact, limit: int) -> tuple[int, Columns]:
+    def read(self, body: bytes, parser: RowParser, limit: int) -> tuple[int, Columns]:
         """Return the number of rows in a body, and their columns."""
         try:
             content = from_json(body)
@@ -51,12 +51,12 @@ class Inference:
             raise RejectedError(400, "'id' must be text")
         self._id = content.get("id")
         self._outputs = content.get("outputs")
-        _selected(self._outputs, artifact.contract)
-        columns = _values(content["inputs"], artifact.contract)
+        _selected(self._outputs, parser.contract)
+        columns = _values(content["inputs"], parser.contract)
         rows = len(next(iter(columns.values())))
         check_size(rows, limit)
         names = list(columns)
-        return artifact.parser.take([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+        return parser.take([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
 
     def write(self, predictions: Columns, ids: list[str], served: LiveVersion) -> bytes:
         """Return the predictions, one tensor a field."""

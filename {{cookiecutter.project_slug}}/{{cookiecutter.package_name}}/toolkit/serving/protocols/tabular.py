@@ -149,7 +149,7 @@ def csv_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Ro
 
 
 def _cell(text: str, column: FieldSpec) -> Any:
-    if text in MISSING_TEXTS and text not in column.choices:
+    if text in MISSING_TEXTS and text not in column.categories:
         return None
     if column.kind != "vector":
         return text
