@@ -19,6 +19,7 @@ class VersionModel(mlflow.pyfunc.PythonModel):
         toolkit = f"{context.model_config['package']}.toolkit"
         self.artifact = importlib.import_module(f"{toolkit}.version.artifact")
         self.dataframes = importlib.import_module(f"{toolkit}.contract.dataframes")
+        self.columns = importlib.import_module(f"{toolkit}.contract.columns")
         self.version = self.artifact.Artifact(Path(context.artifacts["version"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -28,7 +29,7 @@ class VersionModel(mlflow.pyfunc.PythonModel):
             first = [f"row {row}: {field} {value!r}: {reason}" for row, field, value, reason in problems[:20]]
             raise ValueError(f"{len(problems)} values break the contract: " + "; ".join(first))
         predictions = self.version.runtime.score(columns)
-        return pd.DataFrame({name: self.plain(array) for name, array in predictions.items()})
+        return pd.DataFrame({name: self.columns.plain(array) for name, array in predictions.items()})
 
 
 mlflow.models.set_model(VersionModel())
