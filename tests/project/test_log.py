@@ -90,7 +90,7 @@ ENDPOINT = '''
     @bentoml.api(route="/labels")
     async def labels(self, rows: list[dict[str, Any]], /) -> list[Any]:
         """Return the labels alone."""
-        return [prediction[scoring.find("champion").label] for prediction in await predict(rows)]
+        return [prediction[live.find("champion").label] for prediction in await predict(rows)]
 '''
 
 

@@ -18,24 +18,25 @@ from . import config
 from .access import who_may_call
 from .toolkit.monitoring.prediction_log import LogFile, PredictionLog
 from .toolkit.monitoring.recorder import Recorder
-from .toolkit.serving.app import InFront, Routes
+from .toolkit.serving.app import Routes, ScoringMiddleware
 from .toolkit.serving.custom_endpoints import log_faults_only, predict_as
-from .toolkit.serving.scoring import Scoring
+from .toolkit.serving.limits import Limits
+from .toolkit.serving.live_release import LiveRelease
+from .toolkit.serving.scoring import Scorer
 
 settings = config.settings()
 log_bytes = settings.log_megabytes * 1_000_000
 predictions = LogFile(settings.log_folder, "predictions", log_bytes)
-scoring = Scoring(
-    settings.store,
-    max_rows=settings.max_rows,
-    max_bytes=settings.max_bytes,
-    max_waiting=settings.max_waiting,
-    observer=Recorder(PredictionLog(predictions), settings.log_share),
+live = LiveRelease(settings.store)
+scorer = Scorer(
+    live,
+    Limits(settings.max_rows, settings.max_bytes, settings.max_waiting),
+    Recorder(PredictionLog(predictions), settings.log_share),
 )
 access = who_may_call(settings)
 
 #: For endpoints of your own: `await predict(rows)` is what `POST /predict` answers.
-predict = predict_as(scoring)
+predict = predict_as(scorer)
 
 
 @bentoml.service(name=config.SERVICE_NAME, workers=settings.workers, logging={"access": {"enabled": False}})
@@ -45,32 +46,33 @@ class Service:
     def __init__(self) -> None:
         log_faults_only()
         access.load()
-        scoring.load()
-        scoring.watch()
+        live.load()
+        live.watch()
+        scorer.recorder.start()
 
     # An endpoint of your own, for example:
     #
     # @bentoml.api(route="/labels")
     # async def labels(self, rows: list[dict[str, Any]], /) -> list[Any]:
     #     """Return the labels alone."""
-    #     return [prediction[scoring.find("champion").label] for prediction in await predict(rows)]
+    #     return [prediction[live.find("champion").label] for prediction in await predict(rows)]
 
 
 # The decorator has made the class a BentoML service, which type checkers do not see.
 _service: Any = Service
 routes = Routes(
-    scoring,
+    scorer,
     LogFile(settings.log_folder, "feedback", log_bytes),
     title=config.PROJECT_NAME,
     description=config.DESCRIPTION,
-    further=lambda: _service.openapi_spec.asdict(),
+    bentoml_document=lambda: _service.openapi_spec.asdict(),
     access=access,
 )
 # First, so that it stands before the routes and before what BentoML answers itself.
 _service.add_asgi_middleware(access.guard)
-_service.add_asgi_middleware(InFront, routes=routes)
+_service.add_asgi_middleware(ScoringMiddleware, routes=routes)
 
 
 def front() -> ASGIApp:
     """Return the application with the scoring routes before BentoML's layers, for the server that `serve` starts."""
-    return access.guard(InFront(_service.to_asgi(), routes))
+    return access.guard(ScoringMiddleware(_service.to_asgi(), routes))

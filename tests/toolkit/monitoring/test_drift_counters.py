@@ -1,4 +1,4 @@
-"""The reference profile of a version, and what is counted beside it."""
+"""The reference profile of a version, and the counters beside it."""
 
 import json
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import Columns
 from titanic_survival.toolkit.contract.json_rows import RowParser
 from titanic_survival.toolkit.contract.schema import Contract, FieldSpec, derive
-from titanic_survival.toolkit.monitoring.drift_counters import DriftCounters
+from titanic_survival.toolkit.monitoring.version_counters import VersionCounters
 from titanic_survival.toolkit.version.artifact import Artifact
 from titanic_survival.toolkit.version.reference_profile import Profile
 
@@ -69,7 +69,7 @@ def shown(version: int) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_quality_is_said_in_the_terms_of_feedback(profile: Profile) -> None:
+def test_quality_has_the_metrics_of_feedback(profile: Profile) -> None:
     assert profile.quality == pytest.approx({"mean_absolute_error": 2, "root_mean_squared_error": 5**0.5})
     (training, _), (holdout, predictions) = drawn(0), drawn(1)
     contract = Contract(row=CONTRACT.row, prediction=CONTRACT.prediction[::-1])
@@ -95,7 +95,7 @@ def test_shift_is_largest_where_it_is(profile: Profile) -> None:
 
 
 def test_everything_is_shown_before_anything_is_counted(profile: Profile) -> None:
-    DriftCounters(101, stand(profile, profit=5.0, **{"profit/colour/red": 7.0}))
+    VersionCounters(101, stand(profile, profit=5.0, **{"profit/colour/red": 7.0}))
     now = shown(101)
     for kind, columns in (("feature", profile.features), ("output", profile.outputs)):
         for name, bins in columns.items():
@@ -121,23 +121,23 @@ def test_everything_is_shown_before_anything_is_counted(profile: Profile) -> Non
         (FieldSpec(name="x", kind="int"), [("other", "other")]),
     ],
 )
-def test_feedback_of_classes_is_shown_before_any_came(
+def test_feedback_of_classes_is_shown_before_anything_is_counted(
     profile: Profile, label: FieldSpec, pairs: list[tuple[str, str]]
 ) -> None:
     number = 110 + len(label.kind)
-    DriftCounters(number, stand(profile, contract=Contract(row=CONTRACT.row, prediction=(label,))))
+    VersionCounters(number, stand(profile, contract=Contract(row=CONTRACT.row, prediction=(label,))))
     feedback = {key[1:] for key in shown(number) if key[0] == "model_feedback_rows_total"}
-    expected = {(so, str(said == so).lower(), said) for said, so in pairs}
+    expected = {(actual, str(predicted == actual).lower(), predicted) for predicted, actual in pairs}
     assert feedback - {("other", "false", "other")} == expected
 
 
 def test_every_row_is_counted_once_in_each_column(profile: Profile) -> None:
-    counted = DriftCounters(102, stand(profile))
+    counters = VersionCounters(102, stand(profile))
     columns, predictions = drawn(3)
     columns["amount"][:300] = np.nan
     predictions["price"][:7] = np.nan
-    counted.add(columns, predictions)
-    counted.add({"amount": np.array([1e9], np.float32), "colour": np.array(["red"], object)}, drawn(4, 1)[1])
+    counters.add(columns, predictions)
+    counters.add({"amount": np.array([1e9], np.float32), "colour": np.array(["red"], object)}, drawn(4, 1)[1])
     now = shown(102)
     totals: dict[tuple[str, str], float] = {}
     for (name, *labels), value in now.items():
@@ -171,10 +171,10 @@ def test_rows_of_the_training_are_no_shift_and_few_outliers(version: Artifact, c
     assert profile.outliers.find(profile.features, columns, positions).mean() < 0.05
 
 
-def test_what_a_version_answers_is_counted(version: Artifact, rows: list[dict[str, Any]]) -> None:
-    counted = DriftCounters(103, version)
+def test_predictions_of_a_version_are_counted(version: Artifact, rows: list[dict[str, Any]]) -> None:
+    counters = VersionCounters(103, version)
     _, columns = RowParser(version.contract).parse(json.dumps(rows).encode())
-    counted.add(columns, version.runtime.score(columns))
+    counters.add(columns, version.runtime.score(columns))
     now = shown(103)
     for kind, names in (("feature", version.profile.features), ("output", version.profile.outputs)):
         for name in names:

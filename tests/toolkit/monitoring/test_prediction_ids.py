@@ -16,11 +16,11 @@ LABELS: dict[str, tuple[FieldSpec, list[Any]]] = {
 
 
 @pytest.mark.parametrize("kind", LABELS)
-def test_id_says_version_and_label(kind: str) -> None:
+def test_id_holds_version_and_label(kind: str) -> None:
     label, values = LABELS[kind]
     array = np.array(values, object if kind == "category" else None)
-    made = prediction_ids.Ids("ours", 12, label).make(array)
-    assert [prediction_ids.read(text, "ours") for text in made] == [
+    made = prediction_ids.IdGenerator("ours", 12, label).make(array)
+    assert [prediction_ids.decode(text, "ours") for text in made] == [
         prediction_ids.DecodedId(12, code) for code in prediction_ids.codes(array, label)
     ]
     assert len(set(prediction_ids.codes(array, label))) == len(values)
@@ -28,33 +28,33 @@ def test_id_says_version_and_label(kind: str) -> None:
 
 def test_number_comes_back_as_it_was_predicted() -> None:
     label, values = LABELS["float"]
-    found = [prediction_ids.number(code) for code in prediction_ids.codes(np.array(values, np.float32), label)]
+    found = [prediction_ids.number_of(code) for code in prediction_ids.codes(np.array(values, np.float32), label)]
     assert np.array_equal(found, np.array(values, np.float32), equal_nan=True)
 
 
 def test_ids_differ_within_and_between_requests() -> None:
     label, _ = LABELS["bool"]
-    maker = prediction_ids.Ids("ours", 1, label)
+    maker = prediction_ids.IdGenerator("ours", 1, label)
     made = [text for _ in range(50) for text in maker.make(np.ones(50, np.bool_))]
     assert len(set(made)) == 2500
 
 
-def test_what_is_no_id_of_this_model_says_nothing() -> None:
+def test_text_that_is_not_an_id_of_this_model_is_not_decoded() -> None:
     label, _ = LABELS["bool"]
-    (text,) = prediction_ids.Ids("ours", 3, label).make(np.array([True]))
+    (text,) = prediction_ids.IdGenerator("ours", 3, label).make(np.array([True]))
     changed = "1" if text[9] == "0" else "0"
     for other in (text[:9] + changed + text[10:], text[:-2], text + "00", "", "x", "ä" * 40):
-        assert prediction_ids.read(other, "ours") is None
-    assert prediction_ids.read(text, "ours") is not None
-    assert prediction_ids.read(text, "another model") is None
+        assert prediction_ids.decode(other, "ours") is None
+    assert prediction_ids.decode(text, "ours") is not None
+    assert prediction_ids.decode(text, "another model") is None
 
 
 def test_classes_have_names_unless_there_are_too_many() -> None:
     label, _ = LABELS["category"]
-    assert sorted(prediction_ids.names(label, 3).values()) == ["größer", "high", "low"]
-    assert prediction_ids.names(label, 2) == {}
-    assert sorted(prediction_ids.names(LABELS["bool"][0], 20).values()) == ["false", "true"]
+    assert sorted(prediction_ids.class_names(label, 3).values()) == ["größer", "high", "low"]
+    assert prediction_ids.class_names(label, 2) == {}
+    assert sorted(prediction_ids.class_names(LABELS["bool"][0], 20).values()) == ["false", "true"]
     digit = FieldSpec(name="digit", kind="int", at_least=0, at_most=9)
-    assert prediction_ids.names(digit, 20)[prediction_ids.codes(np.array([7]), digit)[0]] == "7"
-    assert prediction_ids.names(FieldSpec(name="count", kind="int", at_least=0, at_most=10_000), 20) == {}
-    assert prediction_ids.names(LABELS["int"][0], 20) == {}
+    assert prediction_ids.class_names(digit, 20)[prediction_ids.codes(np.array([7]), digit)[0]] == "7"
+    assert prediction_ids.class_names(FieldSpec(name="count", kind="int", at_least=0, at_most=10_000), 20) == {}
+    assert prediction_ids.class_names(LABELS["int"][0], 20) == {}

@@ -1,4 +1,4 @@
-"""The log's files, and what becomes of lines that the disk does not take."""
+"""The log's files, and lines that cannot be written to the disk."""
 
 import json
 import os
@@ -18,7 +18,7 @@ def read(folder: Path) -> list[str]:
 
 
 def counted() -> tuple[float, float]:
-    return metrics.LOGGED._value.get(), metrics.LOG_DROPPED.labels("refused")._value.get()
+    return metrics.LOGGED_ROWS._value.get(), metrics.DROPPED_ROWS.labels("refused")._value.get()
 
 
 def test_lines_are_on_the_disk_when_append_returns(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ except OSError:
     assert read(tmp_path) == ["a" * 59, "c" * 19]
 
 
-def test_dropped_rows_are_counted_and_said_once(
+def test_dropped_rows_are_counted_and_logged_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     write = os.write
@@ -90,10 +90,10 @@ def test_dropped_rows_are_counted_and_said_once(
         predictions.close()
     assert [now - then for now, then in zip(counted(), before, strict=True)] == [30, 30]
     assert [json.loads(line) for line in read(tmp_path)] == [[False, number] for number in range(3)]
-    said = [record.message for record in caplog.records]
-    assert len(said) == 2
-    assert "No space left" in said[0]
-    assert "again" in said[1]
+    messages = [record.message for record in caplog.records]
+    assert len(messages) == 2
+    assert "No space left" in messages[0]
+    assert "again" in messages[1]
 
 
 def test_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,15 +101,15 @@ def test_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.Mon
     file = LogFile(tmp_path, "rows", 10**9)
     append = file.append
     monkeypatch.setattr(file, "append", lambda lines: hangs.wait(60) and append(lines))
-    dropped = metrics.LOG_DROPPED.labels("behind")
+    dropped = metrics.DROPPED_ROWS.labels("behind")
     before = dropped._value.get()
     predictions = PredictionLog(file)
-    for _ in range(prediction_log.WAITING + 50):
+    for _ in range(prediction_log.MAX_QUEUED_BLOCKS + 50):
         predictions.put(b"1\n", 1)
     assert 40 <= dropped._value.get() - before <= 50
     hangs.set()
     predictions.close()
-    assert len(read(tmp_path)) >= prediction_log.WAITING
+    assert len(read(tmp_path)) >= prediction_log.MAX_QUEUED_BLOCKS
 
 
 def test_folder_that_cannot_be_made_drops_and_counts(tmp_path: Path) -> None:

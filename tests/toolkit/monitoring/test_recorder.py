@@ -1,4 +1,4 @@
-"""What is noted of answers: counts, and the log of predictions."""
+"""What is recorded of requests: counts, and the prediction log."""
 
 import asyncio
 import json
@@ -15,41 +15,42 @@ from titanic_survival.toolkit.monitoring import metrics, prediction_ids
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile, PredictionLog
 from titanic_survival.toolkit.monitoring.recorder import Recorder
 from titanic_survival.toolkit.release.store import Release, Store
-from titanic_survival.toolkit.serving import scoring
+from titanic_survival.toolkit.serving.limits import Limits
+from titanic_survival.toolkit.serving.live_release import LiveRelease
+from titanic_survival.toolkit.serving.scoring import Scorer
 from titanic_survival.toolkit.version.artifact import Artifact
 
-Make = Callable[..., scoring.Scoring]
+Make = Callable[..., Scorer]
 
 
 @pytest.fixture
 def make(served: Path, tmp_path: Path) -> Make:
     """Return a function that serves version 2 of the store, with version 1 in the shadow if wanted."""
 
-    def make(*, log_share: float = 1, shadows: tuple[int, ...] = ()) -> scoring.Scoring:
+    def make(*, log_share: float = 1, shadows: tuple[int, ...] = ()) -> Scorer:
         store = Store(tmp_path / "store")
         shutil.copytree(served, store.root)
         release = Store(served).release()
         assert release is not None
         store.write(Release.now(release.model, 2, release.versions, shadows=shadows))
         predictions = PredictionLog(LogFile(tmp_path / "log", "predictions", 10**9))
-        observer = Recorder(predictions, log_share)
-        loaded = scoring.Scoring(store.root, max_rows=1000, max_bytes=10**6, observer=observer)
-        loaded.load()
-        return loaded
+        live = LiveRelease(store.root)
+        live.load()
+        return Scorer(live, Limits(1000, 10**6), Recorder(predictions, log_share))
 
     return make
 
 
-def ask(loaded: scoring.Scoring, *bodies: Any, key: bytes = b"") -> list[Any]:
-    """Send bodies at the same time, wait for shadows, have all noted, and return the answers."""
+def ask(scorer: Scorer, *bodies: Any, key: bytes = b"") -> list[Any]:
+    """Send bodies at the same time, wait for shadows and the recorder, and return the answers."""
 
     async def together() -> list[Any]:
-        found = await asyncio.gather(*(loaded.answer(json.dumps(body).encode(), key=key) for body in bodies))
-        await asyncio.gather(*loaded._tasks)
+        found = await asyncio.gather(*(scorer.answer(json.dumps(body).encode(), key=key) for body in bodies))
+        await asyncio.gather(*scorer._tasks)
         return [json.loads(content) for _, content in found]
 
     answers = asyncio.run(together())
-    loaded.observer.close()
+    scorer.recorder.close()
     return answers
 
 
@@ -57,7 +58,7 @@ def logged(tmp_path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for path in (tmp_path / "log").glob("*.jsonl") for line in path.read_text().splitlines()]
 
 
-def test_every_prediction_is_logged_with_what_the_model_saw(
+def test_every_prediction_is_logged_with_the_model_s_input(
     make: Make, rows: list[dict[str, Any]], version: Artifact, tmp_path: Path
 ) -> None:
     start = time.time()
@@ -75,7 +76,7 @@ def test_every_prediction_is_logged_with_what_the_model_saw(
     assert all(start - 1 <= moment <= time.time() + 1 for moment in times)
 
 
-def test_refused_requests_are_not_logged(make: Make, tmp_path: Path) -> None:
+def test_rejected_requests_are_not_logged(make: Make, tmp_path: Path) -> None:
     ask(make(), [{"no such field": 1}], {})
     assert logged(tmp_path) == []
 
@@ -90,7 +91,11 @@ def test_shadow_is_logged_under_the_ids_that_the_caller_has(
 
 
 def test_shadow_counts_apart_from_requests(make: Make, rows: list[dict[str, Any]]) -> None:
-    counters = [metrics.REQUESTS.labels(2, 200), metrics.REQUESTS.labels(1, 200), metrics.SHADOWS.labels(1, 200)]
+    counters = [
+        metrics.REQUESTS.labels(2, 200),
+        metrics.REQUESTS.labels(1, 200),
+        metrics.SHADOW_REQUESTS.labels(1, 200),
+    ]
     before = [counter._value.get() for counter in counters]
     ask(make(shadows=(1,)), rows[:2], rows[:1])
     assert [counter._value.get() - then for counter, then in zip(counters, before, strict=True)] == [2, 0, 2]
@@ -106,42 +111,42 @@ def test_share_of_requests_is_logged_and_all_are_counted(
     assert counter._value.get() - before == 200
 
 
-def test_nothing_is_logged_where_it_is_off(make: Make, rows: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_nothing_is_logged_at_a_share_of_0(make: Make, rows: list[dict[str, Any]], tmp_path: Path) -> None:
     ask(make(log_share=0), rows[:1])
     assert not (tmp_path / "log").exists()
 
 
-def test_answers_under_way_are_noted_within_a_second(make: Make, rows: list[dict[str, Any]], tmp_path: Path) -> None:
-    loaded = make()
-    loaded.observer.start()
-    asyncio.run(loaded.answer(json.dumps(rows[:1]).encode()))
+def test_requests_are_recorded_within_a_second(make: Make, rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    scorer = make()
+    scorer.recorder.start()
+    asyncio.run(scorer.answer(json.dumps(rows[:1]).encode()))
     deadline = time.monotonic() + 5
     while not logged(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert time.monotonic() < deadline - 4
-    loaded.observer.close()
+    scorer.recorder.close()
 
 
-def test_fault_in_counting_is_said_and_the_next_answers_are_logged(
+def test_fault_in_counting_is_logged_and_the_next_requests_are_recorded(
     make: Make, rows: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
-    loaded = make()
+    scorer = make()
     with monkeypatch.context() as patch:
-        patch.setattr(loaded.versions[2], "count", lambda *_: 1 / 0)
-        asyncio.run(loaded.answer(json.dumps(rows[:1]).encode()))
-        loaded.observer.drain()
-    assert "not noted" in caplog.text
-    (answer,) = ask(loaded, rows[:1])
+        patch.setattr(scorer.live.versions[2].counters, "add", lambda *_: 1 / 0)
+        asyncio.run(scorer.answer(json.dumps(rows[:1]).encode()))
+        scorer.recorder.drain()
+    assert "not recorded" in caplog.text
+    (answer,) = ask(scorer, rows[:1])
     assert logged(tmp_path)[-1]["id"] == [answer[0]["id"]]
 
 
-def test_id_of_an_answer_says_what_was_predicted(make: Make, rows: list[dict[str, Any]], version: Artifact) -> None:
-    loaded = make()
-    (answer,) = ask(loaded, rows[:5])
-    release, label = loaded.release, version.contract.label
+def test_id_of_a_prediction_holds_its_label(make: Make, rows: list[dict[str, Any]], version: Artifact) -> None:
+    scorer = make()
+    (answer,) = ask(scorer, rows[:5])
+    release, label = scorer.live.release, version.contract.label
     assert release is not None
     for row in answer:
         value = np.array([row[label.name]], object if label.kind == "category" else None)
-        assert prediction_ids.read(row["id"], release.model) == prediction_ids.DecodedId(
+        assert prediction_ids.decode(row["id"], release.model) == prediction_ids.DecodedId(
             2, prediction_ids.codes(value, label)[0]
         )

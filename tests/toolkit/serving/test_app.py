@@ -10,7 +10,10 @@ from starlette.testclient import TestClient
 from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile
-from titanic_survival.toolkit.serving import app, scoring
+from titanic_survival.toolkit.serving import app
+from titanic_survival.toolkit.serving.limits import Limits
+from titanic_survival.toolkit.serving.live_release import LiveRelease
+from titanic_survival.toolkit.serving.scoring import Scorer
 
 MAX_ROWS, MAX_BYTES = 200, 1_000_000
 
@@ -23,16 +26,18 @@ async def nobody(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(scope="module")
 def routes(served: Path) -> app.Routes:
-    loaded = scoring.Scoring(served, max_rows=MAX_ROWS, max_bytes=MAX_BYTES)
-    loaded.load()
+    live = LiveRelease(served)
+    live.load()
     feedback = LogFile(served.parent / "log", "feedback", 0)
-    return app.Routes(loaded, feedback, title="Ours & <theirs>", description="What it says.")
+    return app.Routes(
+        Scorer(live, Limits(MAX_ROWS, MAX_BYTES)), feedback, title="Ours & <theirs>", description="What it says."
+    )
 
 
 @pytest.fixture(scope="module")
 def client(routes: app.Routes) -> TestClient:
     # A fault of the service must show as 500, as callers would see it.
-    return TestClient(app.InFront(nobody, routes), raise_server_exceptions=False)
+    return TestClient(app.ScoringMiddleware(nobody, routes), raise_server_exceptions=False)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +183,7 @@ def test_length_that_is_no_number_is_the_callers_mistake(client: TestClient) -> 
 
 def test_caller_who_hangs_up_is_not_counted_as_a_server_error(routes: app.Routes) -> None:
     def failures() -> float:
-        routes.scoring.observer.drain()
+        routes.scorer.recorder.drain()
         return metrics.REQUESTS.labels(2, 500)._value.get()
 
     messages = iter([{"type": "http.request", "body": b"[", "more_body": True}, {"type": "http.disconnect"}])
@@ -190,7 +195,7 @@ def test_caller_who_hangs_up_is_not_counted_as_a_server_error(routes: app.Routes
 
     before = failures()
     scope = {"type": "http", "method": "POST", "path": "/predict", "headers": [], "query_string": b""}
-    asyncio.run(app.InFront(nobody, routes)(scope, receive, send))
+    asyncio.run(app.ScoringMiddleware(nobody, routes)(scope, receive, send))
     assert failures() == before
 
 
@@ -211,16 +216,16 @@ def test_ready_names_a_problem_and_is_ready_all_the_same(
     client: TestClient, routes: app.Routes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert client.get("/readyz").json() == {"ready": True, "problem": ""}
-    for name in ("behind", "problem"):
-        monkeypatch.setattr(routes.scoring, name, f"what is {name}")
+    for name in ("sync_problem", "problem"):
+        monkeypatch.setattr(routes.scorer.live, name, f"the {name}")
         answer = client.get("/readyz")
-        assert (answer.status_code, answer.json()["problem"]) == (200, f"what is {name}")
+        assert (answer.status_code, answer.json()["problem"]) == (200, f"the {name}")
 
 
 def test_service_without_a_version_is_not_ready(
     client: TestClient, routes: app.Routes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes.scoring, "_loaded", None)
+    monkeypatch.setattr(routes.scorer.live, "_snapshot", None)
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()) == (503, {"error": "no version is loaded yet"})
 

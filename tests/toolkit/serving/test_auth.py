@@ -105,7 +105,7 @@ def test_refused_requests_are_counted_by_reason() -> None:
     reasons = {401: "credentials", 403: "permission", 503: "unverified"}
 
     def counted() -> list[float]:
-        return [metrics.REFUSED.labels(code, reason)._value.get() for code, reason in reasons.items()]
+        return [metrics.REJECTED_REQUESTS.labels(code, reason)._value.get() for code, reason in reasons.items()]
 
     before = counted()
     for status in reasons:

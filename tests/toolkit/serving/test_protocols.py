@@ -13,8 +13,11 @@ from starlette.testclient import TestClient
 from titanic_survival.toolkit.contract.schema import Contract, FieldSpec
 from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile
-from titanic_survival.toolkit.serving import app, scoring
+from titanic_survival.toolkit.serving import app
+from titanic_survival.toolkit.serving.limits import Limits
+from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.protocols import mlflow, tensors
+from titanic_survival.toolkit.serving.scoring import Scorer
 from titanic_survival.toolkit.version.artifact import Artifact
 
 MAX_ROWS, MAX_BYTES = 200, 1_000_000
@@ -29,11 +32,16 @@ async def nobody(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(scope="module")
 def client(served: Path) -> TestClient:
-    loaded = scoring.Scoring(served, max_rows=MAX_ROWS, max_bytes=MAX_BYTES)
-    loaded.load()
-    routes = app.Routes(loaded, LogFile(served.parent / "log", "feedback", 0), title="Title", description="")
+    live = LiveRelease(served)
+    live.load()
+    routes = app.Routes(
+        Scorer(live, Limits(MAX_ROWS, MAX_BYTES)),
+        LogFile(served.parent / "log", "feedback", 0),
+        title="Title",
+        description="",
+    )
     # A fault of the service must show as 500, as callers would see it.
-    return TestClient(app.InFront(nobody, routes), raise_server_exceptions=False)
+    return TestClient(app.ScoringMiddleware(nobody, routes), raise_server_exceptions=False)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +173,7 @@ def test_metadata_describes_every_tensor(client: TestClient, model: str, contrac
         assert [put["name"] for put in said["outputs"]] == [column.name for column in contract.prediction]
         for column, put in zip(contract.row, said["inputs"], strict=True):
             assert put["shape"] == ([-1] if column.length is None else [-1, column.length])
-            assert put["datatype"] in tensors.TAKEN[column.kind]
+            assert put["datatype"] in tensors.ACCEPTED_DATATYPES[column.kind]
 
 
 def test_health_is_told_as_each_protocol_has_it(client: TestClient, model: str, version: Artifact) -> None:
@@ -182,8 +190,8 @@ def test_health_is_told_as_each_protocol_has_it(client: TestClient, model: str, 
 
 def test_nothing_is_ready_before_a_version_is_loaded(served: Path, model: str) -> None:
     feedback = LogFile(served, "feedback", 0)
-    routes = app.Routes(scoring.Scoring(served, max_rows=1, max_bytes=9), feedback, title="", description="")
-    early = TestClient(app.InFront(nobody, routes), raise_server_exceptions=False)
+    routes = app.Routes(Scorer(LiveRelease(served), Limits(1, 9)), feedback, title="", description="")
+    early = TestClient(app.ScoringMiddleware(nobody, routes), raise_server_exceptions=False)
     for path in ("/ping", "/version", "/v2", "/v2/health/ready", model, f"{model}/ready"):
         assert early.get(path).status_code == 503, path
     assert early.get("/v2/health/live").status_code == 200
@@ -363,7 +371,7 @@ def test_rows_of_every_protocol_are_counted_together(
     client: TestClient, model: str, contract: Contract, rows: list[dict[str, Any]]
 ) -> None:
     def counted() -> list[float]:
-        client.app.routes.scoring.observer.drain()
+        client.app.routes.scorer.recorder.drain()
         counters = (metrics.ROWS.labels(2), metrics.REQUESTS.labels(2, 200), metrics.REQUESTS.labels(2, 400))
         return [counter._value.get() for counter in counters]
 
@@ -396,17 +404,17 @@ def test_documented_examples_are_taken(client: TestClient) -> None:
 def test_a_compiled_model_is_served_without_pandas_scikit_learn_and_mlflow(served: Path, version: Artifact) -> None:
     if version.runtime.name != "onnx":
         pytest.skip("this model is served by Python")
-    package = scoring.__name__.partition(".")[0]
+    package = app.__name__.partition(".")[0]
     code = f"""
 import sys
 from pathlib import Path
 from {package}.toolkit.monitoring import prediction_log
-from {package}.toolkit.serving import app, scoring
-loaded = scoring.Scoring(Path({str(served)!r}), max_rows=9, max_bytes=9999)
-loaded.load()
-app.Routes(loaded, prediction_log.LogFile(Path(), "feedback", 0), title="", description="")
+from {package}.toolkit.serving import app, limits, live_release, scoring
+live = live_release.LiveRelease(Path({str(served)!r}))
+live.load()
+app.Routes(scoring.Scorer(live, limits.Limits(9, 9999)), prediction_log.LogFile(Path(), "feedback", 0), title="", description="")
 print([name for name in ("pandas", "sklearn", "mlflow") if name in sys.modules])
 """
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, check=True, cwd=Path(scoring.__file__).parents[3], capture_output=True, text=True)
+    done = subprocess.run(command, check=True, cwd=Path(app.__file__).parents[3], capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

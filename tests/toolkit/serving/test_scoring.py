@@ -13,7 +13,9 @@ from pydantic import BaseModel, Field
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.release.store import Release, Store
-from titanic_survival.toolkit.serving import scoring
+from titanic_survival.toolkit.serving.limits import Limits
+from titanic_survival.toolkit.serving.live_release import LiveRelease
+from titanic_survival.toolkit.serving.scoring import Scorer
 
 
 class Row(BaseModel):
@@ -59,26 +61,26 @@ class Transposed(Wild):
 
 
 @pytest.fixture(params=[Wild, Transposed])
-def wild(request: pytest.FixtureRequest, save: Callable[..., Any], tmp_path: Path) -> scoring.Scoring:
+def wild(request: pytest.FixtureRequest, save: Callable[..., Any], tmp_path: Path) -> Scorer:
     version = save(Row, Prediction, request.param(), [{"amount": 1.0}])
     store = Store(tmp_path / "store")
     shutil.copytree(version.folder, store.path(1))
     store.write(Release.now("wild", 1, {1: ("champion",)}))
-    loaded = scoring.Scoring(store.root, max_rows=1000, max_bytes=1_000_000)
-    loaded.load()
-    return loaded
+    live = LiveRelease(store.root)
+    live.load()
+    return Scorer(live, Limits(1000, 1_000_000))
 
 
-def answers(loaded: scoring.Scoring, *bodies: Any) -> list[tuple[int, Any]]:
+def answers(scorer: Scorer, *bodies: Any) -> list[tuple[int, Any]]:
     """Return status and content for bodies that are sent at the same time."""
 
     async def together() -> Any:
-        return await asyncio.gather(*(loaded.answer(json.dumps(body).encode()) for body in bodies))
+        return await asyncio.gather(*(scorer.answer(json.dumps(body).encode()) for body in bodies))
 
     return [(status, json.loads(content)) for status, content in asyncio.run(together())]
 
 
-def test_every_kind_of_field_is_answered_in_plain_json(wild: scoring.Scoring) -> None:
+def test_every_kind_of_field_is_answered_in_plain_json(wild: Scorer) -> None:
     ((status, rows),) = answers(wild, [{"amount": 2}, {"amount": 0}])
     assert status == 200
     assert [{name: row[name] for name in Prediction.model_fields} for row in rows] == [
@@ -87,7 +89,7 @@ def test_every_kind_of_field_is_answered_in_plain_json(wild: scoring.Scoring) ->
     ]
 
 
-def test_rows_on_which_the_model_fails_do_not_fail_other_callers(wild: scoring.Scoring) -> None:
+def test_rows_on_which_the_model_fails_do_not_fail_other_callers(wild: Scorer) -> None:
     bodies = [[{"amount": number}, {"amount": number / 2}] for number in range(20)]
     for number, (status, content) in enumerate(answers(wild, *bodies)):
         if number == 13:
@@ -98,9 +100,9 @@ def test_rows_on_which_the_model_fails_do_not_fail_other_callers(wild: scoring.S
             assert [row["pair"][0] for row in content] == [number, number / 2]
 
 
-def test_requests_and_rows_are_counted(wild: scoring.Scoring) -> None:
+def test_requests_and_rows_are_counted(wild: Scorer) -> None:
     def counted() -> list[float]:
-        wild.observer.drain()
+        wild.recorder.drain()
         counters = [metrics.REQUESTS.labels(1, code) for code in (200, 400, 500)] + [metrics.ROWS.labels(1)]
         return [counter._value.get() for counter in counters]
 
@@ -109,19 +111,15 @@ def test_requests_and_rows_are_counted(wild: scoring.Scoring) -> None:
     assert [now - then for now, then in zip(counted(), before, strict=True)] == [2, 1, 1, 3]
 
 
-def unloaded(root: Path) -> scoring.Scoring:
-    return scoring.Scoring(root, max_rows=1, max_bytes=1)
-
-
 def test_service_that_has_not_loaded_yet_says_so(served: Path) -> None:
-    ((status, content),) = answers(unloaded(served), [])
+    ((status, content),) = answers(Scorer(LiveRelease(served), Limits(1, 1)), [])
     assert status == 503
     assert content["error"]
 
 
 def test_store_without_a_release_names_the_cure(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="make train && make deploy"):
-        unloaded(tmp_path).load()
+        LiveRelease(tmp_path).load()
 
 
 def test_version_that_predicts_otherwise_is_not_served(served: Path, tmp_path: Path) -> None:
@@ -134,4 +132,4 @@ def test_version_that_predicts_otherwise_is_not_served(served: Path, tmp_path: P
     content["predictions"][0][label] = "another" if isinstance(content["predictions"][0][label], str) else 12345
     example.write_text(json.dumps(content))
     with pytest.raises(UserError, match="row 0"):
-        unloaded(store.root).load()
+        LiveRelease(store.root).load()

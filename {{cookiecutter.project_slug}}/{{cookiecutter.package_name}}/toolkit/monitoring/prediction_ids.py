@@ -1,8 +1,8 @@
-"""Ids of predictions, which say what was predicted by which version.
+"""Prediction ids: each holds the version and the predicted label, so that feedback needs no look-up.
 
-A label that arrives days later thereby finds its prediction on any worker and any replica, without a look-up:
+A label that arrives days later can be compared with its prediction by any worker of any replica:
 
-    version (4 bytes), code of the predicted label (4), random (8), checksum with the model's name (4), as 40 digits
+    version (4 bytes), code of the predicted label (4), random (8), checksum with the model's name (4), as 40 hex digits
 
 The checksum tells ids of this model from others; it keeps no secret, since the caller has the prediction anyway.
 """
@@ -18,18 +18,19 @@ import numpy as np
 
 from ..contract.schema import FieldSpec
 
-HEAD, CHECK = struct.Struct(">IIQ"), struct.Struct(">I")
-LARGEST = 2**64
+HEAD, CHECKSUM = struct.Struct(">IIQ"), struct.Struct(">I")
+#: The random part counts modulo this.
+RANDOM_VALUES = 2**64
 
 
 class DecodedId(NamedTuple):
-    """What an id says: the version, and the code of the label that it predicted."""
+    """What an id holds: the version, and the code of the label that it predicted."""
 
     version: int
     code: int
 
 
-class Ids:
+class IdGenerator:
     """Makes the ids of one version's predictions."""
 
     def __init__(self, model: str, version: int, label: FieldSpec) -> None:
@@ -37,48 +38,48 @@ class Ids:
 
     def make(self, labels: np.ndarray) -> list[str]:
         """Return an id for each predicted label (n,)."""
-        # One draw for all rows: they differ by counting on from it.
+        # One random number for all rows, incremented for each: a draw a row would cost more than the rest.
         start = randbits(64)
         heads = [
-            HEAD.pack(self._version, code, (start + row) % LARGEST)
+            HEAD.pack(self._version, code, (start + row) % RANDOM_VALUES)
             for row, code in enumerate(codes(labels, self._label))
         ]
-        return [(head + CHECK.pack(crc32(head, self._seed))).hex() for head in heads]
+        return [(head + CHECKSUM.pack(crc32(head, self._seed))).hex() for head in heads]
 
 
-def read(text: str, model: str) -> DecodedId | None:
-    """Return what an id says; None if it is no id of this model."""
+def decode(text: str, model: str) -> DecodedId | None:
+    """Return what an id holds; None if it is not an id of this model."""
     try:
         content = bytes.fromhex(text)
     except ValueError:
         return None
-    head, check = content[: HEAD.size], content[HEAD.size :]
-    if len(head) < HEAD.size or check != CHECK.pack(crc32(head, crc32(model.encode()))):
+    head, checksum = content[: HEAD.size], content[HEAD.size :]
+    if len(head) < HEAD.size or checksum != CHECKSUM.pack(crc32(head, crc32(model.encode()))):
         return None
     version, code, _ = HEAD.unpack(head)
     return DecodedId(version, code)
 
 
 def codes(labels: np.ndarray, label: FieldSpec) -> list[int]:
-    """Return 32 bits for each label: the bits of a number as float32, a checksum of a word."""
+    """Return 32 bits for each label (n,): the bits of a number as float32, the CRC-32 of a category."""
     if label.kind == "category":
-        return [crc32(str(word).encode()) for word in labels]
+        return [crc32(str(category).encode()) for category in labels]
     return np.asarray(labels, np.float32).view(np.uint32).tolist()
 
 
-def number(code: int) -> float:
-    """Return the number that a code stands for."""
+def number_of(code: int) -> float:
+    """Return the number whose float32 bits a code is."""
     return float(np.array(code, np.uint32).view(np.float32))
 
 
-def names(label: FieldSpec, at_most: int) -> dict[int, str]:
-    """Return the classes of a label as text, by code; none if there are more of them than `at_most`, or no end."""
+def class_names(label: FieldSpec, limit: int) -> dict[int, str]:
+    """Return the names of a label's classes by code; empty if there are more than `limit`, or if they are unbounded."""
     values: Any = label.categories
     if label.kind == "bool":
         values = (False, True)
     elif label.kind == "int" and label.at_least is not None and label.at_most is not None:
-        values = range(int(label.at_least), int(min(label.at_most, label.at_least + at_most)) + 1)
-    if len(values) > at_most:
+        values = range(int(label.at_least), int(min(label.at_most, label.at_least + limit)) + 1)
+    if len(values) > limit:
         return {}
     texts = [str(value).lower() if label.kind == "bool" else str(value) for value in values]
     return dict(zip(codes(np.array(values), label), texts, strict=True)) if texts else {}

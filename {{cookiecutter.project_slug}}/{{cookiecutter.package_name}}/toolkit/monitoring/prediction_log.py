@@ -1,6 +1,6 @@
-"""The log of predictions and feedback: JSON lines in files that are only appended to, each process' own.
+"""The prediction log and the feedback log: JSON lines, in append-only files of each process' own.
 
-A file is never shared, so that nothing has to be locked and a crash can tear no more than the last line of one.
+No file has two writers, so nothing is locked, and a crash can cut off no more than the last line of a file.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .metrics import LOG_DROPPED, LOGGED
+from .metrics import DROPPED_ROWS, LOGGED_ROWS
 
-#: A file that has grown to this is left for a new one.
+#: A file of this size is closed, and a new one opened.
 FILE_BYTES = 64_000_000
-#: Blocks of lines that wait for the disk; at ten a second it may hang for half a minute before any are dropped.
-WAITING = 300
+#: Blocks of lines in the queue; at ten a second the disk may hang for half a minute before any is dropped.
+MAX_QUEUED_BLOCKS = 300
 
 log = logging.getLogger(__name__)
 
 
 class LogFile:
-    """Lines of one kind in the files `<name>-<time>-<process>-<count>.jsonl` of a folder."""
+    """Appends lines to files `<name>-<time>-<process>-<count>.jsonl` of a folder, and removes the oldest of them."""
 
     def __init__(self, folder: Path, name: str, total_bytes: int, *, file_bytes: int = FILE_BYTES) -> None:
         self._folder, self._name = folder, name
@@ -33,10 +33,10 @@ class LogFile:
         self._file: int | None = None
 
     def append(self, lines: bytes) -> None:
-        """Write lines and have them on the disk; `OSError` if it does not take them, and none of them is kept."""
+        """Write lines and flush them to the disk; on an `OSError` none of them is kept."""
         size = self._size()
         if self._file is None or size + len(lines) > self._file_bytes:
-            self._renew()
+            self._open_next()
             size = 0
         assert self._file is not None
         try:
@@ -50,7 +50,7 @@ class LogFile:
             raise
 
     def close(self) -> None:
-        """Leave the file; the next line opens another."""
+        """Close the file; the next append opens another."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -58,12 +58,12 @@ class LogFile:
     def _size(self) -> int:
         if self._file is None:
             return 0
-        found = os.fstat(self._file)
-        if found.st_nlink == 0:  # somebody has removed it, and would never see another line
+        stat = os.fstat(self._file)
+        if stat.st_nlink == 0:  # the file was removed: nobody would see what is appended to it
             self.close()
-        return found.st_size
+        return stat.st_size
 
-    def _renew(self) -> None:
+    def _open_next(self) -> None:
         self.close()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._count += 1
@@ -71,62 +71,62 @@ class LogFile:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
         self._prune(path)
 
-    def _prune(self, own: Path) -> None:
-        """Remove the files that were left longest ago, until the others fit."""
-        files = [(path.stat(), path) for path in self._folder.glob(f"{self._name}-*.jsonl") if path != own]
-        total = sum(found.st_size for found, _ in files)
-        for found, path in sorted(files, key=lambda file: file[0].st_mtime):
+    def _prune(self, current: Path) -> None:
+        """Remove the oldest files, until the others and a full current one are within the limit."""
+        files = [(path.stat(), path) for path in self._folder.glob(f"{self._name}-*.jsonl") if path != current]
+        total = sum(stat.st_size for stat, _ in files)
+        for stat, path in sorted(files, key=lambda file: file[0].st_mtime):
             if total <= self._total_bytes - self._file_bytes:
                 break
             path.unlink(missing_ok=True)
-            total -= found.st_size
+            total -= stat.st_size
 
 
 class PredictionLog:
-    """Writes lines in a thread of its own: a slow disk slows nobody, and what a full one does not take is counted."""
+    """Writes lines in a thread of its own, so that no request waits for the disk; counts rows that it cannot write."""
 
     def __init__(self, file: LogFile) -> None:
         self._file = file
-        self._waiting: queue.Queue[tuple[bytes, int] | None] = queue.Queue(WAITING)
+        self._queue: queue.Queue[tuple[bytes, int] | None] = queue.Queue(MAX_QUEUED_BLOCKS)
         self._thread: threading.Thread | None = None
-        self._said = ""
-        for reason in ("behind", "refused"):
-            LOG_DROPPED.labels(reason)
+        self._last_error = ""
+        for reason in ("behind", "refused"):  # values of a label, which alerts name
+            DROPPED_ROWS.labels(reason)
 
     def put(self, lines: bytes, rows: int) -> None:
-        """Have lines with some rows written soon; if the disk is too far behind, they are dropped."""
+        """Queue lines, which hold a number of rows, to be written; if the queue is full, they are dropped."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._write, name="prediction log", daemon=True)
             self._thread.start()
         try:
-            self._waiting.put_nowait((lines, rows))
+            self._queue.put_nowait((lines, rows))
         except queue.Full:
-            self._drop(rows, "behind", "the disk does not keep up with the predictions")
+            self._drop(rows, "behind", "the disk is too slow for the number of predictions")
 
     def close(self, seconds: float = 5) -> None:
-        """Write what waits, and end the thread."""
+        """Write what is in the queue, and end the thread."""
         if self._thread is not None and self._thread.is_alive():
             with suppress(queue.Full):
-                self._waiting.put(None, timeout=seconds)
+                self._queue.put(None, timeout=seconds)
                 self._thread.join(seconds)
         self._thread = None
 
     def _write(self) -> None:
-        while (block := self._waiting.get()) is not None:
+        while (block := self._queue.get()) is not None:
             lines, rows = block
             try:
                 self._file.append(lines)
             except OSError as error:
                 self._drop(rows, "refused", str(error))
             else:
-                LOGGED.inc(rows)
-                if self._said:
+                LOGGED_ROWS.inc(rows)
+                if self._last_error:
                     log.warning("predictions are logged again")
-                    self._said = ""
+                    self._last_error = ""
         self._file.close()
 
-    def _drop(self, rows: int, reason: str, text: str) -> None:
-        LOG_DROPPED.labels(reason).inc(rows)
-        if text != self._said:  # once, not for each of thousands
-            log.error("predictions are answered and not logged: %s", text)
-            self._said = text
+    def _drop(self, rows: int, reason: str, error: str) -> None:
+        DROPPED_ROWS.labels(reason).inc(rows)
+        if error != self._last_error:  # one message, not thousands
+            log.error("predictions are answered but not logged: %s", error)
+            self._last_error = error

@@ -1,7 +1,7 @@
-"""What is noted of each answer: counted, and logged, by a thread beside those that answer.
+"""The recorder: counts and logs requests in a thread of its own, beside the threads that answer them.
 
-The thread that answers only appends to a queue. A few times a second everything in it is joined by version, and counted
-in arrays of thousands of rows.
+A thread that answers only appends to a queue. Ten times a second the recorder empties it, joins the rows by version,
+and counts and logs arrays of many requests at once.
 """
 
 from __future__ import annotations
@@ -10,31 +10,29 @@ import logging
 import random
 import threading
 from collections import Counter, defaultdict, deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
-from ..contract.columns import Columns
-from .metrics import REQUESTS, SHADOWS
+from ..contract.columns import Columns, concatenate
+from .metrics import REQUESTS, SHADOW_REQUESTS
 from .prediction_log import PredictionLog
+from .version_counters import VersionCounters
 
-if TYPE_CHECKING:
-    from ..serving.live_release import LiveVersion
-
-#: A crash loses no more than this, and what the disk takes. Longer, and whole batches of work would hold up requests.
+#: A crash loses the requests of this time, and lines not yet on the disk. Longer, and counting would hold up requests.
 PERIOD_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
 
 
 class RequestRecord(NamedTuple):
-    """A request that was answered; one that was refused has no rows."""
+    """One request to a version; a rejected one has no rows."""
 
-    served: LiveVersion
+    counters: VersionCounters
     #: Seconds since 1970.
     time: float
-    #: How long it took; None for a shadow, which nobody waits for.
+    #: Seconds until the answer; None for a shadow, whose answer nobody waits for.
     seconds: float | None
     status: int
     ids: list[str]
@@ -44,9 +42,9 @@ class RequestRecord(NamedTuple):
 
 
 class Block(NamedTuple):
-    """The rows of many requests to one version, joined."""
+    """The rows of many requests to one version; time, ids and keys have one entry for each row."""
 
-    served: LiveVersion
+    counters: VersionCounters
     shadow: bool
     time: np.ndarray
     ids: list[str]
@@ -56,99 +54,95 @@ class Block(NamedTuple):
 
 
 class Recorder:
-    """Counts and logs answers; `log_share` of the requests are logged."""
+    """Counts all requests, and logs the rows of a share of them (`log_share`)."""
 
     def __init__(self, predictions: PredictionLog | None = None, log_share: float = 1.0) -> None:
         self._log, self._log_share = predictions, log_share
-        self._waiting: deque[RequestRecord] = deque()
+        self._queue: deque[RequestRecord] = deque()
         self._draining = threading.Lock()
-        self._ended = threading.Event()
+        self._closed = threading.Event()
 
-    def note(self, answered: RequestRecord) -> None:
-        """Have an answer counted and logged soon; this takes less than a microsecond."""
-        self._waiting.append(answered)
+    def record(self, record: RequestRecord) -> None:
+        """Put a request into the queue; this takes less than a microsecond."""
+        self._queue.append(record)
 
     def start(self) -> None:
-        """Work from now on, in a thread of its own."""
+        """Start the thread that empties the queue."""
 
         def work() -> None:
-            while not self._ended.wait(PERIOD_SECONDS):
+            while not self._closed.wait(PERIOD_SECONDS):
                 self.drain()
 
-        threading.Thread(target=work, name="observer", daemon=True).start()
+        threading.Thread(target=work, name="recorder", daemon=True).start()
 
     def close(self) -> None:
-        """Count and log what waits, and end."""
-        self._ended.set()
+        """Count and log what is in the queue, and end the thread."""
+        self._closed.set()
         self.drain()
         if self._log:
             self._log.close()
 
     def drain(self) -> None:
-        """Count what waits, and hand it to the log."""
+        """Count what is in the queue, and hand it to the log."""
         with self._draining:
-            # What arrives meanwhile is for the next time.
-            taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            # Not "until it is empty": requests keep arriving.
+            records = [self._queue.popleft() for _ in range(len(self._queue))]
             try:
-                _count_requests(taken)
-                for (served, shadow), group in _grouped(taken).items():
-                    block = _joined(served, shadow, group)
-                    served.count(block.columns, block.predictions)
+                _count_requests(records)
+                for (counters, shadow), group in _by_version(records).items():
+                    block = _block(counters, shadow, group)
+                    counters.add(block.columns, block.predictions)
                     if self._log and self._log_share:
-                        self._write(block if self._log_share == 1 else self._sample(served, shadow, group), self._log)
-            except Exception:  # the next answers are to be counted and logged all the same
-                log.exception("%d answers were not noted", len(taken))
+                        self._write(block if self._log_share == 1 else self._sample(counters, shadow, group), self._log)
+            except Exception:  # the requests after these have to be counted and logged all the same
+                log.exception("%d requests were not recorded", len(records))
 
-    def _sample(self, served: LiveVersion, shadow: bool, group: list[RequestRecord]) -> Block | None:
-        sample = [answered for answered in group if random.random() < self._log_share]
-        return _joined(served, shadow, sample) if sample else None
+    def _sample(self, counters: VersionCounters, shadow: bool, group: list[RequestRecord]) -> Block | None:
+        sample = [record for record in group if random.random() < self._log_share]
+        return _block(counters, shadow, sample) if sample else None
 
     def _write(self, block: Block | None, predictions: PredictionLog) -> None:
         if block:
-            predictions.put(line(block), len(block.ids))
+            predictions.put(log_line(block), len(block.ids))
 
 
-def _count_requests(taken: list[RequestRecord]) -> None:
-    for answered in taken:
-        if answered.seconds is not None:
-            answered.served.seconds.observe(answered.seconds)
-    totals = Counter((answered.served.number, answered.status, answered.seconds is None) for answered in taken)
+def _count_requests(records: list[RequestRecord]) -> None:
+    for record in records:
+        if record.seconds is not None:
+            record.counters.seconds.observe(record.seconds)
+    totals = Counter((record.counters.number, record.status, record.seconds is None) for record in records)
     for (number, status, shadow), count in totals.items():
-        (SHADOWS if shadow else REQUESTS).labels(number, status).inc(count)
+        (SHADOW_REQUESTS if shadow else REQUESTS).labels(number, status).inc(count)
 
 
-def _grouped(taken: list[RequestRecord]) -> dict[tuple[LiveVersion, bool], list[RequestRecord]]:
-    """Return what was scored, by version, shadows apart."""
-    groups: defaultdict[tuple[LiveVersion, bool], list[RequestRecord]] = defaultdict(list)
-    for answered in taken:
-        if answered.ids:
-            groups[answered.served, answered.seconds is None].append(answered)
+def _by_version(records: list[RequestRecord]) -> dict[tuple[VersionCounters, bool], list[RequestRecord]]:
+    """Return the records that have rows, by version, those of shadows apart."""
+    groups: defaultdict[tuple[VersionCounters, bool], list[RequestRecord]] = defaultdict(list)
+    for record in records:
+        if record.ids:
+            groups[record.counters, record.seconds is None].append(record)
     return groups
 
 
-def _joined(served: LiveVersion, shadow: bool, group: list[RequestRecord]) -> Block:
-    sizes = [len(answered.ids) for answered in group]
-    times = np.array([int(answered.time * 1e6) for answered in group]).astype("datetime64[us]")
-    keys = [answered.key.decode("latin-1") or None for answered in group]
+def _block(counters: VersionCounters, shadow: bool, group: list[RequestRecord]) -> Block:
+    sizes = [len(record.ids) for record in group]
+    times = np.array([int(record.time * 1e6) for record in group]).astype("datetime64[us]")
+    keys = [record.key.decode("latin-1") or None for record in group]
     return Block(
-        served,
+        counters,
         shadow,
         np.repeat(times, sizes),
-        [one for answered in group for one in answered.ids],
+        [prediction_id for record in group for prediction_id in record.ids],
         [key for key, size in zip(keys, sizes, strict=True) for _ in range(size)],
-        _concatenated([answered.columns for answered in group]),
-        _concatenated([answered.predictions for answered in group]),
+        concatenate([record.columns for record in group]),
+        concatenate([record.predictions for record in group]),
     )
 
 
-def _concatenated(parts: list[Columns]) -> Columns:
-    return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def line(block: Block) -> bytes:
-    """Return rows as a line of the log: a list for each column, inputs as the model saw them."""
+def log_line(block: Block) -> bytes:
+    """Return a block as a line of the prediction log: a list for each field, inputs as the model got them."""
     content = {
-        "version": block.served.number,
+        "version": block.counters.number,
         "shadow": block.shadow,
         "time": block.time,
         "id": block.ids,
@@ -161,7 +155,7 @@ def line(block: Block) -> bytes:
 
 
 def _lists(columns: Columns) -> dict[str, Any]:
-    # Words are Python objects, which orjson does not take from an array.
+    # Categories are arrays of Python objects, which orjson does not serialize.
     return {
         name: array.tolist() if array.dtype == object else np.ascontiguousarray(array)
         for name, array in columns.items()

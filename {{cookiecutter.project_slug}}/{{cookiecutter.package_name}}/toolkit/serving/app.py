@@ -1,206 +1,182 @@
-"""The scoring routes: a small ASGI application that stands in front of the BentoML service.
+"""The routes in front: a small ASGI application that stands before the BentoML service.
 
-It answers the hot routes itself and passes everything else on, so that they do not pay for layers that they do not use.
+It answers the scoring routes itself and passes everything else on, since BentoML's layers cost more than scoring.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..common.errors import RejectedError
 from ..monitoring.prediction_log import LogFile
+from .asgi import JSON, KEY_HEADER, header, read_body, send_response
 from .auth import Access
-from .explanations import Explaining
-from .feedback import Feedback
+from .errors import error_json, message_json
+from .explain_route import ExplainRoute
+from .feedback_route import FeedbackRoute
+from .model_routes import model_routes
 from .openapi import document
 from .protocols import mlflow, open_inference
-from .scoring import KEY_HEADER, PREDICT, Exchange, Scoring, refusal, refused
+from .protocols.exchange import Exchange, reject
+from .protocols.predict import PREDICT
+from .scoring import Scorer
 
-SWAGGER = """<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><title>{title}</title><link rel="stylesheet" href="./static_content/swagger-ui.css"></head>
-<body>
-<div id="ui"></div>
-<script src="./static_content/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({{url: "./docs.json", dom_id: "#ui", tryItOutEnabled: true}})</script>
-</body>
-</html>
-"""
 KEY = KEY_HEADER.encode()
-JSON = b"application/json"
 
 
 class Routes:
-    """The routes that are not BentoML's own; `further` returns the OpenAPI document of what stands behind them."""
+    """The routes that this project answers itself, in one table.
+
+    `bentoml_document` returns the OpenAPI document of the routes behind them.
+    """
 
     def __init__(
         self,
-        scoring: Scoring,
+        scorer: Scorer,
         feedback: LogFile,
         *,
         title: str,
         description: str,
-        further: Callable[[], dict[str, Any]] = dict,
+        bentoml_document: Callable[[], dict[str, Any]] = dict,
         access: Access | None = None,
     ) -> None:
-        self.scoring, self.title, self.description, self.further = scoring, title, description, further
-        self._access = access or Access(None)
-        self._explaining = Explaining(scoring)
-        self._feedback = Feedback(scoring, feedback)
-        self._slow = Starlette(
-            routes=[
-                Route("/model", self._model, methods=["GET"]),
-                Route("/readyz", self._ready, methods=["GET"]),
-                Route("/docs.json", self._docs, methods=["GET"]),
-                Route("/", self._index, methods=["GET"]),
-                *mlflow.routes(scoring),
-                *open_inference.routes(scoring, title),
-            ],
-            exception_handlers={RejectedError: _refused, HTTPException: _mistaken},
+        self.scorer, self._live, self._limits = scorer, scorer.live, scorer.limits
+        self._explain_route = ExplainRoute(scorer.live)
+        self._feedback_route = FeedbackRoute(scorer.live, scorer.limits.max_rows, feedback)
+        access = access or Access(None)
+
+        def described() -> dict[str, Any]:
+            limits = self._limits
+            content = document(
+                self._live.snapshot,
+                max_rows=limits.max_rows,
+                max_bytes=limits.max_bytes,
+                title=title,
+                description=description,
+                further=bentoml_document(),
+            )
+            return access.documented(content)
+
+        slow = [
+            *model_routes(self._live, title, description, described),
+            *mlflow.routes(self._live),
+            *open_inference.routes(self._live, title),
+        ]
+        starlette = Starlette(
+            routes=slow, exception_handlers={RejectedError: _answer_error, HTTPException: _answer_http_error}
         )
-        # Behind an ingress, the address to which a caller would be sent is not the one that they know.
-        self._slow.router.redirect_slashes = False
-        self._paths = {"/model", "/readyz", "/docs.json", "/", "/ping", "/health", "/version", "/v2"}
+        # A redirect would name this process' address, which callers behind an ingress cannot reach.
+        starlette.router.redirect_slashes = False
+        self._table = _Table(
+            {
+                "/predict": self._predict,
+                "/explain": self._explain,
+                "/feedback": self._feedback,
+                "/invocations": self._invocations,
+                "/versions/{version:path}/predict": self._predict,
+                "/versions/{version:path}/explain": self._explain,
+                "/v2/models/{model}/infer": self._infer,
+                "/v2/models/{model}/versions/{version}/infer": self._infer,
+                **{route.path: starlette for route in slow},
+                # Last: what the protocol does not have is a 404 in JSON, not BentoML's.
+                "/v2/{path:path}": starlette,
+            }
+        )
 
     def find(self, scope: Scope) -> ASGIApp | None:
-        """Return what answers a request, None if it is not one of these routes."""
-        if scope["type"] != "http":
-            return None
-        path: str = scope["path"]
-        if path == "/predict" or (path.startswith("/versions/") and path.endswith("/predict")):
-            return self._predict
-        if path == "/explain" or (path.startswith("/versions/") and path.endswith("/explain")):
-            return self._explain
-        if path == "/feedback":
-            return self._label
-        if path == "/invocations":
-            return self._invocations
-        if open_inference.INFER.fullmatch(path):
-            return self._infer
-        return self._slow if path in self._paths or path.startswith("/v2/") else None
+        """Return what answers a request, None if that is not one of these routes."""
+        return self._table.find(scope) if scope["type"] == "http" else None
 
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._body(scope, receive, send)
-        if body is None:
-            return
-        path = scope["path"]
-        reference = None if path == "/predict" else path[len("/versions/") : -len("/predict")]
-        await _send(send, *await self.scoring.answer(body, reference, PREDICT, _key(scope)))
+        if body is not None:
+            answer = await self.scorer.answer(body, scope["path_params"].get("version"), PREDICT, header(scope, KEY))
+            await send_response(send, *answer)
 
     async def _invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
-        posted = scope["method"] == "POST"
-        content_type = dict(scope["headers"]).get(b"content-type", b"") if posted else JSON
+        content_type = header(scope, b"content-type") if scope["method"] == "POST" else JSON
         try:
             exchange = mlflow.exchange(content_type.decode("latin-1"))
         except RejectedError as error:
-            refused(PREDICT, error)
-            await _send(send, error.status, str(error).encode(), kind=b"text/plain; charset=utf-8")
+            status, _ = reject(PREDICT, error)
+            await send_response(send, status, str(error).encode(), content_type=b"text/plain; charset=utf-8")
             return
         body = await self._body(scope, receive, send, exchange)
         if body is not None:
-            await _send(send, *await self.scoring.answer(body, None, exchange, _key(scope)))
+            await send_response(send, *await self.scorer.answer(body, None, exchange, header(scope, KEY)))
 
     async def _infer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        model, reference = open_inference.addressed(scope["path"])
-        exchange = open_inference.Inference(model)
+        parameters = scope["path_params"]
+        exchange = open_inference.Inference(parameters["model"])
         try:
-            open_inference.check_name(self.scoring, model)
+            open_inference.check_name(self._live, parameters["model"])
         except RejectedError as error:
-            await _send(send, *refused(exchange, error))
+            await send_response(send, *reject(exchange, error))
             return
         body = await self._body(scope, receive, send, exchange)
         if body is not None:
-            await _send(send, *await self.scoring.answer(body, reference, exchange, _key(scope)))
+            answer = await self.scorer.answer(body, parameters.get("version"), exchange, header(scope, KEY))
+            await send_response(send, *answer)
 
     async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._body(scope, receive, send)
-        if body is None:
-            return
-        path = scope["path"]
-        reference = "champion" if path == "/explain" else path[len("/versions/") : -len("/explain")]
-        await _send(send, *await self._explaining.answer(body, reference))
+        if body is not None:
+            reference = scope["path_params"].get("version", "champion")
+            await send_response(send, *await self._explain_route.answer(body, reference))
 
-    async def _label(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _feedback(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._body(scope, receive, send)
         if body is not None:
-            await _send(send, *await self._feedback.answer(body))
+            await send_response(send, *await self._feedback_route.answer(body))
 
     async def _body(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange = PREDICT) -> bytes | None:
-        """Return the body of a request for rows; None if that was answered with what is wrong with it."""
+        """Return the body of a request; None if the request was rejected for its method or size."""
         if scope["method"] != "POST":
-            with_what = ", with a JSON list" if exchange is PREDICT else ""
-            error = RejectedError(405, f"{scope['path']} takes POST{with_what}")
-            await _send(send, *refused(exchange, error), (b"allow", b"POST"))
+            with_list = ", with a JSON list" if exchange is PREDICT else ""
+            error = RejectedError(405, f"{scope['path']} takes POST{with_list}")
+            await send_response(send, *reject(exchange, error), (b"allow", b"POST"))
             return None
-        limit = self.scoring.max_bytes
-        body = await _read(scope, receive, limit)
+        limit = self._limits.max_bytes
+        body = await read_body(scope, receive, limit)
         if body is None:
             error = RejectedError(413, f"the body is larger than {limit} bytes (MAX_BYTES)")
-            await _send(send, *refused(exchange, error))
+            await send_response(send, *reject(exchange, error))
         return body
 
-    async def _model(self, request: Request) -> Response:
-        champion = self.scoring.find("champion")
-        release = self.scoring.release
-        assert release is not None
-        keys = ("trained", "commit", "runtime", "runtime_note", "metrics", "data")
-        versions = [
-            {"version": number, "aliases": release.versions[number]}
-            | {key: served.artifact.details[key] for key in keys}
-            for number, served in self.scoring.versions.items()
+
+class _Table:
+    """Finds the application of a path: fixed paths in a dictionary, paths with parameters one after the other."""
+
+    def __init__(self, applications: dict[str, ASGIApp]) -> None:
+        self._fixed = {path: application for path, application in applications.items() if "{" not in path}
+        self._patterns = [
+            (compile_path(path)[0], application) for path, application in applications.items() if "{" in path
         ]
-        contract = champion.artifact.contract
-        content = {
-            "model": release.model,
-            "description": self.description,
-            "champion": release.champion,
-            "released": release.created,
-            "traffic": release.shares or {release.champion: 100},
-            "shadows": release.shadows,
-            "problem": self.scoring.problem,
-            "versions": versions,
-            "inputs": {column.name: column.expects for column in contract.row},
-            "outputs": {column.name: column.expects for column in contract.prediction},
-            "example": champion.artifact.example.rows[:1],
-        }
-        return Response(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")
 
-    async def _ready(self, request: Request) -> Response:
-        self.scoring.find("champion")
-        # Ready all the same: what is served serves on, and no balancer is to take it out.
-        content = {"ready": True, "problem": self.scoring.problem or self.scoring.behind}
-        return Response(orjson.dumps(content), media_type="application/json")
-
-    async def _docs(self, request: Request) -> Response:
-        content = document(
-            self.scoring.loaded,
-            max_rows=self.scoring.max_rows,
-            max_bytes=self.scoring.max_bytes,
-            title=self.title,
-            description=self.description,
-            further=self.further(),
-        )
-        # BentoML's part has status codes as numbers.
-        found = self._access.documented(content)
-        return Response(orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")
-
-    async def _index(self, request: Request) -> Response:
-        return HTMLResponse(SWAGGER.format(title=escape(self.title)))
+    def find(self, scope: Scope) -> ASGIApp | None:
+        """Return the application, and put the parameters into the scope; None if no path of the table matches."""
+        application = self._fixed.get(scope["path"])
+        if application:
+            scope["path_params"] = {}
+            return application
+        for pattern, application in self._patterns:
+            if match := pattern.match(scope["path"]):
+                scope["path_params"] = match.groupdict()
+                return application
+        return None
 
 
-class InFront:
-    """ASGI middleware: the scoring routes in front, the rest of the service behind."""
+class ScoringMiddleware:
+    """ASGI middleware: answers the routes in front, and passes everything else on to the service behind."""
 
     def __init__(self, app: ASGIApp, routes: Routes) -> None:
         self.app, self.routes = app, routes
@@ -208,64 +184,29 @@ class InFront:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
         if scope["type"] == "lifespan":
-            receive = self._ending(receive)
+            receive = self._close_at_shutdown(receive)
         elif scope.get("path") == "/metrics":
-            await asyncio.to_thread(self.routes.scoring.observer.drain)
+            await asyncio.to_thread(self.routes.scorer.recorder.drain)
         await (self.routes.find(scope) or self.app)(scope, receive, send)
 
-    def _ending(self, receive: Receive) -> Receive:
-        """Count and log what still waits when the server ends."""
+    def _close_at_shutdown(self, receive: Receive) -> Receive:
+        """Return a `receive` that counts and logs what the recorder still has when the server ends."""
 
-        async def end() -> Message:
+        async def receive_and_close() -> Message:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
-                await asyncio.to_thread(self.routes.scoring.observer.close)
+                await asyncio.to_thread(self.routes.scorer.recorder.close)
             return message
 
-        return end
+        return receive_and_close
 
 
-def _key(scope: Scope) -> bytes:
-    for name, value in scope["headers"]:
-        if name == KEY:
-            return bytes(value)
-    return b""
-
-
-async def _read(scope: Scope, receive: Receive, limit: int) -> bytes | None:
-    """Return the body of a request, None as soon as it is known to be larger than the limit."""
-    announced = dict(scope["headers"]).get(b"content-length", b"")
-    if announced.isdigit() and int(announced) > limit:
-        return None
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        chunks, size = [body], len(body)
-        while message.get("more_body"):
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > limit:
-                return None
-            chunks.append(message.get("body", b""))
-        return b"".join(chunks)
-    return body if len(body) <= limit else None
-
-
-async def _send(send: Send, status: int, content: bytes, *more: tuple[bytes, bytes], kind: bytes = JSON) -> None:
-    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(content)), *more]
-    if status == 429:
-        headers.append((b"retry-after", b"1"))
-    start: Message = {"type": "http.response.start", "status": status, "headers": headers}
-    await send(start)
-    await send({"type": "http.response.body", "body": content})
-
-
-async def _refused(request: Request, error: Exception) -> Response:
+async def _answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RejectedError)
-    return Response(refusal(str(error)), error.status, media_type="application/json")
+    return Response(error_json(error), error.status, media_type="application/json")
 
 
-async def _mistaken(request: Request, error: Exception) -> Response:
+async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    reason = f"{request.method} {request.url.path}: {error.detail}"
-    return Response(refusal(reason), error.status_code, error.headers, "application/json")
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    return Response(message_json(message), error.status_code, error.headers, "application/json")

@@ -11,7 +11,7 @@ import orjson
 from bentoml.exceptions import BentoMLException
 from pydantic import ValidationError
 
-from .scoring import Scoring
+from .scoring import Scorer
 
 #: Where BentoML and the server log what an endpoint raises.
 LOGGERS = ("bentoml._internal.server.http_app", "uvicorn.error")
@@ -19,11 +19,11 @@ LOGGERS = ("bentoml._internal.server.http_app", "uvicorn.error")
 HUNG_UP = "the handler is closed"
 
 
-def predict_as(scoring: Scoring) -> Callable[..., Awaitable[list[dict[str, Any]]]]:
+def predict_as(scorer: Scorer) -> Callable[..., Awaitable[list[dict[str, Any]]]]:
     """Return a function that answers rows as `POST /predict` does: checked, counted, logged, or refused."""
 
     async def predict(rows: list[dict[str, Any]], version: str | None = None, key: str = "") -> list[dict[str, Any]]:
-        status, content = await scoring.answer(orjson.dumps(rows), version, key=key.encode())
+        status, content = await scorer.answer(orjson.dumps(rows), version, key=key.encode())
         answer = orjson.loads(content)
         if status == 200:
             return answer

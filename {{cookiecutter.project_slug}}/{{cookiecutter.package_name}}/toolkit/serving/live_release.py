@@ -1,4 +1,4 @@
-"""The release in memory: its versions, loaded and proven, and replaced as a whole when the store says so."""
+"""The live release: versions loaded and verified, and replaced as a whole when the release of the store is."""
 
 from __future__ import annotations
 
@@ -14,40 +14,33 @@ from typing import NamedTuple
 from ..common.errors import RejectedError, UserError
 from ..contract.columns import Columns
 from ..contract.json_rows import RowParser
-from ..monitoring.drift_counters import DriftCounters
-from ..monitoring.metrics import LOADED, PROBLEM, RELEASED, ROWS, SECONDS, SERVED
-from ..monitoring.prediction_ids import Ids
+from ..monitoring.metrics import LOADED_VERSIONS, RELEASE_CREATED, RELEASE_PROBLEM, SERVED_ALIASES
+from ..monitoring.prediction_ids import IdGenerator
+from ..monitoring.version_counters import VersionCounters
 from ..release.store import Release, Store
 from ..version.artifact import Artifact
 from .micro_batches import Batcher
 
-#: How long a release that could not be loaded is left alone; the reason may pass, as a lack of memory does.
+#: Time until a release that could not be loaded is tried again; the reason may pass, as a lack of memory does.
 RETRY_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
 
 class LiveVersion:
-    """A version that is loaded and counted."""
+    """A version in memory, with what a request needs of it."""
 
     def __init__(self, number: int, artifact: Artifact, model: str) -> None:
         self.number, self.artifact = number, artifact
         self.label = artifact.contract.label.name
         self.parser = RowParser(artifact.contract)
-        self.ids = Ids(model, number, artifact.contract.label)
+        self.ids = IdGenerator(model, number, artifact.contract.label)
+        self.counters = VersionCounters(number, artifact)
         self._batcher = Batcher(artifact.runtime)
-        self.seconds = SECONDS.labels(number)
-        self._rows = ROWS.labels(number)
-        self._counted = DriftCounters(number, artifact)
 
     async def score(self, rows: int, columns: Columns) -> Columns:
-        """Return the predictions for some rows."""
+        """Return the predictions for the columns of some rows."""
         return await self._batcher.score(rows, columns)
-
-    def count(self, columns: Columns, predictions: Columns) -> None:
-        """Count the rows of many requests together."""
-        self._rows.inc(len(predictions[self.label]))
-        self._counted.add(columns, predictions)
 
 
 class ReleaseSnapshot(NamedTuple):
@@ -56,8 +49,20 @@ class ReleaseSnapshot(NamedTuple):
     release: Release
     versions: dict[int, LiveVersion]
 
-    def share(self, key: bytes) -> LiveVersion:
-        """Return the version that answers a caller who names none: the same for the same key, if shares are set."""
+    def find(self, reference: str | None, key: bytes = b"") -> LiveVersion:
+        """Return the version of a number or alias; without one, the version chosen by the traffic weights and the key.
+
+        `RejectedError` (404) names the versions that are served.
+        """
+        if reference is None:
+            return self.choose(key)
+        for number, aliases in self.release.versions.items():
+            if reference in (str(number), *aliases):
+                return self.versions[number]
+        raise RejectedError(404, f"version {reference!r} is not served; there are: {self.release.words()}")
+
+    def choose(self, key: bytes) -> LiveVersion:
+        """Return the version for a caller who names none: by traffic weights, the same one for the same key."""
         if not self.release.shares:
             return self.versions[self.release.champion]
         point = zlib.crc32(key) % 100 if key else random.randrange(100)
@@ -65,88 +70,90 @@ class ReleaseSnapshot(NamedTuple):
             point -= percent
             if point < 0:
                 return self.versions[number]
-        raise AssertionError("shares add up to 100")
+        raise AssertionError("traffic weights add up to 100")
 
 
 class LiveRelease:
-    """The store's release, followed while it is served."""
+    """Follows the release of a store, and holds a snapshot of it in memory."""
 
     def __init__(self, store: Path) -> None:
         self._store = Store(store)
-        self._loaded: ReleaseSnapshot | None = None
-        self._seen: object = None
+        self._snapshot: ReleaseSnapshot | None = None
+        self._mark: object = None
         self._retry_at = 0.0
-        #: Why the newest release is not the one that is served, "" if it is.
+        #: Why the newest release in the store is not the current one, "" if it is.
         self.problem = ""
-        #: Why the store's release may not be what the registry wants, as who fills the store says.
-        self.behind = ""
+        #: The problem reported by `sync`: why the store may not be in sync with the registry, "" if it is.
+        self.sync_problem = ""
 
     @property
-    def loaded(self) -> ReleaseSnapshot:
-        """The release with its versions; 503 before one is loaded."""
-        if self._loaded is None:
+    def snapshot(self) -> ReleaseSnapshot:
+        """The current release with its versions; `RejectedError` (503) before one is loaded."""
+        if self._snapshot is None:
             raise RejectedError(503, "no version is loaded yet")
-        return self._loaded
+        return self._snapshot
 
     @property
     def release(self) -> Release | None:
-        """The release that is served, None before one is loaded."""
-        return self._loaded.release if self._loaded else None
+        """The current release, None before one is loaded."""
+        return self._snapshot.release if self._snapshot else None
 
     @property
     def versions(self) -> dict[int, LiveVersion]:
-        """The versions that are served, by number."""
-        return self._loaded.versions if self._loaded else {}
+        """The versions of the current release, by number."""
+        return self._snapshot.versions if self._snapshot else {}
 
     def load(self) -> None:
-        """Load and prove every version of the store's release; `UserError` leaves what was served before."""
-        self._seen = self._store.mark()
+        """Load and verify every version of the store's release; after a `UserError` the current release stays."""
+        self._mark = self._store.mark()
         release = self._store.release()
         if release is None:
             raise UserError(f"{self._store.root} holds no release to serve. Make one: make train && make deploy")
-        before = self.release
-        self._loaded = ReleaseSnapshot(release, {number: self._serve(number, release) for number in release.versions})
-        _show(release, before)
-        # What is loaded stays: the garbage collector need not look at it again in the middle of requests. What the
-        # release before left behind goes.
+        previous = self.release
+        self._snapshot = ReleaseSnapshot(
+            release, {number: self._version(number, release) for number in release.versions}
+        )
+        _set_gauges(release, previous)
+        # The loaded versions stay: frozen, they are not searched for garbage in the middle of requests. Those of the
+        # previous release are collected first.
         gc.unfreeze()
         gc.collect()
         gc.freeze()
 
-    def _serve(self, number: int, release: Release) -> LiveVersion:
-        """Return a version, loaded and proven; the one that is served already if it is the same."""
+    def _version(self, number: int, release: Release) -> LiveVersion:
+        """Return a version of a release: the one in memory if it is the same, else loaded and verified."""
         digest = release.digests.get(number, "")
-        present = self.versions.get(number)
-        if present and digest and self._loaded and digest == self._loaded.release.digests.get(number):
-            return present
-        served = LiveVersion(number, self._store.load(number, digest), release.model)
-        served.artifact.verify()
-        return served
+        current = self.versions.get(number)
+        if current and digest and self._snapshot and digest == self._snapshot.release.digests.get(number):
+            return current
+        version = LiveVersion(number, self._store.load(number, digest), release.model)
+        version.artifact.verify()
+        return version
 
     def follow(self) -> bool:
-        """Load the store's release if it is another, and return whether it was; a failure is kept in `problem`."""
-        changed = self._store.mark() != self._seen
+        """Load the store's release if it has changed, and return whether it has; a failure is kept in `problem`."""
+        changed = self._store.mark() != self._mark
         if changed or (self.problem and time.monotonic() >= self._retry_at):
             self._replace()
-        behind = self._store.noted()
-        if behind and behind != self.behind:
-            log.error("the store is not brought up to date: %s", behind)
-        self.behind = behind
-        PROBLEM.set(bool(self.problem or self.behind))
+        sync_problem = self._store.noted()
+        if sync_problem and sync_problem != self.sync_problem:
+            log.error("the store is not in sync with the registry: %s", sync_problem)
+        self.sync_problem = sync_problem
+        RELEASE_PROBLEM.set(bool(self.problem or self.sync_problem))
         return changed
 
     def _replace(self) -> None:
         try:
             self.load()
             self.problem = ""
-            log.info("serving %s", self._loaded and self._loaded.release.words())
-        except Exception as error:  # whatever is wrong with the new release, the one before serves on
+            log.info("serving %s", self._snapshot and self._snapshot.release.words())
+        except Exception as error:  # whatever is wrong with the new release, the current one is served on
             if str(error) != self.problem:
                 log.error("the new release is not served: %s", error)
             self.problem, self._retry_at = str(error), time.monotonic() + RETRY_SECONDS
 
     def watch(self, seconds: float = 1.0) -> None:
-        """Follow the store from now on, in a thread of its own."""
+        """Start a thread that follows the store."""
 
         def keep_following() -> None:
             while True:
@@ -156,21 +163,15 @@ class LiveRelease:
         threading.Thread(target=keep_following, name="release", daemon=True).start()
 
     def find(self, reference: str | None = None, key: bytes = b"") -> LiveVersion:
-        """Return a version by number or alias, the key's share if none is named; 404 names the versions there are."""
-        loaded = self.loaded
-        if reference is None:
-            return loaded.share(key)
-        for number, aliases in loaded.release.versions.items():
-            if reference in (str(number), *aliases):
-                return loaded.versions[number]
-        raise RejectedError(404, f"version {reference!r} is not served; there are: {loaded.release.words()}")
+        """Return a version of the current release, as `ReleaseSnapshot.find` does; `RejectedError` (404, 503)."""
+        return self.snapshot.find(reference, key)
 
 
-def _show(release: Release, before: Release | None) -> None:
-    """Show a release in the metrics, where labels that were once there stay, and have to become 0."""
-    LOADED.set(len(release.versions))
-    RELEASED.set(release.created.timestamp())
-    for shown, value in ((before, 0), (release, 1)):
-        for number, aliases in shown.versions.items() if shown else ():
+def _set_gauges(release: Release, previous: Release | None) -> None:
+    """Set the gauges of a release; the aliases of the previous one get 0, since a series cannot be removed."""
+    LOADED_VERSIONS.set(len(release.versions))
+    RELEASE_CREATED.set(release.created.timestamp())
+    for versions, value in ((previous.versions if previous else {}, 0), (release.versions, 1)):
+        for number, aliases in versions.items():
             for alias in aliases or ("",):
-                SERVED.labels(number, alias).set(value)
+                SERVED_ALIASES.labels(number, alias).set(value)

@@ -1,4 +1,4 @@
-"""Micro-batches: requests that wait while a model is busy are scored together when it is free.
+"""Micro-batches: requests that arrive while a model is busy are scored together as soon as it is free.
 
 There is no waiting window: a request that finds the model idle is scored at once.
 """
@@ -9,68 +9,66 @@ import asyncio
 from collections import deque
 from typing import NamedTuple
 
-import numpy as np
-
-from ..contract.columns import Columns
+from ..contract.columns import Columns, concatenate
 from ..version.runtime import Runtime
 
-#: Rows scored at once; more would keep the first callers waiting for the last.
-LARGEST = 1000
+#: Rows in one batch of several callers; in a larger one the first callers would wait too long for the last.
+MAX_BATCH_ROWS = 1000
 
 
-class _Waiting(NamedTuple):
-    """The rows of one caller, and where their predictions go."""
+class _Entry(NamedTuple):
+    """The rows of one caller, and the future that gets their predictions."""
 
     rows: int
     columns: Columns
-    answer: asyncio.Future[Columns]
+    future: asyncio.Future[Columns]
 
 
 class Batcher:
     """Scores the rows of many callers with one model.
 
-    A model in Python runs in a thread beside the event loop; what arrives meanwhile is the next batch. A compiled one
-    takes microseconds, and a thread would cost more than it spares: what arrives in one turn of the loop is its batch.
+    A Python model runs in a thread beside the event loop; the requests that arrive meanwhile are the next batch. An
+    ONNX model takes microseconds, less than handing it to a thread: the requests of one turn of the loop are its batch.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._threaded = runtime.name == "python"
-        self._waiting: deque[_Waiting] = deque()
+        self._queue: deque[_Entry] = deque()
         self._worker: asyncio.Task[None] | None = None
 
     async def score(self, rows: int, columns: Columns) -> Columns:
-        """Return the predictions for the rows of one caller; what the model raises for them, only this caller gets."""
-        entry = _Waiting(rows, columns, asyncio.get_running_loop().create_future())
-        self._waiting.append(entry)
+        """Return the predictions for the rows of one caller; an error of the model for them reaches no other caller."""
+        entry = _Entry(rows, columns, asyncio.get_running_loop().create_future())
+        self._queue.append(entry)
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
-        return await entry.answer
+        return await entry.future
 
     async def _work(self) -> None:
         try:
-            while self._waiting:
+            while self._queue:
                 await self._score(self._next())
         finally:
             self._worker = None
 
-    def _next(self) -> list[_Waiting]:
-        batch = [self._waiting.popleft()]
+    def _next(self) -> list[_Entry]:
+        batch = [self._queue.popleft()]
         rows = batch[0].rows
-        while self._waiting and rows + self._waiting[0].rows <= LARGEST:
-            batch.append(self._waiting.popleft())
+        while self._queue and rows + self._queue[0].rows <= MAX_BATCH_ROWS:
+            batch.append(self._queue.popleft())
             rows += batch[-1].rows
         return batch
 
-    async def _score(self, batch: list[_Waiting]) -> None:
+    async def _score(self, batch: list[_Entry]) -> None:
         try:
-            score, together = self._runtime.score, _joined(batch)
-            predictions = await asyncio.to_thread(score, together) if self._threaded else score(together)
+            score, columns = self._runtime.score, concatenate([entry.columns for entry in batch])
+            predictions = await asyncio.to_thread(score, columns) if self._threaded else score(columns)
         except Exception as error:
             if len(batch) == 1:
                 _fail(batch[0], error)
                 return
-            for entry in batch:  # one of them is to blame; the others get their answers
+            for entry in batch:  # one at a time, so that only the rows that fail get the error
                 await self._score([entry])
             return
         if len(batch) == 1:
@@ -78,22 +76,16 @@ class Batcher:
             return
         start = 0
         for entry in batch:
-            own = slice(start, start + entry.rows)
-            _succeed(entry, {name: array[own] for name, array in predictions.items()})
+            rows = slice(start, start + entry.rows)
+            _succeed(entry, {name: array[rows] for name, array in predictions.items()})
             start += entry.rows
 
 
-def _joined(batch: list[_Waiting]) -> Columns:
-    if len(batch) == 1:
-        return batch[0].columns
-    return {name: np.concatenate([entry.columns[name] for entry in batch]) for name in batch[0].columns}
+def _succeed(entry: _Entry, predictions: Columns) -> None:
+    if not entry.future.done():
+        entry.future.set_result(predictions)
 
 
-def _succeed(entry: _Waiting, predictions: Columns) -> None:
-    if not entry.answer.done():
-        entry.answer.set_result(predictions)
-
-
-def _fail(entry: _Waiting, error: Exception) -> None:
-    if not entry.answer.done():
-        entry.answer.set_exception(error)
+def _fail(entry: _Entry, error: Exception) -> None:
+    if not entry.future.done():
+        entry.future.set_exception(error)

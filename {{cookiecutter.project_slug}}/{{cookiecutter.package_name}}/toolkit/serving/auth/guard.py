@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...common.errors import RejectedError
-from ...monitoring.metrics import REFUSED
-from ..scoring import refusal
+from ...monitoring.metrics import REJECTED_REQUESTS
+from ..errors import error_json
 
 #: Set in the scope of a request that was let in: where two guards stand behind one another, one of them checks.
 LET_IN = "let_in"
@@ -39,7 +39,7 @@ class Guard:
         try:
             await self._verify(_authorization(scope))
         except RejectedError as error:
-            REFUSED.labels(error.status, REASONS[error.status]).inc()
+            REJECTED_REQUESTS.labels(error.status, REASONS[error.status]).inc()
             if kind == "http":
                 await self._refuse(error, send)
             else:
@@ -49,7 +49,7 @@ class Guard:
         await self._app(scope, receive, send)
 
     async def _refuse(self, error: RejectedError, send: Send) -> None:
-        content = refusal(str(error))
+        content = error_json(error)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
         headers += self._challenges if error.status == 401 else []
         await send({"type": "http.response.start", "status": error.status, "headers": headers})

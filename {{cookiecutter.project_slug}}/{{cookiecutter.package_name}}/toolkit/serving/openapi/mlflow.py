@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from ...contract.schema import Contract
-from ..protocols.mlflow import CODES, CSV, MISTAKEN, OTHER_COLUMNS
+from ..protocols.mlflow import BAD_REQUEST, CODES, CSV, INVALID_PARAMETER_VALUE
 from ..protocols.tabular import FORMS
 from .operations import JSON, Subject, answer, keyed, operation
 from .schemas import TEXT, Schema, given, one_of, predicted, record, ref, several
@@ -17,7 +17,9 @@ TAG = "MLflow scoring protocol"
 TABLE = "a header with the names of the columns, then a line for each row; a cell without text is a missing value"
 MORE = "one of four forms; columns in another order, others beside them, and values that MLflow casts are taken too"
 COMMON: dict[str, Schema] = {
-    "MlflowError": record({"error_code": one_of([*CODES.values(), MISTAKEN, OTHER_COLUMNS]), "message": TEXT})
+    "MlflowError": record(
+        {"error_code": one_of([*CODES.values(), BAD_REQUEST, INVALID_PARAMETER_VALUE]), "message": TEXT}
+    )
 }
 
 

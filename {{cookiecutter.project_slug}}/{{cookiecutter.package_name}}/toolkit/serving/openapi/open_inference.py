@@ -6,7 +6,7 @@ from typing import Any
 
 from ...contract.schema import Contract, FieldSpec
 from ..protocols.open_inference import PLATFORMS, request
-from ..protocols.tensors import TAKEN, datatype
+from ..protocols.tensors import ACCEPTED_DATATYPES, datatype
 from .operations import ANY, JSON, DocumentedVersion, Subject, answer, keyed, operation
 from .schemas import COUNT, TEXT, Schema, given, one_of, record, ref, said, several
 
@@ -54,7 +54,7 @@ def _once(column: FieldSpec) -> Schema:
 
 def _inputs(column: FieldSpec, limit: int) -> list[Schema]:
     """Return the tensors that are taken for a field."""
-    taken, value = TAKEN[column.kind], given(column)
+    taken, value = ACCEPTED_DATATYPES[column.kind], given(column)
     sizes: list[Schema] = [COUNT]
     if column.length is not None:
         sizes, value, limit = [COUNT, {"const": column.length}], value["items"], limit * column.length

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ...contract.schema import Contract
+from ..asgi import KEY_HEADER
 from ..live_release import LiveVersion, ReleaseSnapshot
-from ..scoring import KEY_HEADER
 from .schemas import TEXT, Schema, one_of, ref
 
 JSON = "application/json"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...contract.schema import Contract, FieldSpec
-from ..scoring import PROBLEMS_LISTED
+from ..errors import MAX_VIOLATIONS_LISTED
 
 Schema = dict[str, Any]
 
@@ -117,7 +117,7 @@ def _by_name(values: Schema, description: str) -> Schema:
     return {"type": "object", "additionalProperties": values, "description": description}
 
 
-PROBLEMS = several(ref("Problem"), PROBLEMS_LISTED)
+PROBLEMS = several(ref("Problem"), MAX_VIOLATIONS_LISTED)
 #: What does not depend on a contract.
 COMMON: dict[str, Schema] = {
     "Problem": record(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..explanations import MAX_ROWS as MOST_EXPLAINED
+from ..limits import MAX_EXPLAINED_ROWS
 from .operations import JSON, DocumentedVersion, Subject, answer, keyed, operation
 from .schemas import TEXT, Schema, either, record, ref, several
 
@@ -39,8 +39,10 @@ def _predict(subject: Subject, version: DocumentedVersion) -> dict[str, Any]:
 def _explain(subject: Subject, version: DocumentedVersion) -> dict[str, Any]:
     answers = {"200": answer("one explanation for each row, in the same order", several(version.ref("Explanation")))}
     answers |= _refusals(subject)
-    answers["413"] = answer(f"more than {MOST_EXPLAINED} rows, or {subject.max_bytes} bytes (MAX_BYTES)", ref("Error"))
-    rows = {"schema": several(version.ref("Row"), MOST_EXPLAINED), "example": subject.rows(version)}
+    answers["413"] = answer(
+        f"more than {MAX_EXPLAINED_ROWS} rows, or {subject.max_bytes} bytes (MAX_BYTES)", ref("Error")
+    )
+    rows = {"schema": several(version.ref("Row"), MAX_EXPLAINED_ROWS), "example": subject.rows(version)}
     return operation("explain", "Explain predictions of the champion", TAG, answers, {JSON: rows})
 
 

@@ -2,14 +2,14 @@
 
 A client of `mlflow models serve` gets the same statuses and predictions here, with these differences:
 
-- Values that MLflow would change in silence are refused with 400: 1.5 for a whole number (there: 1), "no" or null for
-  a truth value (there: true and false; even "false" is true there), a line of a CSV body that is longer than the header
-  (there: shifted by a column), two CSV columns of one name (there: the first). The index of a split table is ignored.
-- Accepted here and not there: lists in the order of the columns (`instances`, `inputs`); several vectors in any form,
+- Values that MLflow would change silently are rejected with 400: 1.5 for an int (there: 1), "no" or null for a bool
+  (there: true and false; even "false" is true there), a line of a CSV body that is longer than the header (there:
+  shifted by a column), two CSV columns of one name (there: the first). The index of `dataframe_split` is ignored.
+- Accepted here and not there: lists in the order of the features (`instances`, `inputs`); several vectors in any form,
   in CSV as JSON text in a cell; fields with a default that are missing in some rows only.
-- Values that break the contract are named in `message`; there they are at the end of a stack trace.
-- A prediction that is not a number is null, not NaN, which is no JSON.
-- No Parquet, which would need pandas. A missing content type is 415, where MLflow's server fails.
+- Violations are listed in `message`; there they are at the end of a stack trace.
+- A prediction that is NaN is null here; JSON has no NaN.
+- No Parquet, which would need pandas. A missing content type is 415; there it is 500.
 """
 
 from __future__ import annotations
@@ -25,21 +25,24 @@ from ...common.errors import RejectedError
 from ...contract.columns import Columns
 from ...contract.json_rows import InvalidRowsError, RowParser
 from ...version.artifact import Artifact
-from ..live_release import LiveVersion
-from ..scoring import Scoring, check_size, records, status_of
-from . import sentence
+from ..errors import status_of
+from ..limits import check_row_count
+from ..live_release import LiveRelease, LiveVersion
 from .casts import cast
+from .exchange import records
+from .messages import message
 from .tabular import SignatureError, csv_table, json_table
 
 JSON, CSV = "application/json", "text/csv"
-#: MLflow's names of errors, by status; of all others, and of tables that have not the columns of the signature.
+#: MLflow's error codes, by status.
 CODES = {
     413: "RESOURCE_EXHAUSTED",
     429: "REQUEST_LIMIT_EXCEEDED",
     500: "INTERNAL_ERROR",
     503: "TEMPORARILY_UNAVAILABLE",
 }
-MISTAKEN, OTHER_COLUMNS = "BAD_REQUEST", "INVALID_PARAMETER_VALUE"
+#: The error code of all other statuses, and that of a table without the columns of the signature.
+BAD_REQUEST, INVALID_PARAMETER_VALUE = "BAD_REQUEST", "INVALID_PARAMETER_VALUE"
 
 
 class Invocation:
@@ -52,33 +55,34 @@ class Invocation:
         """Return the number of rows in a body, and their columns."""
         contract = parser.contract
         names, rows = (csv_table if self._is_csv else json_table)(body, contract, limit)
-        missing = [column.name for column in contract.row if column.required and column.name not in names]
+        missing = [field.name for field in contract.row if field.required and field.name not in names]
         if missing:
-            known = ", ".join(contract.by_name)
-            raise SignatureError(400, f"Model is missing inputs {missing}; its columns are {known}")
-        check_size(len(rows), limit)
-        # What the model does not know is ignored, as MLflow does.
+            names_text = ", ".join(contract.by_name)
+            raise SignatureError(400, f"Model is missing inputs {missing}; its inputs are {names_text}")
+        check_row_count(len(rows), limit)
+        # Columns that are no inputs of the model are ignored, as MLflow does.
         known_only = [{name: row[name] for name in contract.by_name if name in row} for row in rows]
-        if not self._is_csv:  # most JSON needs no cast; a CSV body is all text
+        if not self._is_csv:  # most JSON needs no cast; in CSV everything is text
             try:
                 return parser.take(known_only)
             except InvalidRowsError:
                 pass
         return parser.take([cast(row, contract) for row in known_only])
 
-    def write(self, predictions: Columns, ids: list[str], served: LiveVersion) -> bytes:
+    def write(self, predictions: Columns, ids: list[str], version: LiveVersion) -> bytes:
         """Return the predictions as MLflow writes a DataFrame."""
-        found = records(predictions) if ids else []
-        return orjson.dumps({"predictions": found}, option=orjson.OPT_SERIALIZE_NUMPY)
+        rows = records(predictions) if ids else []
+        return orjson.dumps({"predictions": rows}, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    def refuse(self, error: RejectedError | InvalidRowsError) -> bytes:
-        """Return what is wrong, with MLflow's error code."""
-        code = OTHER_COLUMNS if isinstance(error, SignatureError) else CODES.get(status_of(error), MISTAKEN)
-        return orjson.dumps({"error_code": code, "message": sentence(error)})
+    def write_error(self, error: RejectedError | InvalidRowsError) -> bytes:
+        """Return the error with MLflow's error code."""
+        is_signature = isinstance(error, SignatureError)
+        code = INVALID_PARAMETER_VALUE if is_signature else CODES.get(status_of(error), BAD_REQUEST)
+        return orjson.dumps({"error_code": code, "message": message(error)})
 
 
 def exchange(content_type: str) -> Invocation:
-    """Return how a body of some content type is read; `RejectedError` (415) if it is not."""
+    """Return the exchange for a content type; `RejectedError` (415) if it is not supported."""
     kind, *parameters = [part.strip().lower() for part in content_type.split(";")]
     if kind not in (JSON, CSV):
         raise RejectedError(
@@ -93,21 +97,21 @@ def exchange(content_type: str) -> Invocation:
     return Invocation(is_csv=kind == CSV)
 
 
-def routes(scoring: Scoring) -> list[Route]:
+def routes(live: LiveRelease) -> list[Route]:
     """Return the routes beside `/invocations`."""
 
     async def ping(request: Request) -> Response:
-        scoring.find()
+        live.find()
         return Response("\n", media_type=JSON)
 
     async def version(request: Request) -> Response:
-        return Response(mlflow_version(scoring.find("champion").artifact), media_type=JSON)
+        return Response(mlflow_version(live.find("champion").artifact), media_type=JSON)
 
     return [Route("/ping", ping), Route("/health", ping), Route("/version", version)]
 
 
 def mlflow_version(artifact: Artifact) -> str:
-    """Return the version of MLflow that a model version was made with, "unknown" if its lock does not name one."""
+    """Return the version of MLflow in the lock file of a model version, "unknown" without one."""
     lock = (artifact.folder / "requirements.lock").read_text()
-    found = re.search(r"^mlflow==([^\s;\\]+)", lock, re.MULTILINE)
-    return found[1] if found else "unknown"
+    pin = re.search(r"^mlflow==([^\s;\\]+)", lock, re.MULTILINE)
+    return pin[1] if pin else "unknown"

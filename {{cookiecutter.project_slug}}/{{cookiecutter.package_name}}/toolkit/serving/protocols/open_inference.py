@@ -1,13 +1,12 @@
 """The Open Inference Protocol, version 2 (REST): what KServe, Triton and their clients speak.
 
-A field is a tensor: of shape [n] (or [n, 1]), a vector of shape [n, length]. What may be missing is null in `data`, NaN
-among numbers, "" among words; fields that have a default may be left out. Whole numbers and truth values that may be
-missing are FP32, the only type of these that can say so. Extensions, such as binary tensors, are not spoken.
+A field is a tensor of shape [n] (or [n, 1]), a vector one of shape [n, length]. A missing value is null in `data`, or
+NaN among numbers, or "" among categories; fields that have a default may be left out. Nullable int and bool fields are
+FP32, the only datatype among these that has a NaN. Extensions, such as binary tensors, are not supported.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import orjson
@@ -20,17 +19,17 @@ from ...common.errors import RejectedError
 from ...contract.columns import Columns
 from ...contract.json_rows import InvalidRowsError, RowParser
 from ...contract.schema import Contract, FieldSpec
-from ..live_release import LiveVersion
-from ..scoring import Scoring, check_size, refusal
-from . import sentence, shown
+from ..errors import message_json
+from ..limits import check_row_count
+from ..live_release import LiveRelease, LiveVersion
+from .messages import message, quote
 from .tensors import array_data, column_values, datatype
 
 PLATFORMS = {"onnx": "onnx_onnxv1", "python": "python_pickle"}
-INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 
 
 class Inference:
-    """One request; what it asks for is known once its body is read."""
+    """One request; its id and outputs are known once its body is read."""
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -51,99 +50,90 @@ class Inference:
             raise RejectedError(400, "'id' must be text")
         self._id = content.get("id")
         self._outputs = content.get("outputs")
-        _selected(self._outputs, parser.contract)
+        _output_fields(self._outputs, parser.contract)
         columns = _values(content["inputs"], parser.contract)
         rows = len(next(iter(columns.values())))
-        check_size(rows, limit)
+        check_row_count(rows, limit)
         names = list(columns)
         return parser.take([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
 
-    def write(self, predictions: Columns, ids: list[str], served: LiveVersion) -> bytes:
+    def write(self, predictions: Columns, ids: list[str], version: LiveVersion) -> bytes:
         """Return the predictions, one tensor a field."""
         outputs = [
-            _tensor(column, len(ids)) | {"data": array_data(predictions[column.name]) if ids else []}
-            for column in _selected(self._outputs, served.artifact.contract)
+            _tensor(field, len(ids)) | {"data": array_data(predictions[field.name]) if ids else []}
+            for field in _output_fields(self._outputs, version.artifact.contract)
         ]
-        content: dict[str, Any] = {"model_name": self._model, "model_version": str(served.number)}
+        content: dict[str, Any] = {"model_name": self._model, "model_version": str(version.number)}
         content |= {} if self._id is None else {"id": self._id}
         return orjson.dumps(content | {"outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    def refuse(self, error: RejectedError | InvalidRowsError) -> bytes:
-        """Return what is wrong."""
-        return refusal(sentence(error))
+    def write_error(self, error: RejectedError | InvalidRowsError) -> bytes:
+        """Return the error."""
+        return message_json(message(error))
 
 
-def addressed(path: str) -> tuple[str, str | None]:
-    """Return the model and, if there is one, the version in the path of an `infer` request."""
-    found = INFER.fullmatch(path)
-    assert found
-    return found[1], found[2]
-
-
-def check_name(scoring: Scoring, model: str) -> None:
-    """Refuse the name of another model."""
-    release = scoring.release
-    if release is None:
-        raise RejectedError(503, "no version is loaded yet")
+def check_name(live: LiveRelease, model: str) -> None:
+    """Raise `RejectedError` (404) for the name of another model."""
+    release = live.snapshot.release
     if model != release.model:
         raise RejectedError(404, f"model {model!r} is not served; there is {release.model!r}")
 
 
-def routes(scoring: Scoring, title: str) -> list[Route]:
+def routes(live: LiveRelease, title: str) -> list[Route]:
     """Return the routes beside `infer`."""
 
     async def server(request: Request) -> Response:
-        return _json({"name": title, "version": str(scoring.find("champion").number), "extensions": []})
+        return _json({"name": title, "version": str(live.find("champion").number), "extensions": []})
 
-    async def live(request: Request) -> Response:
+    async def is_live(request: Request) -> Response:
         return _json({"live": True})
 
-    async def ready(request: Request) -> Response:
-        scoring.find()
+    async def is_ready(request: Request) -> Response:
+        live.find()
         return _json({"ready": True})
 
     async def metadata(request: Request) -> Response:
-        served = asked(request)
-        contract, runtime = served.artifact.contract, served.artifact.runtime.name
+        version = find(request)
+        contract, runtime = version.artifact.contract, version.artifact.runtime.name
         return _json(
             {
                 "name": request.path_params["model"],
-                "versions": [str(number) for number in scoring.versions],
+                "versions": [str(number) for number in live.versions],
                 "platform": PLATFORMS[runtime],
-                "inputs": [_tensor(column, -1) for column in contract.row],
-                "outputs": [_tensor(column, -1) for column in contract.prediction],
+                "inputs": [_tensor(field, -1) for field in contract.row],
+                "outputs": [_tensor(field, -1) for field in contract.prediction],
             }
         )
 
-    async def model_ready(request: Request) -> Response:
-        asked(request)
+    async def is_model_ready(request: Request) -> Response:
+        find(request)
         return _json({"name": request.path_params["model"], "ready": True})
 
-    def asked(request: Request) -> LiveVersion:
-        check_name(scoring, request.path_params["model"])
-        return scoring.find(request.path_params.get("version", "champion"))
+    def find(request: Request) -> LiveVersion:
+        check_name(live, request.path_params["model"])
+        return live.find(request.path_params.get("version", "champion"))
 
     model = "/v2/models/{model}"
     return [
         Route("/v2", server),
-        Route("/v2/health/live", live),
-        Route("/v2/health/ready", ready),
+        Route("/v2/health/live", is_live),
+        Route("/v2/health/ready", is_ready),
         Route(model, metadata),
-        Route(f"{model}/ready", model_ready),
+        Route(f"{model}/ready", is_model_ready),
         Route(f"{model}/versions/{{version}}", metadata),
-        Route(f"{model}/versions/{{version}}/ready", model_ready),
+        Route(f"{model}/versions/{{version}}/ready", is_model_ready),
     ]
 
 
 def request(rows: list[dict[str, Any]], contract: Contract) -> dict[str, Any]:
     """Return a request for the predictions of rows."""
     inputs = []
-    for column in contract.row:
-        if column.length is None:
-            data = [row.get(column.name, column.default) for row in rows]
+    for field in contract.row:
+        if field.length is None:
+            data = [row.get(field.name, field.default) for row in rows]
         else:
-            data = [part for row in rows for part in row[column.name]]
-        inputs.append(_tensor(column, len(rows)) | {"data": data})
+            data = [element for row in rows for element in row[field.name]]
+        inputs.append(_tensor(field, len(rows)) | {"data": data})
     return {"inputs": inputs}
 
 
@@ -151,38 +141,38 @@ def _json(content: dict[str, Any]) -> Response:
     return Response(orjson.dumps(content), media_type="application/json")
 
 
-def _tensor(column: FieldSpec, rows: int) -> dict[str, Any]:
-    shape = [rows] if column.length is None else [rows, column.length]
-    return {"name": column.name, "datatype": datatype(column), "shape": shape}
+def _tensor(field: FieldSpec, rows: int) -> dict[str, Any]:
+    shape = [rows] if field.length is None else [rows, field.length]
+    return {"name": field.name, "datatype": datatype(field), "shape": shape}
 
 
-def _selected(outputs: Any, contract: Contract) -> tuple[FieldSpec, ...]:
+def _output_fields(outputs: Any, contract: Contract) -> tuple[FieldSpec, ...]:
     """Return the fields that a request asks for, all of them if it names none."""
     if outputs is None or outputs == []:
         return contract.prediction
-    by_name: dict[Any, FieldSpec] = {column.name: column for column in contract.prediction}
+    by_name: dict[Any, FieldSpec] = {field.name: field for field in contract.prediction}
     if not isinstance(outputs, list):
         raise RejectedError(400, "'outputs' must be a list of objects with a 'name'")
     names: list[Any] = [output.get("name") if isinstance(output, dict) else output for output in outputs]
     for name in names:
         if not isinstance(name, str) or name not in by_name:
-            raise RejectedError(400, f"output {shown(name)} does not exist; the outputs are {', '.join(by_name)}")
+            raise RejectedError(400, f"output {quote(name)} does not exist; the outputs are {', '.join(by_name)}")
     return tuple(by_name[name] for name in names)
 
 
 def _values(tensors: list[Any], contract: Contract) -> dict[str, list[Any]]:
-    """Return one value a row for each tensor."""
+    """Return the values of each input, one a row."""
     columns: dict[str, list[Any]] = {}
     for tensor in tensors:
         name = tensor.get("name") if isinstance(tensor, dict) else None
         if not isinstance(name, str) or name not in contract.by_name:
             raise RejectedError(
-                400, f"input {shown(name)} does not exist; the inputs are {', '.join(contract.by_name)}"
+                400, f"input {quote(name)} does not exist; the inputs are {', '.join(contract.by_name)}"
             )
         if name in columns:
-            raise RejectedError(400, f"input {name!r} stands there twice")
+            raise RejectedError(400, f"input {name!r} is given twice")
         columns[name] = column_values(tensor, contract.by_name[name])
-    missing = [column.name for column in contract.row if column.required and column.name not in columns]
+    missing = [field.name for field in contract.row if field.required and field.name not in columns]
     if missing or not columns:
         raise RejectedError(400, f"the inputs {', '.join(map(repr, missing or contract.by_name))} are missing")
     lengths = {name: len(values) for name, values in columns.items()}

@@ -1,4 +1,4 @@
-"""The bodies of MLflow's scoring protocol, and the rows in them."""
+"""The bodies of MLflow's scoring protocol: the rows in JSON and in CSV."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pydantic_core import from_json
 
 from ...common.errors import RejectedError
 from ...contract.schema import MISSING_TEXTS, Contract, FieldSpec
-from ..scoring import check_size
-from . import shown
+from ..limits import check_row_count
+from .messages import quote
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
@@ -19,11 +19,11 @@ Rows = list[dict[str, Any]]
 
 
 class SignatureError(RejectedError):
-    """A table that has not the columns of the model's signature; MLflow has an error code of its own for that."""
+    """A table without the columns of the model's signature; MLflow has an error code of its own for that."""
 
 
 def json_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Rows]:
-    """Return the columns that a JSON body has, and its rows."""
+    """Return the names of the columns in a JSON body, and its rows."""
     try:
         content = from_json(body)
     except ValueError as error:
@@ -35,8 +35,8 @@ def json_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], R
         rows = _split(given, contract, limit)
     elif form == "dataframe_records":
         if not isinstance(given, list):
-            raise RejectedError(400, f"Invalid input. dataframe_records must be a list of records, not {shown(given)}")
-        rows = _dicts(given, form)
+            raise RejectedError(400, f"Invalid input. dataframe_records must be a list of records, not {quote(given)}")
+        rows = _check_dicts(given, form)
     else:
         rows = _tensors(given, form, contract, limit)
     names = {name for row in rows for name in row}
@@ -58,27 +58,29 @@ def _split(given: Any, contract: Contract, limit: int) -> Rows:
     if isinstance(data, dict):
         return _columnar(data, contract, limit)
     if data and isinstance(data[0], dict):
-        return _dicts(data, "dataframe_split")
+        return _check_dicts(data, "dataframe_split")
     if columns is None:
-        raise SignatureError(400, f"dataframe_split has no 'columns'; those of the model are {[*contract.by_name]}")
+        raise SignatureError(
+            400, f"dataframe_split has no 'columns'; the inputs of the model are {[*contract.by_name]}"
+        )
     return _named(list(map(str, columns)), data, contract, limit)
 
 
-def _dicts(given: list[Any], form: str) -> Rows:
+def _check_dicts(given: list[Any], form: str) -> Rows:
     for number, row in enumerate(given):
         if not isinstance(row, dict):
-            raise SignatureError(400, f"Invalid input. row {number} of {form} must be an object, not {shown(row)}")
+            raise SignatureError(400, f"Invalid input. row {number} of {form} must be an object, not {quote(row)}")
     return given
 
 
 def _tensors(given: Any, form: str, contract: Contract, limit: int) -> Rows:
-    """Return the rows of an object of columns, of a list of objects, or of lists in the order of the columns."""
+    """Return the rows of an object of columns, of a list of objects, or of lists in the order of the features."""
     if isinstance(given, dict):
         return _columnar(given, contract, limit)
     if not isinstance(given, list):
         raise SignatureError(400, f"Invalid input. {form} must be a list of rows or an object of columns")
     if given and isinstance(given[0], dict):
-        return _dicts(given, form)
+        return _check_dicts(given, form)
     names, rows = list(contract.by_name), given
     if len(names) == 1:
         depth = _depth(given) - (contract.row[0].length is not None)
@@ -88,18 +90,18 @@ def _tensors(given: Any, form: str, contract: Contract, limit: int) -> Rows:
 
 def _columnar(given: dict[str, Any], contract: Contract, limit: int) -> Rows:
     columns = {name: given[name] for name in contract.by_name if name in given}
-    one = {name: _depth(value) <= (contract.by_name[name].length is not None) for name, value in columns.items()}
-    if columns and all(one.values()) and not all(value == [] for value in columns.values()):
+    is_value = {name: _depth(value) <= (contract.by_name[name].length is not None) for name, value in columns.items()}
+    if columns and all(is_value.values()) and not all(value == [] for value in columns.values()):
         return [columns]
     lengths = {name: len(value) if isinstance(value, list) else -1 for name, value in columns.items()}
-    if len(set(lengths.values())) > 1 or any(one[name] and lengths[name] for name in columns):
+    if len(set(lengths.values())) > 1 or any(is_value[name] and lengths[name] for name in columns):
         raise RejectedError(400, "Invalid input. The columns must be lists of the same length")
-    check_size(max(lengths.values(), default=0), limit)
+    check_row_count(max(lengths.values(), default=0), limit)
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def _depth(value: Any) -> int:
-    """Return how many lists stand around the first element."""
+    """Return how many lists are nested around the first element."""
     depth = 0
     while isinstance(value, list):
         depth, value = depth + 1, value[0] if value else None
@@ -107,9 +109,9 @@ def _depth(value: Any) -> int:
 
 
 def _named(names: list[str], rows: list[Any], contract: Contract, limit: int) -> Rows:
-    """Return rows from lists of values; each must have one for each column."""
-    check_size(len(rows), limit)
-    _once(names, contract)
+    """Return rows from lists, each with one value for each name."""
+    check_row_count(len(rows), limit)
+    _check_unique(names, contract)
     for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(names):
             raise RejectedError(
@@ -118,22 +120,23 @@ def _named(names: list[str], rows: list[Any], contract: Contract, limit: int) ->
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _once(names: list[str], contract: Contract) -> None:
-    twice = [name for name in contract.by_name if names.count(name) > 1]
-    if twice:
-        raise SignatureError(400, f"Invalid input. Two columns have the name {', '.join(twice)}; remove or rename one")
+def _check_unique(names: list[str], contract: Contract) -> None:
+    repeated = [name for name in contract.by_name if names.count(name) > 1]
+    if repeated:
+        text = f"Invalid input. Two columns have the name {', '.join(repeated)}; remove or rename one"
+        raise SignatureError(400, text)
 
 
 def csv_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Rows]:
-    """Return the columns of the contract that a CSV body with a header has, and its rows."""
+    """Return the names of the features among the columns of a CSV body with a header, and its rows."""
     try:
-        # A file that a spreadsheet has saved begins with a byte-order mark.
+        # Spreadsheets write a byte-order mark at the beginning of a file.
         lines = (cells for cells in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline="")) if cells)
         names = next(lines, [])
         if not names:
             raise RejectedError(400, "Failed to parse input as CSV: the first line must name the columns")
-        _once(names, contract)
-        read = [(names.index(name), column) for name, column in contract.by_name.items() if name in names]
+        _check_unique(names, contract)
+        features = [(names.index(name), field) for name, field in contract.by_name.items() if name in names]
         rows: Rows = []
         count = 0
         for count, cells in enumerate(lines, start=1):
@@ -141,17 +144,17 @@ def csv_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Ro
                 text = f"row {count - 1} has {len(cells)} values, the header {len(names)}"
                 raise RejectedError(400, f"Failed to parse input as CSV: {text}")
             if count <= limit:
-                rows.append({column.name: _cell(cells[place], column) for place, column in read})
-        check_size(count, limit)
-        return {column.name for _, column in read}, rows
+                rows.append({field.name: _cell(cells[position], field) for position, field in features})
+        check_row_count(count, limit)
+        return {field.name for _, field in features}, rows
     except (UnicodeDecodeError, csv.Error) as error:
         raise RejectedError(400, f"Failed to parse input as CSV in UTF-8: {error}") from None
 
 
-def _cell(text: str, column: FieldSpec) -> Any:
-    if text in MISSING_TEXTS and text not in column.categories:
+def _cell(text: str, field: FieldSpec) -> Any:
+    if text in MISSING_TEXTS and text not in field.categories:
         return None
-    if column.kind != "vector":
+    if field.kind != "vector":
         return text
     try:
         return from_json(text)

@@ -14,15 +14,18 @@ from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile
 from titanic_survival.toolkit.release.store import Release, Store
-from titanic_survival.toolkit.serving import app, explanations, scoring
+from titanic_survival.toolkit.serving import app
+from titanic_survival.toolkit.serving.limits import MAX_EXPLAINED_ROWS, Limits
+from titanic_survival.toolkit.serving.live_release import LiveRelease
+from titanic_survival.toolkit.serving.scoring import Scorer
 
 
 def client_of(store: Path) -> TestClient:
-    loaded = scoring.Scoring(store, max_rows=1000, max_bytes=1_000_000)
-    loaded.load()
+    live = LiveRelease(store)
+    live.load()
     feedback = LogFile(store.parent / "log", "feedback", 0)
-    routes = app.Routes(loaded, feedback, title="Ours", description="What it says.")
-    return TestClient(app.InFront(routes._slow, routes), raise_server_exceptions=False)
+    routes = app.Routes(Scorer(live, Limits(1000, 1_000_000)), feedback, title="Ours", description="What it says.")
+    return TestClient(app.ScoringMiddleware(routes._predict, routes), raise_server_exceptions=False)
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +47,13 @@ def test_every_row_gets_base_prediction_and_the_contribution_of_each_field(
         assert explained["version"] == 2
 
 
-def test_what_is_explained_is_what_predict_says(client: TestClient, rows: list[dict[str, Any]]) -> None:
+def test_explained_prediction_is_the_one_of_predict(client: TestClient, rows: list[dict[str, Any]]) -> None:
     predictions, explanations = (client.post(path, json=rows[:3]).json() for path in ("/predict", "/explain"))
     for prediction, explained in zip(predictions, explanations, strict=True):
         name, _, position = explained["output"].rstrip("]").partition("[")
-        said = prediction.get(name, True)
-        said = said[int(position)] if position else said
-        assert explained["prediction"] == pytest.approx(float(said), rel=1e-5, abs=1e-5)
+        predicted = prediction.get(name, True)
+        predicted = predicted[int(position)] if position else predicted
+        assert explained["prediction"] == pytest.approx(float(predicted), rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize(("reference", "number"), [("1", 1), ("champion", 2)])
@@ -79,10 +82,10 @@ def test_every_bad_row_is_named(client: TestClient, rows: list[dict[str, Any]]) 
     assert [(problem["row"], problem["field"]) for problem in problems] == [(1, "no such field"), (2, "")]
 
 
-def test_too_many_rows_or_bytes_are_refused(client: TestClient, rows: list[dict[str, Any]]) -> None:
-    answer = client.post("/explain", json=rows[:1] * (explanations.MAX_ROWS + 1))
+def test_too_many_rows_or_bytes_are_rejected(client: TestClient, rows: list[dict[str, Any]]) -> None:
+    answer = client.post("/explain", json=rows[:1] * (MAX_EXPLAINED_ROWS + 1))
     assert answer.status_code == 413
-    assert f"at most {explanations.MAX_ROWS}" in answer.json()["error"]
+    assert f"at most {MAX_EXPLAINED_ROWS}" in answer.json()["error"]
     assert client.post("/explain", content=b" " * 1_000_001).status_code == 413
 
 
@@ -93,7 +96,7 @@ def test_wrong_method_is_named(client: TestClient) -> None:
 
 def test_explained_rows_are_counted(client: TestClient, rows: list[dict[str, Any]]) -> None:
     def count() -> float:
-        return metrics.EXPLAINED.labels(2)._value.get()
+        return metrics.EXPLAINED_ROWS.labels(2)._value.get()
 
     before = count()
     client.post("/explain", json=rows[:2])
@@ -114,7 +117,7 @@ class Prediction(BaseModel):
 
 
 class Touchy:
-    """Says a half for nothing, and fails on 13."""
+    """Predicts half the amount, NaN for 0, and fails on 13."""
 
     def predict(self, frame: Any) -> np.ndarray:
         """Return the label."""
@@ -124,7 +127,7 @@ class Touchy:
         return np.where(amount == 0, np.nan, amount / 2)
 
 
-def test_model_in_python_is_explained_and_its_failure_is_said(save: Callable[..., Any], tmp_path: Path) -> None:
+def test_python_model_is_explained_and_its_failure_is_reported(save: Callable[..., Any], tmp_path: Path) -> None:
     version = save(Row, Prediction, Touchy(), [{"amount": 1.0}, {"amount": 3.0}])
     store = Store(tmp_path / "store")
     shutil.copytree(version.folder, store.path(1))
@@ -133,7 +136,7 @@ def test_model_in_python_is_explained_and_its_failure_is_said(save: Callable[...
     assert client.post("/explain", json=[{"amount": 5}]).json() == [
         {"base": 1, "prediction": 2.5, "contributions": {"amount": 1.5}, "output": "answer", "version": 1}
     ]
-    # What is no number is null, which JSON has.
+    # NaN is null: JSON has no NaN.
     undefined = json.loads(client.post("/explain", json=[{"amount": 0}]).text, parse_constant=pytest.fail)
     assert undefined[0]["prediction"] is None
     answer = client.post("/explain", json=[{"amount": 13}])

@@ -1,0 +1,53 @@
+"""Error answers: their status, and their JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from ..common.errors import RejectedError
+from ..contract.json_rows import InvalidRowsError
+from ..contract.schema import Violation
+
+#: Violations in one answer; a body of a million invalid rows must not get an answer of the same size.
+MAX_VIOLATIONS_LISTED = 100
+#: Characters of a caller's value that an answer repeats.
+MAX_VALUE_LENGTH = 200
+
+
+def status_of(error: RejectedError | InvalidRowsError) -> int:
+    """Return the HTTP status of an error."""
+    return 400 if isinstance(error, InvalidRowsError) else error.status
+
+
+def error_json(error: RejectedError | InvalidRowsError) -> bytes:
+    """Return the JSON of an error: a sentence and, if rows are invalid, the violations."""
+    content: dict[str, Any] = {"error": str(error)}
+    if isinstance(error, InvalidRowsError):
+        content["problems"] = as_json(error.problems)
+    return orjson.dumps(content)
+
+
+def message_json(message: str) -> bytes:
+    """Return the JSON of an error that is one sentence."""
+    return orjson.dumps({"error": message})
+
+
+def as_json(violations: list[Violation]) -> list[dict[str, Any]]:
+    """Return the first violations as objects that JSON can hold, long values cut off."""
+    return [
+        violation._asdict() | {"field": _cut(violation.field), "value": _cut(violation.value)}
+        for violation in violations[:MAX_VIOLATIONS_LISTED]
+    ]
+
+
+def _cut(value: Any) -> Any:
+    """Return a caller's value, or the beginning of its text if that is long."""
+    if isinstance(value, str):
+        return value if len(value) <= MAX_VALUE_LENGTH else value[:MAX_VALUE_LENGTH] + "…"
+    try:
+        text = orjson.dumps(value).decode()
+    except TypeError:  # for example a whole number of more than 64 bits
+        return _cut(repr(value))
+    return value if len(text) <= MAX_VALUE_LENGTH else _cut(text)

@@ -1,0 +1,124 @@
+"""`POST /feedback`: actual labels by prediction id, checked, written to the feedback log, and counted."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from ..common.errors import RejectedError
+from ..contract.json_rows import InvalidRowsError, annotation
+from ..contract.schema import FieldSpec, Violation
+from ..monitoring import feedback_counters, prediction_ids
+from ..monitoring.prediction_log import LogFile
+from .errors import as_json
+from .live_release import LiveRelease
+from .protocols.exchange import reject
+from .protocols.predict import PREDICT
+
+
+class Item(NamedTuple):
+    """One actual label, with the id of its prediction and what that id holds."""
+
+    id: str
+    prediction: prediction_ids.DecodedId
+    label: FieldSpec
+    actual: Any
+
+
+class FeedbackRoute:
+    """Takes actual labels for the predictions of one model."""
+
+    def __init__(self, live: LiveRelease, max_items: int, file: LogFile) -> None:
+        self._live, self._max_items, self._file = live, max_items, file
+        self._adapters: dict[str, TypeAdapter[Any]] = {}
+        # A log file has one writer at a time.
+        self._writing = asyncio.Lock()
+
+    async def answer(self, body: bytes) -> tuple[int, bytes]:
+        """Return status and JSON for a body: how many labels were taken, and the violations of the others."""
+        try:
+            items, violations = self._check(self._parse(body))
+            if violations and not items:
+                raise InvalidRowsError(violations)
+            if items:
+                await self._write(items)
+        except (RejectedError, InvalidRowsError) as error:
+            return reject(PREDICT, error)
+        for item in items:
+            feedback_counters.count(item.prediction, item.label, item.actual)
+        return 202, orjson.dumps({"taken": len(items), "problems": as_json(violations)})
+
+    def _parse(self, body: bytes) -> list[Any]:
+        try:
+            content = from_json(body)
+        except ValueError as error:
+            raise InvalidRowsError([Violation(None, "", None, f"Invalid JSON: {error}")]) from None
+        if not isinstance(content, list):
+            reason = "the body must be a JSON list of objects with an 'id' and the actual label"
+            raise InvalidRowsError([Violation(None, "", content, reason)])
+        if len(content) > self._max_items:
+            text = f"{len(content)} labels; at most {self._max_items} fit in one request (MAX_ROWS)"
+            raise RejectedError(413, text)
+        return content
+
+    def _check(self, content: list[Any]) -> tuple[list[Item], list[Violation]]:
+        items: list[Item] = []
+        violations: list[Violation] = []
+        for row, value in enumerate(content):
+            checked = self._item(row, value)
+            (items if isinstance(checked, Item) else violations).append(checked)  # type: ignore[arg-type]
+        return items, violations
+
+    def _item(self, row: int, content: Any) -> Item | Violation:
+        if not isinstance(content, dict):
+            return Violation(row, "", content, "must be a JSON object with an 'id' and the actual label")
+        text = content.get("id")
+        if not isinstance(text, str):
+            return Violation(row, "id", text, "expected the id of a prediction")
+        release = self._live.release
+        prediction = prediction_ids.decode(text, release.model) if release else None
+        if prediction is None:
+            return Violation(row, "id", text, "not the id of a prediction of this model")
+        label = self._label(prediction.version)
+        for name in content:
+            if name not in ("id", label.name):
+                return Violation(row, name, content[name], f"not a field of feedback; its fields are id, {label.name}")
+        if label.name not in content:
+            return Violation(row, label.name, None, f"the label is missing; expected {label.expects}")
+        try:
+            actual = self._adapter(label).validate_python(content[label.name])
+        except ValidationError:
+            return Violation(row, label.name, content[label.name], f"expected {label.expects}")
+        return Item(text, prediction, label, actual)
+
+    def _label(self, number: int) -> FieldSpec:
+        """Return the label of a version; that of the champion if the version is no longer served."""
+        version = self._live.versions.get(number) or self._live.find("champion")
+        return version.artifact.contract.label
+
+    def _adapter(self, label: FieldSpec) -> TypeAdapter[Any]:
+        key = label.model_dump_json()
+        if key not in self._adapters:
+            self._adapters[key] = TypeAdapter(annotation(label), config=ConfigDict(strict=True))
+        return self._adapters[key]
+
+    async def _write(self, items: list[Item]) -> None:
+        """Write labels to the log before the 202 is sent; `RejectedError` (503) if that fails."""
+        now = datetime.now(UTC)
+        lines = b"".join(
+            orjson.dumps(
+                {"time": now, "version": item.prediction.version, "id": item.id, item.label.name: item.actual},
+                option=orjson.OPT_APPEND_NEWLINE,
+            )
+            for item in items
+        )
+        async with self._writing:
+            try:
+                await asyncio.to_thread(self._file.append, lines)
+            except OSError as error:
+                raise RejectedError(503, f"the labels cannot be recorded ({error}); send them again later") from error

@@ -1,0 +1,25 @@
+"""Limits of the service: how much one request may bring, and how many requests may wait."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..common.errors import RejectedError
+
+#: Rows in one request for explanations: each costs thousands of predictions.
+MAX_EXPLAINED_ROWS = 100
+
+
+class Limits(NamedTuple):
+    """The limits that are settings (MAX_ROWS, MAX_BYTES, MAX_WAITING)."""
+
+    max_rows: int
+    max_bytes: int
+    #: Scoring requests in progress at once, in one process.
+    max_waiting: int = 1000
+
+
+def check_row_count(rows: int, limit: int) -> None:
+    """Raise `RejectedError` (413) if a request has more rows than it may have."""
+    if rows > limit:
+        raise RejectedError(413, f"{rows} rows; at most {limit} fit in one request (MAX_ROWS)")

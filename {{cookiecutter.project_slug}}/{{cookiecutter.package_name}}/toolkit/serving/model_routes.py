@@ -1,0 +1,77 @@
+"""The routes that describe the model: `GET /model`, `/readyz`, `/docs.json`, and Swagger UI at `/`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from .live_release import LiveRelease
+
+#: Of a version's details, those that `/model` shows.
+DETAILS = ("trained", "commit", "runtime", "runtime_note", "metrics", "data")
+SWAGGER = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title}</title><link rel="stylesheet" href="./static_content/swagger-ui.css"></head>
+<body>
+<div id="ui"></div>
+<script src="./static_content/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({{url: "./docs.json", dom_id: "#ui", tryItOutEnabled: true}})</script>
+</body>
+</html>
+"""
+
+
+def model_routes(
+    live: LiveRelease, title: str, description: str, document: Callable[[], dict[str, Any]]
+) -> list[Route]:
+    """Return the routes; `document` returns the OpenAPI document of the current release."""
+
+    async def model(request: Request) -> Response:
+        return _json(content(live, description))
+
+    async def ready(request: Request) -> Response:
+        live.find("champion")  # 503 before a release is loaded
+        # A problem is no reason for 503: the current release is served on, and a balancer must not take it out.
+        return _json({"ready": True, "problem": live.problem or live.sync_problem})
+
+    async def docs(request: Request) -> Response:
+        return _json(document())
+
+    async def index(request: Request) -> Response:
+        return HTMLResponse(SWAGGER.format(title=escape(title)))
+
+    return [Route("/model", model), Route("/readyz", ready), Route("/docs.json", docs), Route("/", index)]
+
+
+def content(live: LiveRelease, description: str) -> dict[str, Any]:
+    """Return what `/model` answers: the current release, its versions, and the champion's contract."""
+    release, versions = live.snapshot
+    champion = versions[release.champion].artifact
+    return {
+        "model": release.model,
+        "description": description,
+        "champion": release.champion,
+        "released": release.created,
+        "traffic": release.shares or {release.champion: 100},
+        "shadows": release.shadows,
+        "problem": live.problem,
+        "versions": [
+            {"version": number, "aliases": release.versions[number]}
+            | {key: version.artifact.details[key] for key in DETAILS}
+            for number, version in versions.items()
+        ],
+        "inputs": {field.name: field.expects for field in champion.contract.row},
+        "outputs": {field.name: field.expects for field in champion.contract.prediction},
+        "example": champion.example.rows[:1],
+    }
+
+
+def _json(content: dict[str, Any]) -> Response:
+    # Traffic weights and BentoML's part of the OpenAPI document have numbers as keys.
+    return Response(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")
