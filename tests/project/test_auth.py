@@ -1,4 +1,4 @@
-"""Who may do what: with a real MLflow server that wants credentials, from the commands to the callers of the service.
+"""Authentication with a real MLflow server that requires credentials: of commands, and of the service's callers.
 
 The tests build on one another, in this order.
 """
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 ADMIN = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": "correct horse battery"}
 READER = {"MLFLOW_TRACKING_USERNAME": "reader", "MLFLOW_TRACKING_PASSWORD": "a long enough password"}
 STRANGER = {"MLFLOW_TRACKING_USERNAME": "stranger", "MLFLOW_TRACKING_PASSWORD": "another long password"}
-#: How long the service under test keeps MLflow's word.
+#: How long the service under test caches permissions.
 SECONDS = 2.0
 
 
@@ -54,7 +54,7 @@ def basic(user: dict[str, str], password: str | None = None) -> str:
 
 @pytest.fixture(scope="module")
 def guarded(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """Return a project of its own, whose registry is a server that wants credentials."""
+    """Return a project of its own, whose registry is a server that requires credentials."""
     folder, port = tmp_path_factory.mktemp("guarded"), free_port()
     variant, url = project.variant(folder / "project", "direction"), f"http://127.0.0.1:{port}"
     settings = folder / "auth.ini"
@@ -104,7 +104,7 @@ def test_credentials_decide_what_commands_may_do(guarded: Guarded) -> None:
     assert registry["aliases"]["champion"] == 1
     assert registry["history"][0]["who"] == "admin"
     said = project.make("deploy")
-    assert "Anyone on this machine may call it (AUTH=none)" in said
+    assert "No authentication (AUTH=none): anyone on this machine" in said
     assert guarded.ask() == 200
 
     # A reader may score and deploy, and not train.
@@ -113,10 +113,10 @@ def test_credentials_decide_what_commands_may_do(guarded: Guarded) -> None:
     assert f"{url} forbids this to reader" in project.make("train", ok=False, **READER)
     register = ("sync", "ARGS=--register https://example.com")
     said = project.make(*register, ok=False, WEBHOOK_SECRET="only for this test", **READER)
-    assert f"{url} has its administrators register webhooks" in said
+    assert f"{url} lets only administrators register webhooks" in said
 
 
-def test_tokens_decide_who_may_call_and_are_changed_without_a_restart(guarded: Guarded, tmp_path: Path) -> None:
+def test_tokens_authorize_callers_and_are_changed_without_a_restart(guarded: Guarded, tmp_path: Path) -> None:
     project, tokens = guarded.project, tmp_path / "tokens"
     old, new = (secrets.token_urlsafe(32) for _ in range(2))
     settings = {"AUTH": "token", "TOKENS": str(tokens)}
@@ -147,9 +147,9 @@ def test_tokens_decide_who_may_call_and_are_changed_without_a_restart(guarded: G
     assert re.search(refused, call(f"{project.url}/metrics")[1])
 
 
-def test_permission_to_read_the_model_decides_who_may_call(guarded: Guarded) -> None:
+def test_permission_to_read_the_model_authorizes_callers(guarded: Guarded) -> None:
     said = guarded.project.make("deploy", AUTH="mlflow")
-    assert f"may read titanic-survival in MLflow at {guarded.url}" in said
+    assert f"permission to read titanic-survival in MLflow at {guarded.url}" in said
     assert ADMIN["MLFLOW_TRACKING_PASSWORD"] not in said
     assert paste(said, **READER) == 1
     assert [guarded.ask(user) for user in (ADMIN, READER, STRANGER, None)] == [200, 200, 403, 401]
@@ -160,7 +160,7 @@ def test_permission_to_read_the_model_decides_who_may_call(guarded: Guarded) -> 
     assert "in step" in status
 
 
-def test_change_of_permission_takes_effect_when_the_verdict_ends(guarded: Guarded) -> None:
+def test_change_of_permission_takes_effect_when_the_cached_one_expires(guarded: Guarded) -> None:
     guarded.permit(READER, "revoke")
     guarded.permit(STRANGER)
     wait_for(lambda: guarded.ask(READER) == 403, SECONDS + 2)
@@ -168,7 +168,7 @@ def test_change_of_permission_takes_effect_when_the_verdict_ends(guarded: Guarde
     assert guarded.ask(ADMIN) == 200
 
 
-def test_nobody_is_let_in_while_the_server_is_down(guarded: Guarded) -> None:
+def test_nobody_is_authorized_while_the_server_is_down(guarded: Guarded) -> None:
     assert guarded.ask(ADMIN) == 200
     guarded.server.terminate()
     guarded.server.wait(30)
@@ -182,5 +182,5 @@ def test_nobody_is_let_in_while_the_server_is_down(guarded: Guarded) -> None:
     assert "health    ready, and does not say what it serves (503" in status
     assert "No MLflow server answers" in status
     log = (guarded.project.path / "store/local.log").read_text()
-    assert log.count(f"MLflow at {guarded.url} was asked who may call") == 1
+    assert log.count(f"permission check by MLflow at {guarded.url} failed") == 1
     assert ADMIN["MLFLOW_TRACKING_PASSWORD"] not in log

@@ -1,4 +1,4 @@
-"""Access: who may call the service, as the settings say, and how this project's own commands are let in."""
+"""Access: the policy that the settings describe, and the credentials of this project's own commands."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import asyncio
 
 from . import config
 from .toolkit.common.errors import RejectedError, UserError
-from .toolkit.registry.permissions import Permissions
-from .toolkit.serving.auth import Access, Callers
-from .toolkit.serving.auth.tokens import Tokens, read
+from .toolkit.registry.permissions import MlflowAuthenticator
+from .toolkit.serving.auth.policy import AccessPolicy, Authenticator
+from .toolkit.serving.auth.tokens import TokenAuthenticator, read_tokens
 
 
-def who_may_call(settings: config.Settings) -> Access:
-    """Return who may call."""
-    callers: Callers | None = None
+def access_policy(settings: config.Settings) -> AccessPolicy:
+    """Return the policy of the settings `AUTH` and `AUTH_EXEMPT`."""
+    authenticator: Authenticator | None = None
     if settings.auth == "token":
-        callers = Tokens(settings.tokens)
+        authenticator = TokenAuthenticator(settings.tokens)
     elif settings.auth == "mlflow":
-        callers = Permissions(settings.mlflow_tracking_uri, settings.model_name, settings.auth_seconds)
-    return Access(callers, settings.auth_exempt)
+        authenticator = MlflowAuthenticator(settings.mlflow_tracking_uri, settings.model_name, settings.auth_seconds)
+    return AccessPolicy(authenticator, settings.auth_exempt)
 
 
 def authorization(settings: config.Settings) -> str:
-    """Return the header with which these commands call: the first token, or the credentials of the MLflow user."""
+    """Return the Authorization header of our own requests: the first token, or the MLflow user's credentials."""
     if settings.auth == "token":
-        tokens, _ = read(settings.tokens)
+        tokens, _ = read_tokens(settings.tokens)
         return f"Bearer {tokens[0]}" if tokens else ""
     if settings.auth == "mlflow":
         # Not above: the service imports this module, and needs no MLflow.
@@ -34,13 +34,14 @@ def authorization(settings: config.Settings) -> str:
     return ""
 
 
-def check(access: Access, authorization: str) -> None:
-    """Raise `UserError` if a header would not let its sender in."""
-    if access.callers is None:
+def check_authorized(policy: AccessPolicy, authorization: str) -> None:
+    """Raise `UserError` if the policy would reject the sender of an Authorization header."""
+    if policy.authenticator is None:
         return
-    # Without credentials, an empty user's: MLflow is to be asked in any case, since it might let anyone in.
+    # Without credentials, an empty user's: MLflow is asked in any case, to find a server without authentication.
     header = (authorization or "Basic Og==").encode()
     try:
-        asyncio.run(access.callers.verify(header))
+        asyncio.run(policy.authenticator.verify(header))
     except RejectedError as error:
-        raise UserError(access.callers.problem or f"The service would not let its own deployer in: {error}.") from error
+        reason = policy.authenticator.problem or f"The service would reject its own deployer: {error}."
+        raise UserError(reason) from error

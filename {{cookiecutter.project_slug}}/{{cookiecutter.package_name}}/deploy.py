@@ -7,7 +7,7 @@ import json
 import shlex
 
 from . import config
-from .access import authorization, check, who_may_call
+from .access import access_policy, authorization, check_authorized
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.registry.client import connect
@@ -20,13 +20,13 @@ from .toolkit.release.targets.local import Local
 
 def run(settings: config.Settings) -> str:
     """Converge the target on the registry and return the URL that answers."""
-    access = who_may_call(settings)
-    access.load()
+    policy = access_policy(settings)
+    policy.load()
     target, store = _target(settings), Store(settings.store)
     before = store.release()
     release = pull(settings)
     try:
-        check(access, authorization(settings))
+        check_authorized(policy, authorization(settings))
         with console.step("start") as step:
             url = target.apply(store.load(release.champion))
             step.detail = f"{settings.target}, health-checked with rows of the hold-out"
@@ -34,9 +34,9 @@ def run(settings: config.Settings) -> str:
         store.write(before)
         raise
     console.say(f"\nVersion {release.champion} of {release.model} answers at {url}")
-    console.say(*access.said(settings.bind_address))
+    console.say(*policy.describe(settings.bind_address))
     console.say()
-    console.say(curl(url, store.load(release.champion).example.rows[:1], access.option))
+    console.say(curl(url, store.load(release.champion).example.rows[:1], policy.curl_option))
     console.next_steps(
         (url, "Swagger UI: try it in the browser"),
         ("make status", "what is running"),
@@ -108,7 +108,7 @@ def undeploy(settings: config.Settings) -> None:
 
 
 def curl(url: str, rows: list[dict[str, object]], option: str = "") -> str:
-    """Return a command line that scores rows when pasted into a shell; an option may say how it is let in."""
+    """Return a command line that scores rows when pasted into a shell; `option` sends credentials."""
     words = ["curl -s", f"{url}/predict", *([option] if option else []), "-H 'Content-Type: application/json'"]
     return " ".join([*words, "-d", shlex.quote(json.dumps(rows))])
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from starlette.types import ASGIApp
 
 from . import config
-from .access import who_may_call
+from .access import access_policy
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.sockets import listen, url
@@ -22,8 +22,8 @@ GRACE_SECONDS = 30
 
 def run(settings: config.Settings, *, pull: bool = True, beside: bool = False, probe_port: int | None = None) -> None:
     """Serve until a signal comes; `beside` shares the port with the process that this one is to replace."""
-    access = who_may_call(settings)
-    access.load()
+    policy = access_policy(settings)
+    policy.load()
     if pull:
         _pull(settings)
     release = Store(settings.store).release()
@@ -34,7 +34,7 @@ def run(settings: config.Settings, *, pull: bool = True, beside: bool = False, p
         sockets.append(listen("127.0.0.1", probe_port))
     address = url(settings.bind_address, settings.port)
     console.say(f"Serving version {release.champion} of {release.model} at {address} (Ctrl-C ends it)")
-    console.say(*access.said(settings.bind_address))
+    console.say(*policy.describe(settings.bind_address))
     with tempfile.TemporaryDirectory(prefix="metrics-") as metrics:
         # Each worker counts in files of this directory; /metrics adds them up.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics

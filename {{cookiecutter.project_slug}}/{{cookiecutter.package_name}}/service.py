@@ -15,7 +15,7 @@ import bentoml
 from starlette.types import ASGIApp
 
 from . import config
-from .access import who_may_call
+from .access import access_policy
 from .toolkit.monitoring.prediction_log import LogFile, PredictionLog
 from .toolkit.monitoring.recorder import Recorder
 from .toolkit.serving.app import Routes, ScoringMiddleware
@@ -33,7 +33,7 @@ scorer = Scorer(
     Limits(settings.max_rows, settings.max_bytes, settings.max_waiting),
     Recorder(PredictionLog(predictions), settings.log_share),
 )
-access = who_may_call(settings)
+policy = access_policy(settings)
 
 #: For endpoints of your own: `await predict(rows)` is what `POST /predict` answers.
 predict = predict_as(scorer)
@@ -45,7 +45,7 @@ class Service:
 
     def __init__(self) -> None:
         log_faults_only()
-        access.load()
+        policy.load()
         live.load()
         live.watch()
         scorer.recorder.start()
@@ -66,13 +66,13 @@ routes = Routes(
     title=config.PROJECT_NAME,
     description=config.DESCRIPTION,
     bentoml_document=lambda: _service.openapi_spec.asdict(),
-    access=access,
+    access=policy,
 )
 # First, so that it stands before the routes and before what BentoML answers itself.
-_service.add_asgi_middleware(access.guard)
+_service.add_asgi_middleware(policy.protect)
 _service.add_asgi_middleware(ScoringMiddleware, routes=routes)
 
 
 def front() -> ASGIApp:
     """Return the application with the scoring routes before BentoML's layers, for the server that `serve` starts."""
-    return access.guard(ScoringMiddleware(_service.to_asgi(), routes))
+    return policy.protect(ScoringMiddleware(_service.to_asgi(), routes))

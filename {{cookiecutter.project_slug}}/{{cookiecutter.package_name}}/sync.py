@@ -14,7 +14,7 @@ from .toolkit.common.sockets import listen, url
 from .toolkit.registry import webhook_receiver
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
-from .toolkit.registry.webhook_registration import deliver
+from .toolkit.registry.webhook_registration import register_webhook
 from .toolkit.release.desired import converge
 from .toolkit.release.store import Release, Store
 
@@ -74,7 +74,7 @@ def register(settings: config.Settings, address: str) -> None:
         )
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri):
-        failure = deliver(registry, address, settings.webhook_secret.get_secret_value(), config.SERVICE_NAME)
+        failure = register_webhook(registry, address, settings.webhook_secret.get_secret_value(), config.SERVICE_NAME)
     if failure:
         console.say(f"Registered. A first delivery to {address} failed, though: {failure}")
         console.next_steps(("make sync", "with the same WEBHOOK_SECRET, listening where that address leads"))
@@ -85,11 +85,11 @@ def register(settings: config.Settings, address: str) -> None:
 def _listening(settings: config.Settings, changed: threading.Event) -> AbstractContextManager[None]:
     """Return a context in which deliveries of MLflow set an event."""
     address, port = settings.bind_address, settings.webhook_port
-    app = webhook_receiver.receiver(settings.webhook_secret.get_secret_value(), settings.model_name, changed.set)
+    app = webhook_receiver.create_receiver(settings.webhook_secret.get_secret_value(), settings.model_name, changed.set)
     bound = listen(address, port, setting="WEBHOOK_PORT")
     console.say(f"Listening for MLflow's webhooks at {url(address, port)}; to have MLflow deliver there, once:")
     console.say(f"    make sync ARGS='--register http://<this host>:{port}'")
-    return webhook_receiver.serving(app, bound)
+    return webhook_receiver.run_in_thread(app, bound)
 
 
 def _wait(changed: threading.Event, seconds: float) -> None:

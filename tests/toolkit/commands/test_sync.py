@@ -125,8 +125,8 @@ def test_burst_of_signed_deliveries_is_one_more_round(
 ) -> None:
     body, now = json.dumps({"data": {"name": listening.model_name}}).encode(), str(int(time.time()))
     headers = {
-        webhook_receiver.TIMESTAMP: now,
-        webhook_receiver.SIGNATURE: webhook_receiver.signature(secret, "", now, body),
+        webhook_receiver.TIMESTAMP_HEADER: now,
+        webhook_receiver.SIGNATURE_HEADER: webhook_receiver.sign(secret, "", now, body),
     }
     answers: list[int] = []
 

@@ -13,7 +13,7 @@ from titanic_survival import config
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.registry import client
-from titanic_survival.toolkit.registry.webhook_registration import deliver
+from titanic_survival.toolkit.registry.webhook_registration import register_webhook
 from titanic_survival.toolkit.version.artifact import digest
 
 
@@ -99,7 +99,7 @@ def test_server_that_takes_no_webhook_is_named_with_the_cure(
     found.uri = "https://mlflow.example.com"
     monkeypatch.setattr(found.client, "list_webhooks", refuse)
     with pytest.raises(UserError, match=f"https://mlflow.example.com.*{cure}"):
-        deliver(found, "http://sync:3001", "secret", "name")
+        register_webhook(found, "http://sync:3001", "secret", "name")
 
 
 def test_run_is_marked_as_failed_when_its_block_raises(project: config.Settings) -> None:

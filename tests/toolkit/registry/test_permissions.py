@@ -1,4 +1,4 @@
-"""Callers who may read the model in MLflow: its word decides, is kept for a while, and nothing else lets anybody in."""
+"""Authorization by MLflow: its answer decides, is cached for a time, and nothing else authorizes a caller."""
 
 import asyncio
 import base64
@@ -12,15 +12,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from titanic_survival.toolkit.common.errors import RejectedError, UserError
-from titanic_survival.toolkit.registry import permissions
-from titanic_survival.toolkit.registry.permissions import Permissions
+from titanic_survival.toolkit.registry import decision_cache, permission_client, permissions
+from titanic_survival.toolkit.registry.permissions import MlflowAuthenticator
 
 MODEL, SECONDS = "a model", 60.0
 READER, OTHER, WRONG = b"Basic cmVhZGVyOnB3", b"Bearer a.token", b"Basic d3Jvbmc6cHc="
 
 
 class Mlflow(ThreadingHTTPServer):
-    """Answers as MLflow would: 401 to strangers, and what a test says to others."""
+    """Answers as MLflow would: 401 to unknown credentials, and what a test sets to others."""
 
     daemon_threads = True
     request_queue_size = 200
@@ -35,7 +35,7 @@ class Mlflow(ThreadingHTTPServer):
         self.known: dict[bytes, int] = {READER: 200, OTHER: 403}
         self.body: bytes = json.dumps({"registered_model": {"name": MODEL}}).encode()
         self.headers: dict[str, str] = {}
-        self.delay, self.to_strangers = 0.0, 401
+        self.delay, self.to_unknown = 0.0, 401
         #: The Authorization headers of all calls, None where there was none.
         self.calls: list[bytes | None] = []
         self.paths: set[str] = set()
@@ -73,7 +73,7 @@ class Answer(BaseHTTPRequestHandler):
             time.sleep(mlflow.delay)
         with mlflow.lock:
             mlflow.at_once -= credentials is not None
-        status = mlflow.known.get(credentials, 401) if credentials else mlflow.to_strangers
+        status = mlflow.known.get(credentials, 401) if credentials else mlflow.to_unknown
         self.send_response(status)
         self.send_header("Content-Length", str(len(mlflow.body)))
         for name, value in mlflow.headers.items():
@@ -100,15 +100,16 @@ def mlflow(running: Mlflow) -> Mlflow:
 
 
 @pytest.fixture
-def callers(mlflow: Mlflow) -> Permissions:
-    return Permissions(mlflow.url, MODEL, SECONDS)
+def authenticator(mlflow: Mlflow) -> MlflowAuthenticator:
+    return MlflowAuthenticator(mlflow.url, MODEL, SECONDS)
 
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Return a function that lets time pass for verdicts."""
+    """Return a function that lets time pass for cached decisions."""
     passed = [0.0]
-    monkeypatch.setattr(permissions, "monotonic", lambda: time.monotonic() + passed[0])
+    for module in (permissions, permission_client, decision_cache):
+        monkeypatch.setattr(module, "monotonic", lambda: time.monotonic() + passed[0])
 
     def pass_by(seconds: float) -> None:
         passed[0] += seconds
@@ -125,18 +126,18 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(within())
 
 
-async def status(callers: Permissions, credentials: bytes) -> int:
-    """Return 200 if credentials let their sender in, else the status of the refusal."""
+async def status(authenticator: MlflowAuthenticator, credentials: bytes) -> int:
+    """Return 200 if credentials authorize their sender, else the status of the rejection."""
     try:
-        await callers.verify(credentials)
+        await authenticator.verify(credentials)
     except RejectedError as error:
         return error.status
     return 200
 
 
-def test_mlflow_decides_by_the_callers_own_credentials(callers: Permissions, mlflow: Mlflow) -> None:
+def test_mlflow_decides_by_the_callers_own_credentials(authenticator: MlflowAuthenticator, mlflow: Mlflow) -> None:
     async def scenario() -> None:
-        assert [await status(callers, one) for one in (READER, OTHER, WRONG)] == [200, 403, 401]
+        assert [await status(authenticator, one) for one in (READER, OTHER, WRONG)] == [200, 403, 401]
 
     run(scenario)
     assert mlflow.asked == [READER, OTHER, WRONG]
@@ -146,73 +147,79 @@ def test_mlflow_decides_by_the_callers_own_credentials(callers: Permissions, mlf
 
 
 @pytest.mark.parametrize("credentials", [b"", b"Basic", b"Bearer", b"Digest x", b"Negotiate x", b"cmVhZGVyOnB3"])
-def test_without_credentials_nobody_is_asked(callers: Permissions, mlflow: Mlflow, credentials: bytes) -> None:
+def test_request_without_credentials_is_rejected_without_a_check(
+    authenticator: MlflowAuthenticator, mlflow: Mlflow, credentials: bytes
+) -> None:
     async def scenario() -> None:
-        assert await status(callers, credentials) == 401
+        assert await status(authenticator, credentials) == 401
 
     run(scenario)
     assert mlflow.calls == []
 
 
 @pytest.mark.parametrize("answer", [204, 301, 302, 400, 404, 429, 500, 503])
-def test_whatever_is_no_clear_yes_lets_nobody_in(callers: Permissions, mlflow: Mlflow, answer: int) -> None:
+def test_unclear_answer_authorizes_nobody(authenticator: MlflowAuthenticator, mlflow: Mlflow, answer: int) -> None:
     mlflow.known[READER] = answer
 
     async def scenario() -> None:
-        assert await status(callers, READER) == 503
+        assert await status(authenticator, READER) == 503
 
     run(scenario)
-    assert f"it answers {answer}" in callers.problem
+    assert f"it answered {answer}" in authenticator.problem
 
 
 @pytest.mark.parametrize("body", [b"<h1>Sign in</h1>", b"{}", b"[]", b'{"registered_model": {"name": "another"}}'])
-def test_yes_that_does_not_name_the_model_lets_nobody_in(callers: Permissions, mlflow: Mlflow, body: bytes) -> None:
+def test_answer_that_does_not_name_the_model_authorizes_nobody(
+    authenticator: MlflowAuthenticator, mlflow: Mlflow, body: bytes
+) -> None:
     mlflow.body = body
 
     async def scenario() -> None:
-        assert await status(callers, READER) == 503
+        assert await status(authenticator, READER) == 503
 
     run(scenario)
 
 
-def test_server_that_refuses_its_own_name_is_told_from_a_forbidden_caller(callers: Permissions, mlflow: Mlflow) -> None:
+def test_rejected_host_name_is_not_taken_for_a_missing_permission(
+    authenticator: MlflowAuthenticator, mlflow: Mlflow
+) -> None:
     mlflow.known[READER], mlflow.body = 403, b"Invalid Host header - possible DNS rebinding attack detected"
 
     async def scenario() -> None:
-        assert await status(callers, READER) == 503
+        assert await status(authenticator, READER) == 503
 
     run(scenario)
-    assert "Invalid Host header" in callers.problem
+    assert "Invalid Host header" in authenticator.problem
 
 
-def test_server_that_answers_anyone_lets_nobody_in(callers: Permissions, mlflow: Mlflow) -> None:
-    mlflow.to_strangers = 200
+def test_server_without_authentication_authorizes_nobody(authenticator: MlflowAuthenticator, mlflow: Mlflow) -> None:
+    mlflow.to_unknown = 200
 
     async def scenario() -> None:
-        assert await status(callers, READER) == 503
+        assert await status(authenticator, READER) == 503
 
     run(scenario)
-    assert "--app-name basic-auth" in callers.problem
+    assert "--app-name basic-auth" in authenticator.problem
 
 
-def test_server_that_has_become_open_lets_nobody_in(
-    callers: Permissions, mlflow: Mlflow, later: Callable[[float], None]
+def test_server_that_drops_its_authentication_authorizes_nobody(
+    authenticator: MlflowAuthenticator, mlflow: Mlflow, later: Callable[[float], None]
 ) -> None:
     async def scenario() -> None:
-        assert await status(callers, READER) == 200
-        mlflow.to_strangers, mlflow.known[WRONG] = 200, 200
+        assert await status(authenticator, READER) == 200
+        mlflow.to_unknown, mlflow.known[WRONG] = 200, 200
         later(SECONDS)
-        assert [await status(callers, one) for one in (READER, WRONG)] == [503, 503]
+        assert [await status(authenticator, one) for one in (READER, WRONG)] == [503, 503]
 
     run(scenario)
 
 
-def test_server_that_is_down_lets_nobody_in_and_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    callers = Permissions("http://127.0.0.1:9", MODEL, SECONDS)
+def test_server_that_is_down_authorizes_nobody_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    authenticator = MlflowAuthenticator("http://127.0.0.1:9", MODEL, SECONDS)
 
     async def scenario() -> None:
         start = time.perf_counter()
-        assert [await status(callers, one) for one in (READER, OTHER, READER)] == [503, 503, 503]
+        assert [await status(authenticator, one) for one in (READER, OTHER, READER)] == [503, 503, 503]
         assert time.perf_counter() - start < 2
 
     run(scenario)
@@ -221,99 +228,103 @@ def test_server_that_is_down_lets_nobody_in_and_is_said_once(caplog: pytest.LogC
     assert "cmVhZGVyOnB3" not in caplog.text
 
 
-def test_server_that_is_silent_lets_nobody_in(
-    callers: Permissions, mlflow: Mlflow, monkeypatch: pytest.MonkeyPatch
+def test_server_that_does_not_answer_in_time_authorizes_nobody(
+    authenticator: MlflowAuthenticator, mlflow: Mlflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(permissions, "TIMEOUT_SECONDS", 0.1)
     mlflow.delay = 0.5
 
     async def scenario() -> None:
         start = time.perf_counter()
-        assert await status(callers, READER) == 503
+        assert await status(authenticator, READER) == 503
         assert time.perf_counter() - start < 0.4
 
     run(scenario)
 
 
-def test_verdict_is_kept_and_ends(callers: Permissions, mlflow: Mlflow, later: Callable[[float], None]) -> None:
-    async def scenario() -> None:
-        for _ in range(3):
-            assert [await status(callers, one) for one in (READER, OTHER, WRONG)] == [200, 403, 401]
-        assert len(mlflow.asked) == 3
-        mlflow.known |= {READER: 403, OTHER: 200}
-        later(permissions.REFUSED_SECONDS)
-        assert [await status(callers, one) for one in (READER, OTHER)] == [200, 200]
-        later(SECONDS - permissions.REFUSED_SECONDS)
-        assert await status(callers, READER) == 403
-
-    run(scenario)
-
-
-def test_verdicts_outlast_a_server_that_goes_down_no_longer_than_their_time(
-    callers: Permissions, mlflow: Mlflow, later: Callable[[float], None]
+def test_decision_is_cached_and_expires(
+    authenticator: MlflowAuthenticator, mlflow: Mlflow, later: Callable[[float], None]
 ) -> None:
     async def scenario() -> None:
-        assert await status(callers, READER) == 200
-        mlflow.known[READER] = 500
-        later(SECONDS - 1)
-        assert await status(callers, READER) == 200
-        await settled(callers)
-        assert await status(callers, READER) == 200
-        later(1)
-        assert await status(callers, READER) == 503
-        mlflow.known[READER] = 200
-        later(permissions.UNVERIFIED_SECONDS)
-        assert await status(callers, READER) == 200
+        for _ in range(3):
+            assert [await status(authenticator, one) for one in (READER, OTHER, WRONG)] == [200, 403, 401]
+        assert len(mlflow.asked) == 3
+        mlflow.known |= {READER: 403, OTHER: 200}
+        later(permissions.REJECTED_SECONDS)
+        assert [await status(authenticator, one) for one in (READER, OTHER)] == [200, 200]
+        later(SECONDS - permissions.REJECTED_SECONDS)
+        assert await status(authenticator, READER) == 403
 
     run(scenario)
 
 
-async def settled(callers: Permissions) -> None:
+def test_cached_permission_outlasts_a_server_that_goes_down_until_it_expires(
+    authenticator: MlflowAuthenticator, mlflow: Mlflow, later: Callable[[float], None]
+) -> None:
+    async def scenario() -> None:
+        assert await status(authenticator, READER) == 200
+        mlflow.known[READER] = 500
+        later(SECONDS - 1)
+        assert await status(authenticator, READER) == 200
+        await settled(authenticator)
+        assert await status(authenticator, READER) == 200
+        later(1)
+        assert await status(authenticator, READER) == 503
+        mlflow.known[READER] = 200
+        later(permissions.UNAVAILABLE_SECONDS)
+        assert await status(authenticator, READER) == 200
+
+    run(scenario)
+
+
+async def settled(authenticator: MlflowAuthenticator) -> None:
     """Wait for the calls to MLflow that are under way."""
-    while callers._asked:
+    while authenticator._pending:
         await asyncio.sleep(0.005)
 
 
-def test_who_calls_all_the_time_does_not_wait_for_mlflow(
-    callers: Permissions, mlflow: Mlflow, later: Callable[[float], None]
+def test_permission_in_use_is_renewed_before_it_expires(
+    authenticator: MlflowAuthenticator, mlflow: Mlflow, later: Callable[[float], None]
 ) -> None:
     async def scenario() -> None:
-        assert await status(callers, READER) == 200
+        assert await status(authenticator, READER) == 200
         mlflow.delay = 0.3
         for _ in range(3):
             later(SECONDS * 0.8)
             start = time.perf_counter()
-            assert [await status(callers, READER) for _ in range(10)] == [200] * 10
+            assert [await status(authenticator, READER) for _ in range(10)] == [200] * 10
             assert time.perf_counter() - start < 0.25
-            await settled(callers)
+            await settled(authenticator)
         assert len(mlflow.asked) == 4
 
         # What is asked ahead of time counts at once.
         mlflow.known[READER] = 401
         later(SECONDS * 0.8)
-        assert await status(callers, READER) == 200
-        await settled(callers)
-        assert await status(callers, READER) == 401
+        assert await status(authenticator, READER) == 200
+        await settled(authenticator)
+        assert await status(authenticator, READER) == 401
 
     run(scenario)
 
 
-def test_requests_with_the_same_credentials_share_one_call(callers: Permissions, mlflow: Mlflow) -> None:
+def test_requests_with_the_same_credentials_share_one_call(authenticator: MlflowAuthenticator, mlflow: Mlflow) -> None:
     mlflow.delay = 0.1
 
     async def scenario() -> None:
-        found = await asyncio.gather(*(status(callers, one) for one in (READER, WRONG) * 20))
+        found = await asyncio.gather(*(status(authenticator, one) for one in (READER, WRONG) * 20))
         assert found == [200, 401] * 20
 
     run(scenario)
     assert sorted(mlflow.asked) == sorted([READER, WRONG])
 
 
-def test_caller_who_hangs_up_does_not_take_the_answer_from_others(callers: Permissions, mlflow: Mlflow) -> None:
+def test_caller_who_hangs_up_does_not_take_the_answer_from_others(
+    authenticator: MlflowAuthenticator, mlflow: Mlflow
+) -> None:
     mlflow.delay = 0.1
 
     async def scenario() -> None:
-        first, second = (asyncio.create_task(status(callers, READER)) for _ in range(2))
+        first, second = (asyncio.create_task(status(authenticator, READER)) for _ in range(2))
         await asyncio.sleep(0.02)
         first.cancel()
         assert await second == 200
@@ -322,20 +333,22 @@ def test_caller_who_hangs_up_does_not_take_the_answer_from_others(callers: Permi
     assert mlflow.asked == [READER]
 
 
-def test_flood_of_wrong_credentials_drowns_neither_mlflow_nor_known_callers(
-    callers: Permissions, mlflow: Mlflow, later: Callable[[float], None]
+def test_flood_of_wrong_credentials_delays_neither_mlflow_nor_known_callers(
+    authenticator: MlflowAuthenticator, mlflow: Mlflow, later: Callable[[float], None]
 ) -> None:
     async def scenario() -> None:
-        assert await status(callers, READER) == 200
-        later(SECONDS)  # its verdict has ended, so it has to be asked again in the middle of the flood
+        assert await status(authenticator, READER) == 200
+        later(SECONDS)  # the permission has expired, so it is checked again in the middle of the flood
         mlflow.delay = 0.1
-        flood = [asyncio.create_task(status(callers, b"Basic %d" % i)) for i in range(3 * permissions.WAITING)]
+        flood = [
+            asyncio.create_task(status(authenticator, b"Basic %d" % i)) for i in range(3 * permissions.MAX_PENDING)
+        ]
         await asyncio.sleep(0.05)
         start = time.perf_counter()
-        assert await status(callers, READER) == 200
+        assert await status(authenticator, READER) == 200
         assert time.perf_counter() - start < 1, "behind the flood it would be two and a half"
-        refused = [task.result() for task in flood if task.done()]
-        assert refused.count(503) == 2 * permissions.WAITING
+        rejected = [task.result() for task in flood if task.done()]
+        assert rejected.count(503) == 2 * permissions.MAX_PENDING
         for task in flood:
             task.cancel()
 
@@ -343,59 +356,63 @@ def test_flood_of_wrong_credentials_drowns_neither_mlflow_nor_known_callers(
     assert mlflow.most_at_once <= 8
 
 
-def test_verdicts_are_bounded_and_wrong_ones_do_not_drive_out_good_ones(
-    callers: Permissions, mlflow: Mlflow, monkeypatch: pytest.MonkeyPatch
+def test_cache_is_bounded_and_wrong_credentials_do_not_drive_out_good_ones(
+    mlflow: Mlflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(permissions, "KEPT", 5)
+    monkeypatch.setattr(permissions, "CACHE_SIZE", 5)
+    authenticator = MlflowAuthenticator(mlflow.url, MODEL, SECONDS)
+    cache = authenticator._cache
 
     async def scenario() -> None:
-        assert await status(callers, READER) == 200
+        assert await status(authenticator, READER) == 200
         for i in range(20):
-            assert await status(callers, b"Basic %d" % i) == 401
+            assert await status(authenticator, b"Basic %d" % i) == 401
         asked = len(mlflow.asked)
-        assert await status(callers, READER) == 200
-        assert await status(callers, b"Basic 19") == 401
+        assert await status(authenticator, READER) == 200
+        assert await status(authenticator, b"Basic 19") == 401
         assert len(mlflow.asked) == asked
         for i in range(20):
             mlflow.known[b"Bearer %d" % i] = 200
-            assert await status(callers, b"Bearer %d" % i) == 200
-        assert len(callers._accepted) == len(callers._refused) == 5
+            assert await status(authenticator, b"Bearer %d" % i) == 200
+        assert len(cache._accepted) == len(cache._rejected) == 5
 
     run(scenario)
 
 
-def test_cookie_given_to_one_caller_does_not_speak_for_the_next(callers: Permissions, mlflow: Mlflow) -> None:
+def test_cookie_given_to_one_caller_does_not_authenticate_the_next(
+    authenticator: MlflowAuthenticator, mlflow: Mlflow
+) -> None:
     mlflow.headers = {"Set-Cookie": "session=reader; Path=/"}
 
     async def scenario() -> None:
         for one in (READER, WRONG):
-            await status(callers, one)
+            await status(authenticator, one)
 
     run(scenario)
     assert set(mlflow.cookies) == {None}
 
 
-def test_credentials_in_the_address_do_not_speak_for_callers(mlflow: Mlflow) -> None:
+def test_credentials_in_the_address_do_not_authenticate_callers(mlflow: Mlflow) -> None:
     owner = "Basic " + base64.b64encode(b"owner:secret-pw").decode()
     mlflow.known[owner.encode()] = 200
-    callers = Permissions(mlflow.url.replace("//", "//owner:secret-pw@") + "/", MODEL, SECONDS)
+    authenticator = MlflowAuthenticator(mlflow.url.replace("//", "//owner:secret-pw@") + "/", MODEL, SECONDS)
 
     async def scenario() -> None:
-        assert [await status(callers, one) for one in (WRONG, READER)] == [401, 200]
+        assert [await status(authenticator, one) for one in (WRONG, READER)] == [401, 200]
 
     run(scenario)
     assert mlflow.asked == [WRONG, READER]
-    assert "secret-pw" not in callers.words
+    assert "secret-pw" not in authenticator.description
 
 
-def test_credentials_are_not_kept(callers: Permissions, mlflow: Mlflow) -> None:
+def test_credentials_are_not_kept(authenticator: MlflowAuthenticator, mlflow: Mlflow) -> None:
     async def scenario() -> None:
         for one in (READER, OTHER, WRONG):
-            await status(callers, one)
-        await settled(callers)
+            await status(authenticator, one)
+        await settled(authenticator)
 
     run(scenario)
-    kept = repr(vars(callers))
+    kept = repr([vars(part) for part in (authenticator, authenticator._cache, authenticator._client)])
     for one in (READER, OTHER, WRONG):
         assert one.split()[1].decode() not in kept
 
@@ -403,31 +420,33 @@ def test_credentials_are_not_kept(callers: Permissions, mlflow: Mlflow) -> None:
 @pytest.mark.parametrize(
     "address", ["sqlite:////data/mlflow.db", "postgresql://user:secret-pw@host/db", "databricks", "mlruns"]
 )
-def test_registry_that_is_no_server_cannot_say_who_may_call(address: str) -> None:
+def test_registry_that_is_no_server_cannot_check_permissions(address: str) -> None:
     with pytest.raises(UserError, match="AUTH=token") as raised:
-        Permissions(address, MODEL, SECONDS).load()
+        MlflowAuthenticator(address, MODEL, SECONDS).load()
     assert address.replace("user:secret-pw@", "") in str(raised.value)
 
 
 def test_server_need_not_answer_when_the_service_starts() -> None:
-    Permissions("https://127.0.0.1:9", MODEL, SECONDS).load()
+    MlflowAuthenticator("https://127.0.0.1:9", MODEL, SECONDS).load()
 
 
-def test_address_that_is_none_lets_nobody_in() -> None:
-    callers = Permissions("http://host:port", MODEL, SECONDS)
+def test_invalid_address_authorizes_nobody() -> None:
+    authenticator = MlflowAuthenticator("http://host:port", MODEL, SECONDS)
 
     async def scenario() -> None:
-        assert await status(callers, READER) == 503
+        assert await status(authenticator, READER) == 503
 
     run(scenario)
-    assert "port" in callers.problem
+    assert "port" in authenticator.problem
 
 
-def test_certificate_that_is_missing_lets_nobody_in(callers: Permissions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_certificate_authorizes_nobody(
+    authenticator: MlflowAuthenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", "/nowhere/ca.pem")
 
     async def scenario() -> None:
-        assert await status(callers, READER) == 503
+        assert await status(authenticator, READER) == 503
 
     run(scenario)
-    assert callers.problem
+    assert authenticator.problem

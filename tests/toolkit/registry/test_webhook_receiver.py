@@ -1,4 +1,4 @@
-"""MLflow's webhooks: what wakes the loop, and what does not get that far."""
+"""Receiving MLflow's webhooks: which deliveries report a change, and which are rejected."""
 
 import asyncio
 import json
@@ -14,14 +14,14 @@ SECRET, NAME = "a secret of ours", "ours"
 
 
 class Receiver:
-    """A receiver that counts how often it woke."""
+    """A receiver that counts the changes it reported."""
 
     def __init__(self) -> None:
-        self.woken = 0
-        self.app = webhook_receiver.receiver(SECRET, NAME, self._wake)
+        self.changes = 0
+        self.app = webhook_receiver.create_receiver(SECRET, NAME, self._report_change)
 
-    def _wake(self) -> None:
-        self.woken += 1
+    def _report_change(self) -> None:
+        self.changes += 1
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def signed(content: bytes, *, secret: str = SECRET, age: float = 0, **changed: s
     """Return the headers of a delivery; `changed` ones are not what was signed."""
     timestamp = str(int(time.time() - age))
     headers = {
-        webhook_receiver.DELIVERY: "f3bac968",
-        webhook_receiver.TIMESTAMP: timestamp,
-        webhook_receiver.SIGNATURE: webhook_receiver.signature(secret, "f3bac968", timestamp, content),
+        webhook_receiver.DELIVERY_HEADER: "f3bac968",
+        webhook_receiver.TIMESTAMP_HEADER: timestamp,
+        webhook_receiver.SIGNATURE_HEADER: webhook_receiver.sign(secret, "f3bac968", timestamp, content),
     }
     return headers | {name.replace("_", "-"): value for name, value in changed.items()}
 
@@ -50,10 +50,10 @@ def send(receiver: Receiver, content: Any, headers: dict[str, str]) -> int:
     return TestClient(receiver.app).post("/any/path", content=content, headers=headers).status_code
 
 
-@pytest.mark.parametrize("age", [0, webhook_receiver.FRESH_SECONDS - 30, 30 - webhook_receiver.FRESH_SECONDS])
-def test_signed_and_fresh_delivery_wakes(receiver: Receiver, age: float) -> None:
+@pytest.mark.parametrize("age", [0, webhook_receiver.MAX_AGE_SECONDS - 30, 30 - webhook_receiver.MAX_AGE_SECONDS])
+def test_signed_and_recent_delivery_reports_a_change(receiver: Receiver, age: float) -> None:
     assert send(receiver, body(), signed(body(), age=age)) == 200
-    assert receiver.woken == 1
+    assert receiver.changes == 1
 
 
 #: Signed when they are sent: tests may take minutes.
@@ -62,8 +62,8 @@ FORGED: dict[str, Callable[[], dict[str, str]]] = {
     "another secret": lambda: signed(body(), secret="another"),
     "another body": lambda: signed(body("theirs")),
     "another id": lambda: signed(body(), X_MLflow_Delivery_Id="4ad2cb87"),
-    "too old": lambda: signed(body(), age=webhook_receiver.FRESH_SECONDS + 30),
-    "from the future": lambda: signed(body(), age=-webhook_receiver.FRESH_SECONDS - 30),
+    "too old": lambda: signed(body(), age=webhook_receiver.MAX_AGE_SECONDS + 30),
+    "from the future": lambda: signed(body(), age=-webhook_receiver.MAX_AGE_SECONDS - 30),
     "old and called new": lambda: signed(body(), age=600, X_MLflow_Timestamp=str(int(time.time()))),
     "no number for a time": lambda: signed(body(), X_MLflow_Timestamp="now"),
     "long number for a time": lambda: signed(body(), X_MLflow_Timestamp="1" * 5000),
@@ -73,22 +73,22 @@ FORGED: dict[str, Callable[[], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
-def test_delivery_that_is_not_signed_or_not_fresh_is_refused(
+def test_delivery_that_is_not_signed_or_not_recent_is_rejected(
     receiver: Receiver, forged: Callable[[], dict[str, str]]
 ) -> None:
     assert send(receiver, body(), forged()) == 401
-    assert receiver.woken == 0
+    assert receiver.changes == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"data": {}}', b'{"data": 1}', b"\xff", b"[" * 100_000])
-def test_signed_body_that_is_no_delivery_is_refused(receiver: Receiver, content: bytes) -> None:
+def test_signed_body_that_is_no_delivery_is_rejected(receiver: Receiver, content: bytes) -> None:
     assert send(receiver, content, signed(content)) == 400
-    assert receiver.woken == 0
+    assert receiver.changes == 0
 
 
-def test_delivery_about_another_model_is_taken_and_ignored(receiver: Receiver) -> None:
+def test_delivery_about_another_model_is_accepted_and_ignored(receiver: Receiver) -> None:
     assert send(receiver, body("theirs"), signed(body("theirs"))) == 200
-    assert receiver.woken == 0
+    assert receiver.changes == 0
 
 
 def test_huge_body_is_not_read_to_its_end(receiver: Receiver) -> None:
@@ -97,7 +97,9 @@ def test_huge_body_is_not_read_to_its_end(receiver: Receiver) -> None:
     assert len(list(chunks)) > 900
 
 
-def test_caller_who_hangs_up_or_dawdles_is_let_go(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caller_who_hangs_up_or_sends_too_slowly_is_disconnected(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert trickled(receiver, iter([b"{"])) == 408
     monkeypatch.setattr(webhook_receiver, "BODY_SECONDS", 0.01)
     assert trickled(receiver, iter([b"{", None])) == 408

@@ -1,4 +1,4 @@
-"""Who may call: the guard before everything of the service, wherever that is mounted, and what is said of it."""
+"""Authentication: the middleware in front of the service, wherever that is mounted, and how it is documented."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -12,11 +12,11 @@ from titanic_survival import access, config, deploy
 from titanic_survival.toolkit.common.errors import RejectedError, UserError
 from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.release.store import Store
-from titanic_survival.toolkit.serving.auth import Access
-from titanic_survival.toolkit.serving.auth.tokens import Tokens
+from titanic_survival.toolkit.serving.auth.policy import AccessPolicy
+from titanic_survival.toolkit.serving.auth.tokens import TokenAuthenticator
 
 TOKEN = secrets.token_urlsafe(32)
-LET_IN = {"Authorization": f"Bearer {TOKEN}"}
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 PROBES = ["/livez", "/readyz", "/healthz", "/ping", "/health", "/v2/health/live", "/v2/health/ready", "/metrics"]
 
 
@@ -38,21 +38,21 @@ def client(
             yield client
 
 
-class Deciding:
-    """Lets in who says yes, and counts how often it was asked."""
+class YesAuthenticator:
+    """Authorizes whoever sends yes, and counts its checks."""
 
-    words, option, problem = "Whoever says yes.", "-H yes", ""
+    description, curl_option, problem = "Callers need to say yes.", "-H yes", ""
     statuses: tuple[int, ...] = (401, 403, 503)
 
     def __init__(self) -> None:
-        self.asked, self.schemes = 0, {"basic": "a word"}
+        self.checks, self.schemes = 0, {"basic": "a word"}
 
     def load(self) -> None:
         """Need nothing."""
 
     async def verify(self, authorization: bytes) -> None:
         """Raise with the status that was sent."""
-        self.asked += 1
+        self.checks += 1
         if authorization != b"yes":
             raise RejectedError(int(authorization or 401), "no")
 
@@ -67,11 +67,11 @@ async def everything(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"welcome"})
 
 
-def test_every_route_but_probes_and_metrics_asks_for_a_token(client: TestClient) -> None:
-    asking = ["/", "/docs.json", "/static_content/swagger-ui.css", "/model", "/version", "/v2", "/v2/models/x", "/a"]
-    asking += ["/predict", "/versions/1/predict", "/explain", "/invocations", "/v2/models/x/infer", "/feedback"]
-    asking += ["//livez", "/livez/", "/livez/../predict", "/metricsx", "/v2/health/x", "/LIVEZ"]
-    for path in asking:
+def test_every_route_but_probes_and_metrics_needs_a_token(client: TestClient) -> None:
+    protected = ["/", "/docs.json", "/static_content/swagger-ui.css", "/model", "/version", "/v2", "/v2/models/x", "/a"]
+    protected += ["/predict", "/versions/1/predict", "/explain", "/invocations", "/v2/models/x/infer", "/feedback"]
+    protected += ["//livez", "/livez/", "/livez/../predict", "/metricsx", "/v2/health/x", "/LIVEZ"]
+    for path in protected:
         for method in ("GET", "POST", "OPTIONS"):
             answer = client.request(method, path)
             assert answer.status_code == 401, (method, path)
@@ -80,28 +80,28 @@ def test_every_route_but_probes_and_metrics_asks_for_a_token(client: TestClient)
         assert client.get(path).status_code == 200, path
 
 
-def test_token_opens_every_route(client: TestClient, rows: list[dict[str, Any]]) -> None:
-    assert client.post("/predict", json=rows[:2], headers=LET_IN).status_code == 200
-    assert client.post("/versions/1/predict", json=rows[:2], headers=LET_IN).status_code == 200
+def test_token_authorizes_every_route(client: TestClient, rows: list[dict[str, Any]]) -> None:
+    assert client.post("/predict", json=rows[:2], headers=AUTHORIZED).status_code == 200
+    assert client.post("/versions/1/predict", json=rows[:2], headers=AUTHORIZED).status_code == 200
     for path in ("/", "/docs.json", "/model", "/static_content/swagger-ui.css"):
-        assert client.get(path, headers=LET_IN).status_code == 200, path
+        assert client.get(path, headers=AUTHORIZED).status_code == 200, path
     # A browser asks for user and password by itself: the page needs no place of its own to type a token in.
     assert client.get("/", auth=("", TOKEN)).status_code == 200
-    assert client.get("/nowhere", headers=LET_IN).status_code == 404
+    assert client.get("/nowhere", headers=AUTHORIZED).status_code == 404
 
 
-def test_refusal_says_which_credentials_are_taken(client: TestClient) -> None:
+def test_challenge_names_the_schemes_of_credentials(client: TestClient) -> None:
     challenges = client.get("/model").headers.get_list("www-authenticate")
     assert [challenge.split()[0] for challenge in challenges] == ["Basic", "Bearer"]
 
 
-def test_refused_body_is_not_looked_at(client: TestClient) -> None:
+def test_body_of_a_rejected_request_is_not_read(client: TestClient) -> None:
     assert client.post("/predict", content=b"no rows").status_code == 401
-    assert client.post("/predict", content=b"no rows", headers=LET_IN).status_code == 400
+    assert client.post("/predict", content=b"no rows", headers=AUTHORIZED).status_code == 400
 
 
-def test_refused_requests_are_counted_by_reason() -> None:
-    app = Access(Deciding()).guard(everything)
+def test_rejected_requests_are_counted_by_reason() -> None:
+    app = AccessPolicy(YesAuthenticator()).protect(everything)
     reasons = {401: "credentials", 403: "permission", 503: "unverified"}
 
     def counted() -> list[float]:
@@ -115,18 +115,18 @@ def test_refused_requests_are_counted_by_reason() -> None:
     assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1, 1]
 
 
-def test_request_that_passes_two_guards_is_checked_once() -> None:
-    callers = Deciding()
-    access = Access(callers)
-    client = TestClient(access.guard(access.guard(everything)))
+def test_request_that_passes_the_middleware_twice_is_checked_once() -> None:
+    authenticator = YesAuthenticator()
+    policy = AccessPolicy(authenticator)
+    client = TestClient(policy.protect(policy.protect(everything)))
     assert client.get("/", headers={"Authorization": "yes"}).text == "welcome"
-    assert callers.asked == 1
+    assert authenticator.checks == 1
     assert client.get("/").status_code == 401
-    assert callers.asked == 2
+    assert authenticator.checks == 2
 
 
 def test_websocket_needs_credentials_even_at_an_exempt_path() -> None:
-    client = TestClient(Access(Deciding(), "/livez").guard(everything))
+    client = TestClient(AccessPolicy(YesAuthenticator(), "/livez").protect(everything))
     for path in ("/", "/livez"):
         with pytest.raises(WebSocketDisconnect) as raised, client.websocket_connect(path):
             pass
@@ -136,19 +136,19 @@ def test_websocket_needs_credentials_even_at_an_exempt_path() -> None:
 
 
 def test_exempt_paths_are_those_of_the_setting() -> None:
-    client = TestClient(Access(Deciding(), "/livez, /docs/*").guard(everything))
+    client = TestClient(AccessPolicy(YesAuthenticator(), "/livez, /docs/*").protect(everything))
     paths = ("/livez", "/docs/a/b", "/", "/readyz", "/docs", "/metrics")
     assert [path for path in paths if client.get(path).is_success] == ["/livez", "/docs/a/b"]
     with pytest.raises(UserError, match="/livez"):
-        Access(Deciding(), "livez")
+        AccessPolicy(YesAuthenticator(), "livez")
 
 
-def test_where_anyone_may_call_nothing_stands_in_between() -> None:
-    assert Access(None, "/livez").guard(everything) is everything
+def test_without_authentication_there_is_no_middleware() -> None:
+    assert AccessPolicy(None, "/livez").protect(everything) is everything
 
 
-def test_document_says_who_may_call(client: TestClient) -> None:
-    document = client.get("/docs.json", headers=LET_IN).json()
+def test_document_has_the_security_of_each_operation(client: TestClient) -> None:
+    document = client.get("/docs.json", headers=AUTHORIZED).json()
     schemes = document["components"]["securitySchemes"]
     assert {scheme["scheme"] for scheme in schemes.values()} == {"basic", "bearer"}
     assert document["security"] == [{"basic": []}, {"bearer": []}]
@@ -164,46 +164,47 @@ def test_document_says_who_may_call(client: TestClient) -> None:
     assert len(answers["503"]["content"]["application/json"]["schema"]["anyOf"]) == 2, "in the protocol's form or ours"
 
 
-def test_document_says_nothing_of_it_where_anyone_may_call() -> None:
+def test_document_has_no_security_without_authentication() -> None:
     document: dict[str, Any] = {"paths": {"/predict": {"post": {"responses": {}}}}, "components": {}}
-    assert Access(None).documented(document) == document
+    assert AccessPolicy(None).add_to_openapi(document) == document
 
 
 def test_each_status_is_described_once() -> None:
     responses = {200: {}, 401: {}, "503": {}}
     document = {"paths": {"/own": {"post": {"responses": responses}}}, "components": {}}
-    described = Access(Deciding()).documented(document)["paths"]["/own"]["post"]["responses"]
+    described = AccessPolicy(YesAuthenticator()).add_to_openapi(document)["paths"]["/own"]["post"]["responses"]
     assert list(described) == ["200", "401", "503", "403"]
     assert described["503"]["content"] == described["401"]["content"]
 
 
 @pytest.mark.parametrize(
-    ("address", "loud"), [("127.0.0.1", False), ("::1", False), ("localhost", False), ("0.0.0.0", True), ("::", True)]
+    ("address", "warning"),
+    [("127.0.0.1", False), ("::1", False), ("localhost", False), ("0.0.0.0", True), ("::", True)],
 )
-def test_it_is_said_louder_where_other_machines_may_call(address: str, loud: bool) -> None:
-    words, style = Access(None).said(address)
-    assert "AUTH=none" in words
-    assert (style != "", "any machine" in words) == (loud, loud)
-    assert Access(Deciding()).said(address) == (Deciding.words, "")
+def test_missing_authentication_is_a_warning_where_other_machines_may_call(address: str, warning: bool) -> None:
+    sentence, style = AccessPolicy(None).describe(address)
+    assert "AUTH=none" in sentence
+    assert (style != "", "any machine" in sentence) == (warning, warning)
+    assert AccessPolicy(YesAuthenticator()).describe(address) == (YesAuthenticator.description, "")
 
 
 class Target:
-    """Does as if it ran the release."""
+    """A target that starts nothing."""
 
     def apply(self, champion: Any) -> str:
         """Start nothing."""
         return "http://host"
 
 
-def test_deploy_says_who_may_call_and_prints_no_secret(
+def test_deploy_says_which_credentials_callers_need_and_prints_no_secret(
     project: config.Settings, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(deploy, "_target", lambda settings: Target())
     deploy.run(project.model_copy(update={"auth": "token", "tokens": file}))
-    said = capsys.readouterr().out
-    assert f"{file} may call it (AUTH=token)" in said
-    assert '-H "Authorization: Bearer $TOKEN"' in said
-    assert TOKEN not in said
+    output = capsys.readouterr().out
+    assert f"Callers need a token of {file} (AUTH=token)" in output
+    assert '-H "Authorization: Bearer $TOKEN"' in output
+    assert TOKEN not in output
 
 
 def test_deploy_without_tokens_starts_nothing(project: config.Settings, tmp_path: Path) -> None:
@@ -215,15 +216,15 @@ def test_deploy_without_tokens_starts_nothing(project: config.Settings, tmp_path
     assert Store(project.store).release() is None
 
 
-def test_deployer_who_would_not_be_let_in_is_told_so(file: Path) -> None:
-    callers = Tokens(file)
-    callers.load()
-    access.check(Access(callers), f"Bearer {TOKEN}")
+def test_deployer_whose_own_credentials_would_be_rejected_is_told_so(file: Path) -> None:
+    authenticator = TokenAuthenticator(file)
+    authenticator.load()
+    access.check_authorized(AccessPolicy(authenticator), f"Bearer {TOKEN}")
     with pytest.raises(UserError, match="deployer"):
-        access.check(Access(callers), "")
+        access.check_authorized(AccessPolicy(authenticator), "")
     with pytest.raises(UserError, match=r"127\.0\.0\.1:9"):
         settings = config.Settings(auth="mlflow", mlflow_tracking_uri="http://127.0.0.1:9")
-        access.check(access.who_may_call(settings), "")
+        access.check_authorized(access.access_policy(settings), "")
 
 
 def test_own_commands_call_with_the_first_token_or_as_the_user_of_mlflow(

@@ -1,4 +1,4 @@
-"""Callers with a token: a file says which are good, and says it anew at any time."""
+"""Authentication by token: a file lists the valid tokens, and may change at any time."""
 
 import asyncio
 import base64
@@ -24,16 +24,16 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def callers(file: Path) -> tokens.Tokens:
-    found = tokens.Tokens(file)
+def authenticator(file: Path) -> tokens.TokenAuthenticator:
+    found = tokens.TokenAuthenticator(file)
     found.load()
     return found
 
 
-def status(callers: tokens.Tokens, header: str | bytes) -> int:
-    """Return 200 if a header lets its sender in, else the status of the refusal."""
+def status(authenticator: tokens.TokenAuthenticator, header: str | bytes) -> int:
+    """Return 200 if a header authorizes its sender, else the status of the rejection."""
     try:
-        asyncio.run(callers.verify(header if isinstance(header, bytes) else header.encode()))
+        asyncio.run(authenticator.verify(header if isinstance(header, bytes) else header.encode()))
     except RejectedError as error:
         assert ONE not in str(error)
         return error.status
@@ -50,16 +50,16 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Any:
     now = [tokens.monotonic()]
     monkeypatch.setattr(tokens, "monotonic", lambda: now[0])
 
-    def pass_by(seconds: float = tokens.LOOK_SECONDS) -> None:
+    def pass_by(seconds: float = tokens.CHECK_SECONDS) -> None:
         now[0] += seconds
 
     return pass_by
 
 
 @pytest.mark.parametrize("token", [ONE, TWO])
-def test_whoever_has_a_token_is_let_in(callers: tokens.Tokens, token: str) -> None:
+def test_valid_token_authorizes(authenticator: tokens.TokenAuthenticator, token: str) -> None:
     for header in (f"Bearer {token}", f"bearer  {token}", basic("", token), basic("any name", token)):
-        assert status(callers, header) == 200
+        assert status(authenticator, header) == 200
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,13 @@ def test_whoever_has_a_token_is_let_in(callers: tokens.Tokens, token: str) -> No
         b"Bearer \xff\x00",
     ],
 )
-def test_anything_else_is_refused(callers: tokens.Tokens, header: str | bytes) -> None:
-    assert status(callers, header) == 401
+def test_anything_else_is_rejected(authenticator: tokens.TokenAuthenticator, header: str | bytes) -> None:
+    assert status(authenticator, header) == 401
 
 
-def test_each_guess_is_compared_with_every_token(callers: tokens.Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_header_is_compared_with_every_token(
+    authenticator: tokens.TokenAuthenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lengths: list[tuple[int, int]] = []
 
     def compare(a: bytes, b: bytes) -> bool:
@@ -99,37 +101,41 @@ def test_each_guess_is_compared_with_every_token(callers: tokens.Tokens, monkeyp
     monkeypatch.setattr(tokens, "compare_digest", compare)
     for header in (f"Bearer {ONE}", f"Bearer {TWO}", "Bearer x", "", "Bearer " + "x" * 10_000):
         lengths.clear()
-        status(callers, header)
+        status(authenticator, header)
         assert lengths == [(32, 32)] * 2
 
 
-def test_change_of_the_file_takes_effect_within_a_second(callers: tokens.Tokens, file: Path, later: Any) -> None:
-    assert status(callers, f"Bearer {ONE}") == 200
+def test_change_of_the_file_takes_effect_within_a_second(
+    authenticator: tokens.TokenAuthenticator, file: Path, later: Any
+) -> None:
+    assert status(authenticator, f"Bearer {ONE}") == 200
     file.write_text(f"{TWO}\n{THREE}\n")
     later()
-    assert [status(callers, f"Bearer {token}") for token in (ONE, TWO, THREE)] == [401, 200, 200]
+    assert [status(authenticator, f"Bearer {token}") for token in (ONE, TWO, THREE)] == [401, 200, 200]
 
 
 def test_file_that_is_replaced_by_one_of_the_same_size_is_noticed(
-    callers: tokens.Tokens, file: Path, later: Any
+    authenticator: tokens.TokenAuthenticator, file: Path, later: Any
 ) -> None:
-    assert status(callers, f"Bearer {ONE}") == 200
+    assert status(authenticator, f"Bearer {ONE}") == 200
     other = file.with_name("new")
     other.write_text(file.read_text().replace(ONE, THREE))
     os.utime(other, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
     other.replace(file)
     later()
-    assert [status(callers, f"Bearer {token}") for token in (ONE, TWO, THREE)] == [401, 200, 200]
+    assert [status(authenticator, f"Bearer {token}") for token in (ONE, TWO, THREE)] == [401, 200, 200]
 
 
-def test_file_is_looked_at_once_a_second(callers: tokens.Tokens, later: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[Any] = []
-    monkeypatch.setattr(tokens, "_mark", lambda path: looks.append(path) or callers._mark)
+def test_file_is_checked_once_a_second(
+    authenticator: tokens.TokenAuthenticator, later: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks: list[Any] = []
+    monkeypatch.setattr(tokens, "_state", lambda path: checks.append(path) or authenticator._file_state)
     later()
     for _ in range(6):
-        status(callers, "")
-        later(tokens.LOOK_SECONDS / 4 + 0.001)
-    assert len(looks) == 2, "in a second and a quarter"
+        status(authenticator, "")
+        later(tokens.CHECK_SECONDS / 4 + 0.001)
+    assert len(checks) == 2, "in a second and a quarter"
 
 
 def gone(path: Path) -> None:
@@ -149,26 +155,26 @@ def no_text(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [gone, empty, only_comments, no_text])
-def test_without_tokens_nobody_is_let_in_and_the_log_says_so_once(
-    callers: tokens.Tokens, file: Path, later: Any, caplog: pytest.LogCaptureFixture, spoil: Any
+def test_without_tokens_every_request_is_rejected_and_the_problem_is_logged_once(
+    authenticator: tokens.TokenAuthenticator, file: Path, later: Any, caplog: pytest.LogCaptureFixture, spoil: Any
 ) -> None:
-    good = file.read_text()
+    valid = file.read_text()
     spoil(file)
     for _ in range(3):
         later()
-        assert status(callers, f"Bearer {ONE}") == status(callers, "") == 503
+        assert status(authenticator, f"Bearer {ONE}") == status(authenticator, "") == 503
     assert [str(file) in record.message for record in caplog.records] == [True]
-    file.write_text(good)
+    file.write_text(valid)
     later()
-    assert status(callers, f"Bearer {ONE}") == 200
+    assert status(authenticator, f"Bearer {ONE}") == 200
 
 
-def test_bad_line_shuts_out_nobody_else_and_is_named_in_the_log(
-    callers: tokens.Tokens, file: Path, later: Any, caplog: pytest.LogCaptureFixture
+def test_invalid_line_does_not_affect_other_tokens_and_is_named_in_the_log(
+    authenticator: tokens.TokenAuthenticator, file: Path, later: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     file.write_text(f"{ONE}\nshort-secret\na name {THREE}\n")
     later()
-    assert [status(callers, f"Bearer {t}") for t in (ONE, TWO, THREE, "short-secret")] == [200, 401, 401, 401]
+    assert [status(authenticator, f"Bearer {t}") for t in (ONE, TWO, THREE, "short-secret")] == [200, 401, 401, 401]
     assert "line 2 has 12 characters" in caplog.text
     assert "line 3 is no token" in caplog.text
     assert "short-secret" not in caplog.text
@@ -185,12 +191,12 @@ def test_bad_line_shuts_out_nobody_else_and_is_named_in_the_log(
         (f"me: {ONE}\n", "line 1 is no token"),
     ],
 )
-def test_file_that_will_not_do_is_said_at_the_start_with_the_cure(file: Path, content: str | None, reason: str) -> None:
+def test_invalid_file_is_reported_at_the_start_with_the_cure(file: Path, content: str | None, reason: str) -> None:
     file.unlink() if content is None else file.write_text(content)
     with pytest.raises(UserError, match=reason) as raised:
-        tokens.Tokens(file).load()
-    cure = str(raised.value).split("A good one: ")[1]
+        tokens.TokenAuthenticator(file).load()
+    cure = str(raised.value).split("To add one: ")[1]
     if content is None:
         assert os.system(f"{cure} 2>/dev/null") == 0
-        tokens.Tokens(file).load()
+        tokens.TokenAuthenticator(file).load()
     assert ONE not in str(raised.value)

@@ -1,4 +1,4 @@
-"""Who acts: the MLflow user and the credentials that their calls have."""
+"""The current user: their name in the registry's history, and their credentials for MLflow."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mlflow.utils.credentials import read_mlflow_creds
 
 
 def who() -> str:
-    """Return who is acting: the MLflow user where there is one, else this machine's."""
+    """Return the current user: MLflow's if one is set, else `user@host` of this machine."""
     return os.environ.get("MLFLOW_TRACKING_USERNAME") or f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def authorization() -> str:
-    """Return the Authorization header that this user's calls to MLflow have, "" if they have none."""
+    """Return the Authorization header of the current user's requests to MLflow, "" without credentials."""
     user = read_mlflow_creds()
     if user.username and user.password:
         return "Basic " + base64.b64encode(f"{user.username}:{user.password}".encode()).decode()

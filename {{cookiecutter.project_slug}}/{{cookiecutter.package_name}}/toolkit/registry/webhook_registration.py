@@ -1,4 +1,4 @@
-"""Registering webhooks: have an MLflow server deliver changes of the registry."""
+"""Registering a webhook: an MLflow server then delivers changes of the registry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..common.errors import UserError
 from .client import Registry
 from .errors import describe, phrase, reason
 
-#: What MLflow delivers of all that a release depends on; tags of the model itself are not among its events.
+#: The events that change a release; for tags of the model itself MLflow has no event.
 EVENTS: tuple[WebhookEventStr, ...] = (
     "model_version_alias.created",
     "model_version_alias.deleted",
@@ -18,10 +18,15 @@ EVENTS: tuple[WebhookEventStr, ...] = (
 )
 
 
-def deliver(registry: Registry, address: str, secret: str, name: str) -> str:
-    """Have the server deliver changes to an address; return what a first delivery met with, "" if it arrived."""
+def register_webhook(registry: Registry, address: str, secret: str, name: str) -> str:
+    """Register a webhook, or update the one of this address; return why its test delivery failed, "" if it arrived.
+
+    `UserError` if the server cannot or may not register it.
+    """
     if not registry.is_server:
-        raise UserError(f"{registry.uri} is a database, and only an MLflow server delivers webhooks: sync polls it.")
+        raise UserError(
+            f"{registry.uri} is a database, and only an MLflow server delivers webhooks; sync polls a database."
+        )
     try:
         found = [webhook for webhook in registry.client.list_webhooks(max_results=1000) if webhook.url == address]
         if found:
@@ -31,21 +36,23 @@ def deliver(registry: Registry, address: str, secret: str, name: str) -> str:
         else:
             webhook = registry.client.create_webhook(name, address, [*EVENTS], secret=secret)
     except MlflowException as error:
-        raise UserError(_undeliverable(registry.uri, error)) from error
+        raise UserError(_registration_error(registry.uri, error)) from error
     try:
         result = registry.client.test_webhook(webhook.webhook_id)
-    except MlflowException as error:  # it takes longer than this side waits
+    except MlflowException as error:  # the delivery takes longer than the client waits
         return reason(error)
-    said = result.error_message or f"{result.response_status} {result.response_body}"
-    return "" if result.success else phrase(said) or said
+    if result.success:
+        return ""
+    message = result.error_message or f"{result.response_status} {result.response_body}"
+    return phrase(message) or message
 
 
-def _undeliverable(uri: str, error: MlflowException) -> str:
+def _registration_error(uri: str, error: MlflowException) -> str:
     text = describe(uri, error)
     if " forbids " in text:
-        return f"{uri} has its administrators register webhooks: ask one, or act as one (MLFLOW_TRACKING_USERNAME)."
+        return f"{uri} lets only administrators register webhooks: ask one, or be one (MLFLOW_TRACKING_USERNAME)."
     needed = {
-        "500 error responses": "a lasting MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY: it cannot read its webhooks",
+        "500 error responses": "a permanent MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY: it cannot decrypt its webhooks",
         "Invalid webhook URL scheme": "MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https, or an https address",
         "non-public IP address": "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true, or a public address",
     }

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..common.errors import RejectedError
 from ..monitoring.prediction_log import LogFile
 from .asgi import JSON, KEY_HEADER, header, read_body, send_response
-from .auth import Access
+from .auth.policy import AccessPolicy
 from .errors import error_json, message_json
 from .explain_route import ExplainRoute
 from .feedback_route import FeedbackRoute
@@ -47,12 +47,12 @@ class Routes:
         title: str,
         description: str,
         bentoml_document: Callable[[], dict[str, Any]] = dict,
-        access: Access | None = None,
+        access: AccessPolicy | None = None,
     ) -> None:
         self.scorer, self._live, self._limits = scorer, scorer.live, scorer.limits
         self._explain_route = ExplainRoute(scorer.live)
         self._feedback_route = FeedbackRoute(scorer.live, scorer.limits.max_rows, feedback)
-        access = access or Access(None)
+        access = access or AccessPolicy(None)
 
         def described() -> dict[str, Any]:
             limits = self._limits
@@ -64,7 +64,7 @@ class Routes:
                 description=description,
                 further=bentoml_document(),
             )
-            return access.documented(content)
+            return access.add_to_openapi(content)
 
         slow = [
             *model_routes(self._live, title, description, described),

@@ -1,4 +1,4 @@
-"""Callers who have a token: a file holds those that are good, and may change while the service runs."""
+"""Authentication by token: a file lists the valid tokens, and may change while the service runs."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ from time import monotonic
 
 from ...common.errors import RejectedError, UserError
 
-SHORTEST = 20
-#: How often the file is looked at, in seconds.
-LOOK_SECONDS = 1.0
+MIN_TOKEN_LENGTH = 20
+#: How often the file is checked for changes.
+CHECK_SECONDS = 1.0
 #: What may stand in an Authorization header as a token (RFC 6750).
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 log = logging.getLogger(__name__)
 
 
-class Tokens:
-    """Lets in who sends a token of a file, as a Bearer token or, as browsers can, as the password of Basic."""
+class TokenAuthenticator:
+    """Authorizes callers who send a token of the file: a Bearer token or, as browsers can, the password of Basic."""
 
-    option = '-H "Authorization: Bearer $TOKEN"'
+    curl_option = '-H "Authorization: Bearer $TOKEN"'
     statuses: tuple[int, ...] = (401, 503)
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.words = f"Whoever sends a token of {path} may call it (AUTH=token)."
+        self.description = f"Callers need a token of {path} (AUTH=token)."
         self.schemes = {"basic": "a token as the password, with any user name", "bearer": "a token"}
         self.problem = ""
         self._digests: list[bytes] = []
-        self._mark: object = None
-        self._look_at = 0.0
+        self._file_state: object = None
+        self._next_check = 0.0
 
     def load(self) -> None:
-        """Read the file; `UserError` if a line of it is no good token, or if there is none."""
+        """Read the file; `UserError` if it has no token, or a line that is no valid one."""
         self._read()
         if self.problem:
             raise UserError(self.problem)
 
     async def verify(self, authorization: bytes) -> None:
-        """Return if the header has a good token; `RejectedError` if not."""
-        self._look()
+        """Return if the header has a valid token; `RejectedError` 401, or 503 if the file has none."""
+        self._reload_if_changed()
         if not self._digests:
-            raise RejectedError(503, "nobody can be let in at present: the service has no tokens to compare with")
-        digest, found = hashlib.sha256(_token(authorization)).digest(), False
-        # All of them, always: the time that it takes says nothing of how close a guess was, or to which token.
-        for good in self._digests:
-            found |= compare_digest(good, digest)
-        if not found:
-            raise RejectedError(401, "a token is needed that the service knows: 'Authorization: Bearer <token>'")
+            raise RejectedError(503, "authentication is unavailable: the service has no valid token to compare with")
+        digest, valid = hashlib.sha256(_token(authorization)).digest(), False
+        # All of them, always: the time that it takes must not tell how close a guess was, or to which token.
+        for known in self._digests:
+            valid |= compare_digest(known, digest)
+        if not valid:
+            raise RejectedError(401, "the token is missing or not valid; send 'Authorization: Bearer <token>'")
 
-    def _look(self) -> None:
-        """Read the file again if it has changed; good lines count, and what is wrong with others is logged once."""
+    def _reload_if_changed(self) -> None:
+        """Read the file again if it has changed; valid lines count, and the problems of others are logged once."""
         now = monotonic()
-        if now < self._look_at:
+        if now < self._next_check:
             return
-        self._look_at = now + LOOK_SECONDS
-        if _mark(self._path) == self._mark:
+        self._next_check = now + CHECK_SECONDS
+        if _state(self._path) == self._file_state:
             return
         self._read()
         if self.problem:
@@ -70,27 +70,27 @@ class Tokens:
             log.info("%s: %d tokens", self._path, len(self._digests))
 
     def _read(self) -> None:
-        self._mark = _mark(self._path)
-        tokens, self.problem = read(self._path)
+        self._file_state = _state(self._path)
+        tokens, self.problem = read_tokens(self._path)
         self._digests = [hashlib.sha256(token.encode()).digest() for token in tokens]
 
 
-def read(path: Path) -> tuple[list[str], str]:
-    """Return the good tokens of a file, and what is wrong with it, "" if nothing is.
+def read_tokens(path: Path) -> tuple[list[str], str]:
+    """Return the valid tokens of a file, and what is wrong with it, "" if nothing is.
 
-    A line holds one token; what follows a "#" is a comment.
+    A line holds one token; a comment begins with "#".
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        return [], f"TOKENS {path} cannot be read ({getattr(error, 'strerror', 'no text')}).{_cure(path)}"
+        return [], f"TOKENS {path} cannot be read ({getattr(error, 'strerror', 'not UTF-8 text')}).{_cure(path)}"
     tokens, problems = [], []
     for number, line in enumerate(lines, 1):
         token = line.partition("#")[0].strip()
         if token and not TOKEN.fullmatch(token):
             problems.append(f"line {number} is no token: one a line, of letters, digits and -._~+/=")
-        elif token and len(token) < SHORTEST:
-            problems.append(f"line {number} has {len(token)} characters and could be guessed: {SHORTEST} are needed")
+        elif token and len(token) < MIN_TOKEN_LENGTH:
+            problems.append(f"line {number} has {len(token)} characters; a token needs at least {MIN_TOKEN_LENGTH}")
         elif token:
             tokens.append(token)
     if not tokens and not problems:
@@ -99,7 +99,7 @@ def read(path: Path) -> tuple[list[str], str]:
 
 
 def _cure(path: Path) -> str:
-    return f" A good one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))' >> {path}"
+    return f" To add one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))' >> {path}"
 
 
 def _token(authorization: bytes) -> bytes:
@@ -115,7 +115,7 @@ def _token(authorization: bytes) -> bytes:
     return b""
 
 
-def _mark(path: Path) -> object:
+def _state(path: Path) -> object:
     """Return something that changes with the file."""
     try:
         found = path.stat()

@@ -1,4 +1,4 @@
-"""The guard: an ASGI middleware that lets nobody pass who may not call."""
+"""The ASGI middleware that rejects requests without valid credentials."""
 
 from __future__ import annotations
 
@@ -10,45 +10,49 @@ from ...common.errors import RejectedError
 from ...monitoring.metrics import REJECTED_REQUESTS
 from ..errors import error_json
 
-#: Set in the scope of a request that was let in: where two guards stand behind one another, one of them checks.
-LET_IN = "let_in"
-REASONS = {401: "credentials", 403: "permission", 503: "unverified"}
-#: What a refused WebSocket is told: it breaks the service's policy.
-POLICY = 1008
+#: Marks the scope of an authorized request: where the middleware stands twice in a row, it checks once.
+AUTHORIZED = "authorized"
+#: The reason that rejected requests are counted under, by status.
+METRIC_REASONS = {401: "credentials", 403: "permission", 503: "unverified"}
+#: The code that closes a rejected WebSocket: policy violation (RFC 6455, 7.4.1).
+POLICY_VIOLATION = 1008
 
 
-class Guard:
-    """Asks each request for its credentials, but at paths that are exempt."""
+class AuthMiddleware:
+    """Checks the credentials of each request, except at exempt paths.
+
+    `verify` takes an Authorization header and raises `RejectedError`; `schemes` are offered with a 401.
+    """
 
     def __init__(
         self,
         app: ASGIApp,
         verify: Callable[[bytes], Awaitable[None]],
-        exempts: Callable[[str], bool],
+        is_exempt: Callable[[str], bool],
         schemes: tuple[str, ...],
     ) -> None:
-        self._app, self._verify, self._exempts = app, verify, exempts
+        self._app, self._verify, self._is_exempt = app, verify, is_exempt
         self._challenges = [(b"www-authenticate", f'{scheme.title()} realm="model"'.encode()) for scheme in schemes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what may pass; answer the rest."""
+        """Pass authorized requests on; reject the others."""
         kind = scope["type"]
-        if kind == "lifespan" or LET_IN in scope or (kind == "http" and self._exempts(scope["path"])):
+        if kind == "lifespan" or AUTHORIZED in scope or (kind == "http" and self._is_exempt(scope["path"])):
             await self._app(scope, receive, send)
             return
         try:
             await self._verify(_authorization(scope))
         except RejectedError as error:
-            REJECTED_REQUESTS.labels(error.status, REASONS[error.status]).inc()
+            REJECTED_REQUESTS.labels(error.status, METRIC_REASONS[error.status]).inc()
             if kind == "http":
-                await self._refuse(error, send)
+                await self._reject(error, send)
             else:
-                await send({"type": "websocket.close", "code": POLICY, "reason": str(error)})
+                await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": str(error)})
             return
-        scope[LET_IN] = True
+        scope[AUTHORIZED] = True
         await self._app(scope, receive, send)
 
-    async def _refuse(self, error: RejectedError, send: Send) -> None:
+    async def _reject(self, error: RejectedError, send: Send) -> None:
         content = error_json(error)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
         headers += self._challenges if error.status == 401 else []
