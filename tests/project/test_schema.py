@@ -1,4 +1,4 @@
-"""A running service held to its own OpenAPI document by schemathesis, and more requests than it can bear."""
+"""A running service tested against its own OpenAPI document by schemathesis, with broken requests, and overloaded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BEARER = f"Bearer {TOKEN}"
 #: Rows that one request may have: so few that one more is soon sent.
 MAX_ROWS, MAX_WAITING = 20, 5
 
-#: Puts a second version into a store, the champion: its rows have fields of every kind, and its model knows no number.
+#: Puts a second version into a store, the champion: its rows have fields of every kind, and it predicts NaN.
 KINDS = """
 import json
 from pathlib import Path
@@ -52,39 +52,39 @@ class Row(BaseModel):
     few: int | None = Field(default=3, ge=1, lt=9)
     truth: bool
     maybe_truth: bool | None = None
-    maybe_word: Literal["a", "b: c"] | None = "a"
+    maybe_kind: Literal["a", "b: c"] | None = "a"
     vector: list[Annotated[float, Field(le=1)]] = Field(min_length=3, max_length=3)
 
 class Prediction(BaseModel):
     amount: float = Field(ge=0)
     truth: bool
     count: int
-    word: Literal["even", "odd"]
-    chances: list[float] = Field(min_length=2, max_length=2)
+    parity: Literal["even", "odd"]
+    probabilities: list[float] = Field(min_length=2, max_length=2)
 
-class Guess:
+class Model:
     def predict(self, frame):
         even = frame["count"].to_numpy() % 2 == 0
         return {{
             "amount": np.where(even, np.nan, -1.5),
             "truth": even,
             "count": frame["count"].to_numpy(),
-            "word": np.where(even, "even", "odd"),
-            "chances": np.column_stack([even, np.full(len(frame), np.nan)]),
+            "parity": np.where(even, "even", "odd"),
+            "probabilities": np.column_stack([even, np.full(len(frame), np.nan)]),
         }}
 
 settings = config.settings()
 first = deploy.pull(settings)
 contract, store = derive(Row, Prediction), Store(settings.store)
 row = {{"above": 1, "unbounded": -2.5, "maybe": None, "count": 4, "truth": True, "vector": [0, 0.5, 1]}}
-rows = [row, row | {{"count": 5, "few": None, "maybe_word": None, "maybe_truth": False}}]
+rows = [row, row | {{"count": 5, "few": None, "maybe_kind": None, "maybe_truth": False}}]
 _, columns = RowParser(contract).parse(json.dumps(rows).encode())
-predictions = PythonRuntime(Guess(), contract).score(columns)
+predictions = PythonRuntime(Model(), contract).score(columns)
 label = predictions["amount"]
 artifact.save(
     store.path(2),
     contract=contract,
-    model=Guess(),
+    model=Model(),
     compiled=None,
     code=model,
     example=artifact.Example(rows=rows, predictions=as_records(predictions, contract)),
@@ -120,13 +120,13 @@ class Service(NamedTuple):
         return path.read_text()
 
     def ask(self) -> tuple[int, Any]:
-        """Return status and answer of one request for predictions."""
+        """Return status and content of the response to one request for predictions."""
         return call(f"{self.url}/predict", self.rows, BEARER)
 
 
 @pytest.fixture(scope="module")
 def service(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the service with two versions whose rows are different, for callers who have a token."""
+    """Run the service with two versions whose rows are different, and with AUTH=token."""
     folder, port = tmp_path_factory.mktemp("schema"), free_port()
     (folder / "tokens").write_text(TOKEN)
     settings = {"AUTH": "token", "TOKENS": folder / "tokens", "STORE": folder / "store", "LOG_FOLDER": folder / "log"}
@@ -140,7 +140,7 @@ def service(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield Service(url, port, rows, frozen, trained, others)
 
 
-def test_service_does_what_its_document_says_whatever_it_is_sent(service: Service, tmp_path: Path) -> None:
+def test_service_keeps_to_its_document_whatever_it_is_sent(service: Service, tmp_path: Path) -> None:
     ids = {}
     for path, rows in (("predict", service.rows), ("versions/1/predict", service.frozen[:1])):
         prediction = call(f"{service.url}/{path}", rows, BEARER)[1][0]
@@ -160,7 +160,7 @@ def test_service_does_what_its_document_says_whatever_it_is_sent(service: Servic
     assert f"Tested: {sum(len(operations) for operations in paths.values())}\n" in done.stdout
 
 
-#: What callers send who are cut off, or who do not know HTTP: the rest of the head of a request, and what follows it.
+#: Requests that are cut off or break HTTP: the rest of the head, and the body.
 BROKEN = {
     "less than announced": (b"content-length: 999\r\n", b"[{"),
     "more than announced": (b"content-length: 2\r\n", b"[]garbage"),
@@ -170,12 +170,12 @@ BROKEN = {
     "compressed": (b"content-encoding: gzip\r\ncontent-length: 20\r\n", gzip.compress(b"")),
 }
 HEAD = "POST /{} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nauthorization: " + BEARER + "\r\n"
-TAKING = ["predict", "explain", "feedback", "invocations", "v2/models/titanic-survival/infer"]
+POST_PATHS = ["predict", "explain", "feedback", "invocations", "v2/models/titanic-survival/infer"]
 
 
 @pytest.mark.parametrize(("head", "rest"), BROKEN.values(), ids=list(BROKEN))
-@pytest.mark.parametrize("path", TAKING)
-def test_broken_request_harms_nobody_else(service: Service, path: str, head: bytes, rest: bytes) -> None:
+@pytest.mark.parametrize("path", POST_PATHS)
+def test_broken_request_does_not_affect_other_callers(service: Service, path: str, head: bytes, rest: bytes) -> None:
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as caller:
         caller.sendall(HEAD.format(path).encode() + head + b"\r\n" + rest)
         caller.shutdown(socket.SHUT_WR)
@@ -183,8 +183,8 @@ def test_broken_request_harms_nobody_else(service: Service, path: str, head: byt
     assert service.ask()[0] == 200
 
 
-@pytest.mark.parametrize("path", TAKING)
-def test_caller_who_hangs_up_before_the_answers_harms_nobody_else(service: Service, path: str) -> None:
+@pytest.mark.parametrize("path", POST_PATHS)
+def test_caller_who_disconnects_early_does_not_affect_others(service: Service, path: str) -> None:
     body = json.dumps(service.rows).encode()
     request = HEAD.format(path).encode() + b"content-length: %d\r\n\r\n" % len(body) + body
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as caller:
@@ -192,7 +192,7 @@ def test_caller_who_hangs_up_before_the_answers_harms_nobody_else(service: Servi
     assert service.ask()[0] == 200
 
 
-def test_overloaded_service_answers_what_it_can_refuses_the_rest_at_once_and_recovers(service: Service) -> None:
+def test_overloaded_service_rejects_what_is_too_much_at_once_and_recovers(service: Service) -> None:
     callers, each = 30, 20
     answers: list[tuple[int, float, str | None, Any]] = []
     together = threading.Barrier(callers)
@@ -226,5 +226,5 @@ def test_overloaded_service_answers_what_it_can_refuses_the_rest_at_once_and_rec
     assert [service.ask()[0] for _ in range(20)] == [200] * 20
 
 
-def test_no_caller_has_left_a_traceback_in_the_log(service: Service) -> None:
+def test_no_request_has_left_a_traceback_in_the_log(service: Service) -> None:
     assert "Traceback" not in service.log()

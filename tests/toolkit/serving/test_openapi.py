@@ -1,4 +1,4 @@
-"""The document behind Swagger UI: the contract, in OpenAPI's words."""
+"""The OpenAPI document, which Swagger UI shows: schemas of the contract, operations, errors."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -20,9 +20,13 @@ class Row(BaseModel):
     maybe: float | None = None
     count: int = Field(default=3, ge=0, lt=9)
     truth: bool = True
-    word: Literal["a", "b"]
-    maybe_word: Literal["a", "b"] | None = None
+    kind: Literal["a", "b"]
+    maybe_kind: Literal["a", "b"] | None = None
     vector: list[Annotated[float, Field(ge=0)]] = Field(min_length=2, max_length=2)
+    maybe_count: int | None = Field(default=None, ge=0)
+    maybe_truth: bool | None = None
+    only: Literal["a"] = "a"
+    maybe_only: Literal["a"] | None = "a"
 
 
 class Prediction(BaseModel):
@@ -31,13 +35,14 @@ class Prediction(BaseModel):
     label: bool
 
 
-class Answer(BaseModel):
-    """What a regression says, and more."""
+class Regression(BaseModel):
+    """A regression's prediction, and a field of each kind of number."""
 
     learned: float = Field(ge=0, le=9)
-    chance: float = Field(ge=0, le=1)
+    probability: float = Field(ge=0, le=1)
     grade: int = Field(ge=1, le=5)
-    chances: list[float] = Field(min_length=2, max_length=2)
+    count: int = Field(ge=0)
+    probabilities: list[float] = Field(min_length=2, max_length=2)
 
 
 class Other(BaseModel):
@@ -46,13 +51,20 @@ class Other(BaseModel):
     size: float
 
 
-class Never:
-    """Says no, or nothing, to everything."""
+class Zero:
+    """Predicts false or 0 for every row."""
 
     def predict(self, frame: Any) -> np.ndarray:
-        """Return every field that there is."""
-        none = np.zeros(len(frame))
-        return {"label": none > 0, "learned": none, "chance": none, "grade": none, "chances": np.zeros((len(frame), 2))}
+        """Return every field of both predictions."""
+        zeros = np.zeros(len(frame))
+        return {
+            "label": zeros > 0,
+            "learned": zeros,
+            "probability": zeros,
+            "grade": zeros,
+            "count": zeros,
+            "probabilities": np.zeros((len(frame), 2)),
+        }
 
 
 def document_of(version: Artifact, *others: Artifact, further: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -61,13 +73,13 @@ def document_of(version: Artifact, *others: Artifact, further: dict[str, Any] | 
     names = {number: ("champion",) if number == 7 else ("old",) for number in versions}
     loaded = ReleaseSnapshot(Release.now("model", 7, names), versions)
     return openapi.document(
-        loaded, max_rows=50, max_bytes=1000, title="Title", description="What it says.", further=further or {}
+        loaded, max_rows=50, max_bytes=1000, title="Title", description="What it predicts.", further=further or {}
     )
 
 
 @pytest.fixture
 def kinds(save: Callable[..., Artifact]) -> Artifact:
-    return save(Row, Prediction, Never(), [{"number": 1, "word": "a", "vector": [0, 1]}])
+    return save(Row, Prediction, Zero(), [{"number": 1, "kind": "a", "vector": [0, 1]}])
 
 
 @pytest.fixture
@@ -79,19 +91,23 @@ def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [operation for methods in document["paths"].values() for operation in methods.values()]
 
 
-def test_row_says_kind_bounds_choices_and_what_may_be_missing(document: dict[str, Any]) -> None:
+def test_row_has_type_bounds_categories_defaults_and_null(document: dict[str, Any]) -> None:
     row = document["components"]["schemas"]["Row"]
     fields = row["properties"]
-    assert row["required"] == ["number", "word", "vector"]
+    assert row["required"] == ["number", "kind", "vector"]
     assert row["additionalProperties"] is False
     assert fields["number"] == {"type": "number", "exclusiveMinimum": 0, "maximum": 10, "description": "how much"}
     assert fields["maybe"]["type"] == ["number", "null"]
     assert fields["maybe"]["default"] is None
     assert fields["count"] == {"type": "integer", "minimum": 0, "exclusiveMaximum": 9, "default": 3}
-    assert fields["word"] == {"type": "string", "enum": ["a", "b"]}
-    assert fields["maybe_word"] == {"type": ["string", "null"], "enum": ["a", "b", None], "default": None}
+    assert fields["kind"] == {"type": "string", "enum": ["a", "b"]}
+    assert fields["maybe_kind"] == {"type": ["string", "null"], "enum": ["a", "b", None], "default": None}
     assert (fields["vector"]["minItems"], fields["vector"]["maxItems"]) == (2, 2)
     assert fields["vector"]["items"]["minimum"] == 0
+    assert (fields["maybe_count"]["type"], fields["maybe_count"]["minimum"]) == (["integer", "null"], 0)
+    assert fields["maybe_truth"] == {"type": ["boolean", "null"], "default": None}
+    assert fields["only"]["enum"] == ["a"]
+    assert fields["maybe_only"] == {"type": ["string", "null"], "enum": ["a", None], "default": "a"}
 
 
 def test_default_has_the_type_of_its_field(document: dict[str, Any]) -> None:
@@ -117,33 +133,34 @@ def test_number_without_bounds_has_those_of_its_format(document: dict[str, Any])
     assert (field["minimum"], field["maximum"]) == (-np.finfo(np.float32).max, np.finfo(np.float32).max)
 
 
-def test_answer_promises_what_a_model_keeps(save: Callable[..., Artifact]) -> None:
-    fields = document_of(save(Row, Answer, Never(), [{"number": 1, "word": "a", "vector": [0, 1]}]))["components"][
+def test_prediction_has_declared_bounds_and_null_for_nan(save: Callable[..., Artifact]) -> None:
+    fields = document_of(save(Row, Regression, Zero(), [{"number": 1, "kind": "a", "vector": [0, 1]}]))["components"][
         "schemas"
     ]["Prediction"]["properties"]
-    assert fields["learned"] == {"type": ["number", "null"]}, "what is learned from bounded numbers may lie beyond"
-    assert fields["chance"] == {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+    assert fields["learned"] == {"type": ["number", "null"]}, "a regression may predict beyond the bounds of its labels"
+    assert fields["probability"] == {"type": ["number", "null"], "minimum": 0, "maximum": 1}
     assert fields["grade"] == {"type": "integer", "minimum": 1, "maximum": 5}
-    assert fields["chances"]["items"]["type"] == ["number", "null"]
+    assert fields["count"] == {"type": "integer", "minimum": 0}, "the limits of float32 hold in requests only"
+    assert fields["probabilities"]["items"]["type"] == ["number", "null"]
 
 
-def test_what_is_in_front_answers(kinds: Artifact) -> None:
+def test_scoring_routes_go_before_other_endpoints(kinds: Artifact) -> None:
     further = {"paths": {"/own": {"post": {}}, "/predict": {"get": {}}}, "components": {"schemas": {"Own": {}}}}
     document = document_of(kinds, further=further)
-    assert document["info"] == {"title": "Title", "description": "What it says.", "version": "version 7"}
+    assert document["info"] == {"title": "Title", "description": "What it predicts.", "version": "version 7"}
     assert list(document["paths"]["/predict"]) == ["post"]
     assert "/own" in document["paths"]
     assert {"Own", "Row", "Prediction"} <= document["components"]["schemas"].keys()
 
 
-def test_requests_say_how_much_they_may_bring(document: dict[str, Any]) -> None:
-    def most(path: str) -> int:
+def test_requests_have_the_limits_of_rows_and_bytes(document: dict[str, Any]) -> None:
+    def max_items(path: str) -> int:
         return document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["maxItems"]
 
-    assert [most(path) for path in ("/predict", "/explain", "/feedback")] == [50, 100, 50]
-    refused = document["paths"]["/predict"]["post"]["responses"]["413"]["description"]
-    assert "50 rows" in refused
-    assert "1000 bytes" in refused
+    assert [max_items(path) for path in ("/predict", "/explain", "/feedback")] == [50, 100, 50]
+    too_large = document["paths"]["/predict"]["post"]["responses"]["413"]["description"]
+    assert "50 rows" in too_large
+    assert "1000 bytes" in too_large
 
 
 def test_parameters_are_the_model_and_examples_of_versions(document: dict[str, Any]) -> None:
@@ -160,7 +177,7 @@ def test_versions_that_take_the_same_rows_share_a_path(kinds: Artifact) -> None:
 
 
 def test_version_that_takes_other_rows_has_paths_of_its_own(kinds: Artifact, save: Callable[..., Artifact]) -> None:
-    other = save(Other, Answer, Never(), [{"size": 1}], name="other")
+    other = save(Other, Regression, Zero(), [{"size": 1}], name="other")
     document = document_of(kinds, other)
     paths, schemas = document["paths"], document["components"]["schemas"]
     for reference in ("8", "old"):
@@ -177,7 +194,7 @@ def test_version_that_takes_other_rows_has_paths_of_its_own(kinds: Artifact, sav
     assert len(set(names)) == len(names)
 
 
-def test_refusals_are_described_in_the_form_of_their_protocol(document: dict[str, Any]) -> None:
+def test_errors_are_described_in_the_form_of_their_protocol(document: dict[str, Any]) -> None:
     for path in ("/predict", "/explain", "/invocations", "/v2/models/{model}/infer"):
         answers = document["paths"][path]["post"]["responses"]
         assert {"200", "400", "413", "429", "500", "503"} <= answers.keys()
@@ -190,3 +207,14 @@ def test_document_of_this_project_describes_every_field(version: Artifact, contr
     schemas = document_of(version)["components"]["schemas"]
     assert list(schemas["Row"]["properties"]) == list(contract.by_name)
     assert list(schemas["Prediction"]["properties"]) == [c.name for c in contract.prediction] + ["id", "version"]
+
+
+def test_schemas_are_the_same_each_time(kinds: Artifact) -> None:
+    assert document_of(kinds)["components"] == document_of(kinds)["components"]
+
+
+def test_summaries_are_sentences_and_each_operation_has_its_own_id(document: dict[str, Any]) -> None:
+    found = operations(document)
+    assert all(operation["summary"][0].isupper() for operation in found)
+    assert len({operation["operationId"] for operation in found}) == len(found)
+    assert document["paths"]["/feedback"]["post"]["summary"] == "Send actual labels for predictions, by id"

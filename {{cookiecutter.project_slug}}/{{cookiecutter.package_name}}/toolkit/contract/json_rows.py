@@ -141,7 +141,9 @@ def annotation(column: FieldSpec) -> Any:
         marks = [wrap[name](bound) for name, bound in column.bounds.items()]
         kind = Annotated[(float, *marks)]
         if column.kind == "int":
-            whole = Annotated[(float, *marks, AfterValidator(_whole))]
+            # JSON Schema's integers include 3.0, so both ways are one to it.
+            as_integer = Field(json_schema_extra={"type": "integer"})
+            whole = Annotated[(float, *marks, AfterValidator(_whole), as_integer)]
             kind = Annotated[Annotated[(int, *marks)] | whole, Field(union_mode="left_to_right")]
         if column.length is not None:
             kind = Annotated[list[kind], Len(column.length, column.length)]

@@ -52,8 +52,9 @@ class MlflowAuthenticator:
         """Check that the registry is a server; it need not answer yet."""
         if not self._client.server.startswith(("http://", "https://")):
             raise UserError(
-                f"AUTH=mlflow checks permissions on an MLflow server, and MLFLOW_TRACKING_URI is "
-                f"{self._client.server}: set it to the address of a server with --app-name basic-auth, or choose AUTH=token."
+                "AUTH=mlflow checks permissions on an MLflow server, and MLFLOW_TRACKING_URI is "
+                f"{self._client.server}: set it to the address of a server with --app-name basic-auth, or choose "
+                "AUTH=token."
             )
 
     async def verify(self, authorization: bytes) -> None:

@@ -1,4 +1,4 @@
-"""MLflow's scoring protocol, as far as JSON Schema can say it: what is documented is taken, and more is."""
+"""MLflow's scoring protocol, as far as JSON Schema can describe it: the service accepts what is here, and more."""
 
 from __future__ import annotations
 
@@ -10,70 +10,73 @@ from typing import Any
 from ...contract.schema import Contract
 from ..protocols.mlflow import BAD_REQUEST, CODES, CSV, INVALID_PARAMETER_VALUE
 from ..protocols.tabular import FORMS
-from .operations import JSON, Subject, answer, keyed, operation
-from .schemas import TEXT, Schema, given, one_of, predicted, record, ref, several
+from .fields import input_schema, output_schemas
+from .json_schema import STRING, Schema, array_of, object_of, ref, string_enum, tuple_of
+from .operations import JSON_TYPE, operation, response, with_key
+from .release import DocumentedRelease
 
 TAG = "MLflow scoring protocol"
-TABLE = "a header with the names of the columns, then a line for each row; a cell without text is a missing value"
-MORE = "one of four forms; columns in another order, others beside them, and values that MLflow casts are taken too"
-COMMON: dict[str, Schema] = {
-    "MlflowError": record(
-        {"error_code": one_of([*CODES.values(), BAD_REQUEST, INVALID_PARAMETER_VALUE]), "message": TEXT}
-    )
+CSV_DESCRIPTION = "a header with the names of the columns, then a line for each row; an empty cell is a missing value"
+REQUEST_DESCRIPTION = (
+    "one of four forms; columns in another order, additional columns, and values that MLflow casts are accepted too"
+)
+SHARED_SCHEMAS: dict[str, Schema] = {
+    "MlflowError": object_of({"error_code": string_enum([*CODES.values(), BAD_REQUEST, INVALID_PARAMETER_VALUE]), "message": STRING})
 }
+#: The columns are known from the rows, so there is at least one.
+NOT_EMPTY: Schema = {"minItems": 1}
 
 
-def of_version(contract: Contract, suffix: str, limit: int) -> dict[str, Schema]:
-    """Return what is sent to a version and what it answers, under names that end in a suffix."""
-    values = {column.name: given(column) for column in contract.row}
-    optional = [column.name for column in contract.row if not column.required]
-    cells = {"type": "array", "prefixItems": [*values.values()], "minItems": len(values), "maxItems": len(values)}
-    lists = several(cells, limit) | {"description": f"rows of values, in the order {', '.join(values)}"}
-    columns = record({name: several(value, limit) for name, value in values.items()}, *optional)
-    # Without a row there is nothing that names the columns.
-    a_row = {"minItems": 1}
-    parts = {
-        "MlflowRecords": several(record(values, *optional), limit) | a_row,
-        "MlflowLists": lists | a_row,
+def contract_schemas(contract: Contract, suffix: str, max_rows: int) -> dict[str, Schema]:
+    """Return the schemas of requests and responses; their names end in the suffix."""
+    values = {field.name: input_schema(field) for field in contract.row}
+    optional = [field.name for field in contract.row if not field.required]
+    order = {"description": f"rows of values, in the order {', '.join(values)}"}
+    lists = array_of(tuple_of([*values.values()]), max_rows) | order
+    columns = object_of({name: array_of(value, max_rows) for name, value in values.items()}, *optional)
+    tables = {
+        "MlflowRecords": array_of(object_of(values, *optional), max_rows) | NOT_EMPTY,
+        "MlflowLists": lists | NOT_EMPTY,
         "MlflowColumns": columns | {"description": "a list for each column, all of the same length"},
     }
-    any_part: Schema = {"anyOf": [ref(name + suffix) for name in parts]}
-    split = record({"columns": {"const": [*values]}, "data": lists, "index": several({})}, "index", closed=True)
-    forms = dict(zip(FORMS, (split, ref(f"MlflowRecords{suffix}"), any_part, any_part), strict=True))
+    table: Schema = {"anyOf": [ref(name + suffix) for name in tables]}
+    split = object_of({"columns": {"const": [*values]}, "data": lists, "index": array_of({})}, "index", closed=True)
+    forms = dict(zip(FORMS, (split, ref(f"MlflowRecords{suffix}"), table, table), strict=True))
     request = {"type": "object", "properties": forms, "oneOf": [{"required": [form]} for form in FORMS]}
-    return {name + suffix: part for name, part in parts.items()} | {
-        f"MlflowRequest{suffix}": request | {"description": MORE},
-        f"MlflowResponse{suffix}": record({"predictions": several(record(predicted(contract)))}),
+    return {name + suffix: schema for name, schema in tables.items()} | {
+        f"MlflowRequest{suffix}": request | {"description": REQUEST_DESCRIPTION},
+        f"MlflowResponse{suffix}": object_of({"predictions": array_of(object_of(output_schemas(contract)))}),
     }
 
 
-def paths(subject: Subject) -> dict[str, Any]:
+def paths(release: DocumentedRelease) -> dict[str, Any]:
     """Return the operations, by path and method."""
-    champion, rows = subject.champion, subject.rows(subject.champion)
+    champion, rows = release.champion, release.example_rows(release.champion)
     body = {
-        JSON: {"schema": champion.ref("MlflowRequest"), "example": {"dataframe_records": rows}},
-        CSV: {"schema": TEXT | {"description": TABLE}, "example": table(rows, champion.served.artifact.contract)},
+        JSON_TYPE: {"schema": champion.ref("MlflowRequest"), "example": {"dataframe_records": rows}},
+        CSV: {"schema": STRING | {"description": CSV_DESCRIPTION}, "example": as_csv(rows, champion.contract)},
     }
-    answers = {"200": answer("one prediction for each row", champion.ref("MlflowResponse"))}
-    answers |= subject.refusals(400, 413, 429, 500, 503, schema="MlflowError")
-    answers |= {"415": answer(f"another content type than {JSON} and {CSV}", TEXT, "text/plain")}
-    # MLflow's own server calls these JSON too, and they are not.
-    loaded = {"200": answer("a version is loaded")} | subject.refusals(503)
-    version = {"200": answer("the version of MLflow that the champion was made with")} | subject.refusals(503)
+    predictions = response("one prediction for each row, in the same order", champion.ref("MlflowResponse"))
+    responses = {"200": predictions} | release.error_responses(400, 413, 429, 500, 503, schema="MlflowError")
+    responses["415"] = response(f"a content type other than {JSON_TYPE} and {CSV}", STRING, "text/plain")
+    # Without schemas: MLflow's own server declares these responses as JSON, and they are not.
+    loaded = {"200": response("a version is loaded")} | release.error_responses(503)
+    version = {"200": response("the version of MLflow that the champion was made with")} | release.error_responses(503)
+    readiness = "Check readiness: whether a version is loaded"
     return {
-        "/invocations": {"post": keyed(operation("invocations", "Score a table", TAG, answers, body))},
-        "/ping": {"get": operation("ping", "Whether a version is loaded", TAG, loaded)},
-        "/health": {"get": operation("health", "Whether a version is loaded", TAG, loaded)},
-        "/version": {"get": operation("version", "The champion's version of MLflow", TAG, version)},
+        "/invocations": {"post": with_key(operation("invocations", "Score a table", TAG, responses, body))},
+        "/ping": {"get": operation("ping", readiness, TAG, loaded)},
+        "/health": {"get": operation("health", readiness, TAG, loaded)},
+        "/version": {"get": operation("version", "Get the champion's version of MLflow", TAG, version)},
     }
 
 
-def table(rows: list[dict[str, Any]], contract: Contract) -> str:
+def as_csv(rows: list[dict[str, Any]], contract: Contract) -> str:
     """Return rows as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(contract.by_name)
     for row in rows:
-        values = [row.get(column.name, column.default) for column in contract.row]
+        values = [row.get(field.name, field.default) for field in contract.row]
         writer.writerow([json.dumps(value) if isinstance(value, list) else value for value in values])
     return text.getvalue()

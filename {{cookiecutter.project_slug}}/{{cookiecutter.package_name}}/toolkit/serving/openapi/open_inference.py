@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, as far as JSON Schema can say it: not that the data of a tensor fits its shape."""
+"""The Open Inference Protocol, as far as JSON Schema can describe it: not that a tensor's data has its shape."""
 
 from __future__ import annotations
 
@@ -7,102 +7,122 @@ from typing import Any
 from ...contract.schema import Contract, FieldSpec
 from ..protocols.open_inference import PLATFORMS, request
 from ..protocols.tensors import ACCEPTED_DATATYPES, datatype
-from .operations import ANY, JSON, DocumentedVersion, Subject, answer, keyed, operation
-from .schemas import COUNT, TEXT, Schema, given, one_of, record, ref, said, several
+from .fields import input_schema, output_schema
+from .json_schema import (
+    ALWAYS_TRUE,
+    INTEGER_FROM_0,
+    STRING,
+    Schema,
+    array_of,
+    nullable,
+    object_of,
+    ref,
+    string_enum,
+    tuple_of,
+)
+from .operations import JSON_TYPE, operation, response, with_key
+from .release import ONE_VERSION, THE_CHAMPION, VERSION_PARAMETER, DocumentedRelease, DocumentedVersion
 
 TAG = "Open Inference Protocol v2"
-MODEL = "/v2/models/{model}"
+MODEL_PATH = "/v2/models/{model}"
 
-SHAPE = several({"type": "integer", "minimum": -1})
-TENSOR = record({"name": TEXT, "datatype": TEXT, "shape": SHAPE | {"description": "-1 is the number of rows"}})
-TRUE: Schema = {"const": True}
-COMMON: dict[str, Schema] = {
-    "Server": record({"name": TEXT, "version": TEXT, "extensions": several(TEXT)}),
-    "Metadata": record(
+TENSOR_METADATA = object_of(
+    {
+        "name": STRING,
+        "datatype": STRING,
+        "shape": array_of({"type": "integer", "minimum": -1}) | {"description": "-1 is the number of rows"},
+    }
+)
+SHARED_SCHEMAS: dict[str, Schema] = {
+    "ServerMetadata": object_of({"name": STRING, "version": STRING, "extensions": array_of(STRING)}),
+    "ModelMetadata": object_of(
         {
-            "name": TEXT,
-            "versions": several(TEXT),
-            "platform": one_of(PLATFORMS.values()),
-            "inputs": several(TENSOR),
-            "outputs": several(TENSOR),
+            "name": STRING,
+            "versions": array_of(STRING),
+            "platform": string_enum(PLATFORMS.values()),
+            "inputs": array_of(TENSOR_METADATA),
+            "outputs": array_of(TENSOR_METADATA),
         }
     ),
 }
 
 
-def of_version(contract: Contract, suffix: str, limit: int) -> dict[str, Schema]:
-    """Return what is sent to a version and what it answers, under names that end in a suffix."""
-    tensors = [tensor for column in contract.row for tensor in _inputs(column, limit)]
-    inputs = several({"anyOf": tensors}) | {"allOf": [_once(column) for column in contract.row]}
+def contract_schemas(contract: Contract, suffix: str, max_rows: int) -> dict[str, Schema]:
+    """Return the schemas of requests and responses; their names end in the suffix."""
+    tensors = [tensor for field in contract.row for tensor in _input_tensors(field, max_rows)]
+    inputs = array_of({"anyOf": tensors}) | {"allOf": [_exactly_one_tensor(field) for field in contract.row]}
     inputs |= {"description": "a tensor for each field, all with as many rows; those with a default may be missing"}
-    wanted = several(record({"name": one_of(column.name for column in contract.prediction)}))
-    asked = {"id": TEXT, "inputs": inputs, "outputs": wanted | {"type": ["array", "null"]}}
-    found = several({"anyOf": [_output(column, contract) for column in contract.prediction]})
+    wanted = array_of(object_of({"name": string_enum(field.name for field in contract.prediction)}))
+    properties = {"id": STRING, "inputs": inputs, "outputs": nullable(wanted)}
+    outputs = array_of({"anyOf": [_output_tensor(field, contract) for field in contract.prediction]})
     return {
-        f"InferenceRequest{suffix}": record(asked, "id", "outputs"),
-        f"InferenceResponse{suffix}": record(
-            {"model_name": TEXT, "model_version": TEXT, "id": TEXT, "outputs": found}, "id"
+        f"InferenceRequest{suffix}": object_of(properties, "id", "outputs"),
+        f"InferenceResponse{suffix}": object_of(
+            {"model_name": STRING, "model_version": STRING, "id": STRING, "outputs": outputs}, "id"
         ),
     }
 
 
-def _once(column: FieldSpec) -> Schema:
-    """Return what says that a field has its tensor, and no second one."""
-    own = {"type": "object", "properties": {"name": {"const": column.name}}, "required": ["name"]}
-    return {"contains": own, "minContains": int(column.required), "maxContains": 1}
+def _exactly_one_tensor(field: FieldSpec) -> Schema:
+    """Return what an array of tensors must contain: one for the field, or at most one if it has a default."""
+    tensor = {"type": "object", "properties": {"name": {"const": field.name}}, "required": ["name"]}
+    return {"contains": tensor, "minContains": int(field.required), "maxContains": 1}
 
 
-def _inputs(column: FieldSpec, limit: int) -> list[Schema]:
-    """Return the tensors that are taken for a field."""
-    taken, value = ACCEPTED_DATATYPES[column.kind], given(column)
-    sizes: list[Schema] = [COUNT]
-    if column.length is not None:
-        sizes, value, limit = [COUNT, {"const": column.length}], value["items"], limit * column.length
-    shape = {"type": "array", "prefixItems": sizes, "minItems": len(sizes), "maxItems": len(sizes)}
-    values = [(taken, value)]
-    if column.kind == "bool":
-        bits = {"enum": [0, 1, None] if column.nullable else [0, 1]}
-        values = [(taken & {"BOOL"}, value), (taken - {"BOOL"}, bits)]
-    return [_tensor(column, sorted(datatypes), shape, several(value, limit)) for datatypes, value in values]
+def _input_tensors(field: FieldSpec, max_rows: int) -> list[Schema]:
+    """Return the tensors that are accepted for a field."""
+    accepted, value, size = ACCEPTED_DATATYPES[field.kind], input_schema(field), max_rows
+    dimensions: list[Schema] = [INTEGER_FROM_0]
+    if field.length is not None:
+        dimensions, value = [INTEGER_FROM_0, {"const": field.length}], value["items"]
+        size = max_rows * field.length
+    values = [(accepted, value)]
+    if field.kind == "bool":
+        bits = {"enum": [0, 1, None] if field.nullable else [0, 1]}
+        values = [(accepted & {"BOOL"}, value), (accepted - {"BOOL"}, bits)]
+    shape = tuple_of(dimensions)
+    return [_tensor(field, sorted(datatypes), shape, array_of(value, size)) for datatypes, value in values]
 
 
-def _output(column: FieldSpec, contract: Contract) -> Schema:
-    value = said(column, contract)
-    data = several(value if column.length is None else value["items"])
-    return _tensor(column, [datatype(column)], several(COUNT), data)
+def _output_tensor(field: FieldSpec, contract: Contract) -> Schema:
+    value = output_schema(field, contract)
+    data = array_of(value if field.length is None else value["items"])
+    return _tensor(field, [datatype(field)], array_of(INTEGER_FROM_0), data)
 
 
-def _tensor(column: FieldSpec, datatypes: list[str], shape: Schema, data: Schema) -> Schema:
-    return record({"name": {"const": column.name}, "datatype": one_of(datatypes), "shape": shape, "data": data})
+def _tensor(field: FieldSpec, datatypes: list[str], shape: Schema, data: Schema) -> Schema:
+    return object_of({"name": {"const": field.name}, "datatype": string_enum(datatypes), "shape": shape, "data": data})
 
 
-def paths(subject: Subject) -> dict[str, Any]:
+def paths(release: DocumentedRelease) -> dict[str, Any]:
     """Return the operations, by path and method."""
-    unready, missing = subject.refusals(503), subject.refusals(404, 503)
-    ready, one = record({"name": TEXT, "ready": TRUE}), "one version, by number or alias"
+    not_ready, unknown = release.error_responses(503), release.error_responses(404, 503)
+    server_ready, live = object_of({"ready": ALWAYS_TRUE}), object_of({"live": ALWAYS_TRUE})
+    model_ready = object_of({"name": STRING, "ready": ALWAYS_TRUE})
+    version_path, metadata = f"{MODEL_PATH}/versions/{VERSION_PARAMETER}", ref("ModelMetadata")
     found = {
-        "/v2": _get("server", "Name and version of the server", ref("Server"), unready),
-        "/v2/health/live": _get("live", "Whether the server runs", record({"live": TRUE}), {}),
-        "/v2/health/ready": _get("ready", "Whether a version is loaded", record({"ready": TRUE}), unready),
-        MODEL: _get("metadata", "Inputs and outputs of the champion", ref("Metadata"), missing),
-        f"{MODEL}/ready": _get("model_ready", "Whether the model is served", ready, missing),
-        f"{MODEL}/infer": {"post": keyed(_infer("infer", "the champion", subject, subject.champion))},
-        f"{MODEL}/versions/{ANY}": _get("metadata_version", f"Inputs and outputs of {one}", ref("Metadata"), missing),
-        f"{MODEL}/versions/{ANY}/ready": _get("model_ready_version", "Whether a version is served", ready, missing),
+        "/v2": _get("server", "Get name and version of the server", ref("ServerMetadata"), not_ready),
+        "/v2/health/live": _get("live", "Check liveness of the server", live, {}),
+        "/v2/health/ready": _get("ready", "Check readiness: whether a version is loaded", server_ready, not_ready),
+        MODEL_PATH: _get("metadata", f"Describe inputs and outputs of {THE_CHAMPION}", metadata, unknown),
+        f"{MODEL_PATH}/ready": _get("model_ready", "Check whether the model is served", model_ready, unknown),
+        f"{MODEL_PATH}/infer": {"post": with_key(_infer("infer", THE_CHAMPION, release, release.champion))},
+        version_path: _get("metadata_version", f"Describe inputs and outputs of {ONE_VERSION}", metadata, unknown),
+        f"{version_path}/ready": _get("model_ready_version", "Check whether a version is served", model_ready, unknown),
     }
-    for version in subject.versions:
-        post = _infer(version.name("infer"), one, subject, version)
-        found[f"{MODEL}/versions/{version.reference}/infer"] = {"post": post}
+    for version in release.versions:
+        post = _infer(version.operation_id("infer"), ONE_VERSION, release, version)
+        found[f"{MODEL_PATH}/versions/{version.reference}/infer"] = {"post": post}
     return found
 
 
-def _get(name: str, summary: str, content: Schema, refusals: dict[str, Any]) -> dict[str, Any]:
-    return {"get": operation(name, summary, TAG, {"200": answer("the answer", content)} | refusals)}
+def _get(operation_id: str, summary: str, content: Schema, errors: dict[str, Any]) -> dict[str, Any]:
+    return {"get": operation(operation_id, summary, TAG, {"200": response("success", content)} | errors)}
 
 
-def _infer(name: str, words: str, subject: Subject, version: DocumentedVersion) -> dict[str, Any]:
-    example = request(subject.rows(version), version.served.artifact.contract)
-    body = {JSON: {"schema": version.ref("InferenceRequest"), "example": example}}
-    answers = {"200": answer("one tensor for each field", version.ref("InferenceResponse"))}
-    answers |= subject.refusals(400, 404, 413, 429, 500, 503)
-    return operation(name, f"Score tensors with {words}", TAG, answers, body)
+def _infer(operation_id: str, which: str, release: DocumentedRelease, version: DocumentedVersion) -> dict[str, Any]:
+    example = request(release.example_rows(version), version.contract)
+    body = {JSON_TYPE: {"schema": version.ref("InferenceRequest"), "example": example}}
+    responses = {"200": response("one tensor for each field", version.ref("InferenceResponse"))}
+    responses |= release.error_responses(400, 404, 413, 429, 500, 503)
+    return operation(operation_id, f"Score tensors with {which}", TAG, responses, body)

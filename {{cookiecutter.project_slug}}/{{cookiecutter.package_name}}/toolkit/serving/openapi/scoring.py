@@ -1,4 +1,4 @@
-"""The project's own routes: rows in, predictions and explanations out; feedback; what is served."""
+"""The operations of the project's own routes: predictions, explanations, feedback, and the current release."""
 
 from __future__ import annotations
 
@@ -7,76 +7,77 @@ from typing import Any
 import numpy as np
 
 from ..limits import MAX_EXPLAINED_ROWS
-from .operations import JSON, DocumentedVersion, Subject, answer, keyed, operation
-from .schemas import TEXT, Schema, either, record, ref, several
+from .json_schema import ALWAYS_TRUE, STRING, Schema, any_of, array_of, object_of, ref
+from .operations import JSON_TYPE, operation, response, with_key
+from .release import ONE_VERSION, THE_CHAMPION, DocumentedRelease, DocumentedVersion
 
 TAG = "Model"
-READY = record({"ready": {"const": True}, "problem": TEXT | {"description": "empty if there is none"}})
+READINESS = object_of({"ready": ALWAYS_TRUE, "problem": STRING | {"description": "empty if there is none"}})
 
 
-def paths(subject: Subject) -> dict[str, Any]:
+def paths(release: DocumentedRelease) -> dict[str, Any]:
     """Return the operations, by path and method."""
+    readiness, current = "Check readiness: whether a version is loaded", "Describe the current release"
     found = {
-        "/predict": {"post": keyed(_predict(subject, subject.champion))},
-        "/explain": {"post": _explain(subject, subject.champion)},
-        "/feedback": {"post": _feedback(subject)},
-        "/model": {"get": _get("model", "What is served: versions, metrics, inputs", ref("Release"), subject)},
-        "/readyz": {"get": _get("readyz", "Whether a version is loaded, and what keeps it behind", READY, subject)},
+        "/predict": {"post": with_key(_predict(release, release.champion, THE_CHAMPION))},
+        "/explain": {"post": _explain(release, release.champion, THE_CHAMPION)},
+        "/feedback": {"post": _feedback(release)},
+        "/model": {"get": _get("model", f"{current}: versions, metrics, inputs", ref("Release"), release)},
+        "/readyz": {"get": _get("readyz", readiness, READINESS, release)},
     }
-    for version in subject.versions:
+    for version in release.versions:
         base = f"/versions/{version.reference}"
-        found[f"{base}/predict"] = {"post": _by_version(_predict(subject, version), version, subject)}
-        found[f"{base}/explain"] = {"post": _by_version(_explain(subject, version), version, subject)}
+        found[f"{base}/predict"] = {"post": _by_version(_predict(release, version, ONE_VERSION), version, release)}
+        found[f"{base}/explain"] = {"post": _by_version(_explain(release, version, ONE_VERSION), version, release)}
     return found
 
 
-def _predict(subject: Subject, version: DocumentedVersion) -> dict[str, Any]:
-    answers = {"200": answer("one prediction for each row, in the same order", several(version.ref("Prediction")))}
-    rows = {"schema": several(version.ref("Row"), subject.max_rows), "example": subject.rows(version)}
-    return operation("predict", "Score rows with the champion", TAG, answers | _refusals(subject), {JSON: rows})
+def _predict(release: DocumentedRelease, version: DocumentedVersion, which: str) -> dict[str, Any]:
+    predictions = response("one prediction for each row, in the same order", array_of(version.ref("Prediction")))
+    rows = {"schema": array_of(version.ref("Row"), release.max_rows), "example": release.example_rows(version)}
+    responses = {"200": predictions} | _errors(release)
+    return operation("predict", f"Score rows with {which}", TAG, responses, {JSON_TYPE: rows})
 
 
-def _explain(subject: Subject, version: DocumentedVersion) -> dict[str, Any]:
-    answers = {"200": answer("one explanation for each row, in the same order", several(version.ref("Explanation")))}
-    answers |= _refusals(subject)
-    answers["413"] = answer(
-        f"more than {MAX_EXPLAINED_ROWS} rows, or {subject.max_bytes} bytes (MAX_BYTES)", ref("Error")
-    )
-    rows = {"schema": several(version.ref("Row"), MAX_EXPLAINED_ROWS), "example": subject.rows(version)}
-    return operation("explain", "Explain predictions of the champion", TAG, answers, {JSON: rows})
+def _explain(release: DocumentedRelease, version: DocumentedVersion, which: str) -> dict[str, Any]:
+    explanations = response("one explanation for each row, in the same order", array_of(version.ref("Explanation")))
+    too_large = f"more than {MAX_EXPLAINED_ROWS} rows, or {release.max_bytes} bytes (MAX_BYTES)"
+    rows = {"schema": array_of(version.ref("Row"), MAX_EXPLAINED_ROWS), "example": release.example_rows(version)}
+    responses = {"200": explanations} | _errors(release) | {"413": response(too_large, ref("Error"))}
+    return operation("explain", f"Explain predictions of {which}", TAG, responses, {JSON_TYPE: rows})
 
 
-def _refusals(subject: Subject) -> dict[str, Any]:
-    invalid = answer("rows that break the contract: every bad value of every one of them", ref("Invalid"))
-    return {"400": invalid} | subject.refusals(413, 429, 500, 503)
+def _errors(release: DocumentedRelease) -> dict[str, Any]:
+    invalid = response("invalid rows: every violation of every one of them", ref("InvalidRows"))
+    return {"400": invalid} | release.error_responses(413, 429, 500, 503)
 
 
-def _by_version(content: dict[str, Any], version: DocumentedVersion, subject: Subject) -> dict[str, Any]:
-    """Return the same operation with one version, named by the path."""
+def _by_version(content: dict[str, Any], version: DocumentedVersion, release: DocumentedRelease) -> dict[str, Any]:
+    """Return an operation for a path that names the version."""
     return content | {
-        "summary": content["summary"].replace("the champion", "one version, by number or alias"),
-        "operationId": version.name(content["operationId"]),
-        "responses": content["responses"] | subject.refusals(404),
+        "operationId": version.operation_id(content["operationId"]),
+        "responses": content["responses"] | release.error_responses(404),
     }
 
 
-def _feedback(subject: Subject) -> dict[str, Any]:
-    """Return the operation that takes true labels; its example names a prediction that the model might have made."""
-    champion = subject.champion.served
+def _feedback(release: DocumentedRelease) -> dict[str, Any]:
+    """Return the operation that takes actual labels; its example has the id of a prediction that is possible."""
+    champion = release.champion.live
     values = np.array([row[champion.label] for row in champion.artifact.example.predictions[:1]])
     examples = zip(champion.ids.make(values), values.tolist(), strict=True)
     labels = {
-        "schema": several(either([ref(f"Label{suffix}") for suffix in subject.suffixes.values()]), subject.max_rows),
-        "example": [{"id": name, champion.label: value} for name, value in examples],
+        "schema": array_of(any_of([ref(f"Label{suffix}") for suffix in release.suffixes.values()]), release.max_rows),
+        "example": [{"id": prediction_id, champion.label: value} for prediction_id, value in examples],
     }
-    answers = {
-        "202": answer("how many labels were taken, and what is wrong with the others", ref("Taken")),
-        "400": answer("no label that could be taken", ref("Invalid")),
-        "503": answer("no version is loaded yet, or the labels cannot be recorded", ref("Error")),
+    responses = {
+        "202": response("how many labels were recorded, and the violations of the others", ref("FeedbackResult")),
+        "400": response("no valid label", ref("InvalidRows")),
+        "503": response("no version is loaded yet, or the labels cannot be recorded", ref("Error")),
     }
-    summary = "Say what turned out to be true, by the ids of predictions"
-    return operation("feedback", summary, TAG, answers | subject.refusals(413), {JSON: labels})
+    summary = "Send actual labels for predictions, by id"
+    return operation("feedback", summary, TAG, responses | release.error_responses(413), {JSON_TYPE: labels})
 
 
-def _get(name: str, summary: str, content: Schema, subject: Subject) -> dict[str, Any]:
-    return operation(name, summary, TAG, {"200": answer("what is served", content)} | subject.refusals(503))
+def _get(operation_id: str, summary: str, content: Schema, release: DocumentedRelease) -> dict[str, Any]:
+    responses = {"200": response("the state of the service", content)} | release.error_responses(503)
+    return operation(operation_id, summary, TAG, responses)

@@ -1,0 +1,79 @@
+"""The schemas among the document's components: those of each contract, and those of every release."""
+
+from __future__ import annotations
+
+from ...contract.schema import Contract
+from ..errors import MAX_VIOLATIONS_LISTED
+from .fields import input_schema, output_schemas
+from .json_schema import INTEGER_FROM_0, STRING, TIMESTAMP, Schema, array_of, map_of, object_of, ref
+
+VERSION_NUMBER: Schema = {"type": "integer", "minimum": 1, "description": "the number of the version"}
+PREDICTION_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{40}$", "description": "the id of a prediction"}
+NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
+
+
+def contract_schemas(contract: Contract, suffix: str) -> dict[str, Schema]:
+    """Return the schemas of rows, predictions, explanations and labels; their names end in the suffix."""
+    optional = [field.name for field in contract.row if not field.required]
+    base = {"description": "the mean output over a sample of the training rows"}
+    prediction = {"description": "the output for this row: the sum of base and contributions"}
+    schemas = {
+        "Row": object_of({field.name: input_schema(field) for field in contract.row}, *optional, closed=True),
+        "Prediction": object_of(output_schemas(contract) | {"id": PREDICTION_ID, "version": VERSION_NUMBER}),
+        "Explanation": object_of(
+            {
+                "base": NUMBER_OR_NULL | base,
+                "prediction": NUMBER_OR_NULL | prediction,
+                "contributions": object_of({field.name: NUMBER_OR_NULL for field in contract.row}),
+                "output": STRING | {"description": "which number of a prediction is explained"},
+                "version": VERSION_NUMBER,
+            }
+        ),
+        "Label": object_of({"id": PREDICTION_ID, contract.label.name: input_schema(contract.label)}, closed=True),
+    }
+    return {name + suffix: schema for name, schema in schemas.items()}
+
+
+VIOLATIONS = array_of(ref("Violation"), MAX_VIOLATIONS_LISTED)
+PERCENT: Schema = {"type": "integer", "minimum": 0, "maximum": 100}
+VERSION = object_of(
+    {
+        "version": VERSION_NUMBER,
+        "aliases": array_of(STRING),
+        "trained": TIMESTAMP,
+        "commit": STRING,
+        "runtime": STRING,
+        "runtime_note": STRING,
+        "metrics": map_of({"type": "number"}, "on the hold-out rows, by name"),
+        "data": {"type": "object"},
+    }
+)
+#: Schemas that do not depend on a contract.
+SHARED_SCHEMAS: dict[str, Schema] = {
+    "Violation": object_of(
+        {
+            "row": {"type": ["integer", "null"], "minimum": 0, "description": "position in the request, from 0"},
+            "field": STRING | {"description": "empty if the whole row or request is meant"},
+            "value": {"description": "the value that was sent; of a long one the beginning, as text"},
+            "reason": STRING,
+        }
+    ),
+    "Error": object_of({"error": STRING}),
+    "InvalidRows": object_of({"error": STRING, "problems": VIOLATIONS}),
+    "FeedbackResult": object_of({"taken": INTEGER_FROM_0, "problems": VIOLATIONS}),
+    "Release": object_of(
+        {
+            "model": STRING,
+            "description": STRING,
+            "champion": VERSION_NUMBER,
+            "released": TIMESTAMP,
+            "traffic": map_of(PERCENT, "traffic weights in percent, by version"),
+            "shadows": array_of(VERSION_NUMBER),
+            "problem": STRING | {"description": "why the newest release is not served, empty if it is"},
+            "versions": array_of(VERSION),
+            "inputs": map_of(STRING, "the values that a field of a row allows, by name"),
+            "outputs": map_of(STRING, "the values of a prediction's field, by name"),
+            "example": array_of(ref("Row")),
+        }
+    ),
+}
