@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -450,3 +452,8 @@ def test_missing_certificate_authorizes_nobody(
 
     run(scenario)
     assert authenticator.problem
+
+
+def test_service_needs_no_mlflow_to_check_permissions() -> None:
+    code = f"import sys; sys.modules['mlflow'] = None; import {permissions.__name__}"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -110,10 +110,10 @@ def test_row_has_type_bounds_categories_defaults_and_null(document: dict[str, An
     assert fields["maybe_only"] == {"type": ["string", "null"], "enum": ["a", None], "default": "a"}
 
 
-def test_default_has_the_type_of_its_field(document: dict[str, Any]) -> None:
+def test_default_and_bounds_have_the_type_of_their_field(document: dict[str, Any]) -> None:
     fields = document["components"]["schemas"]["Row"]["properties"]
     assert fields["truth"]["default"] is True
-    assert isinstance(fields["count"]["default"], int)
+    assert [type(fields["count"][keyword]) for keyword in ("default", "minimum", "exclusiveMaximum")] == [int] * 3
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:

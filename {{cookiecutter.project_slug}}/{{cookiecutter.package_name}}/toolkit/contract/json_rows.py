@@ -138,7 +138,8 @@ def annotation(column: FieldSpec) -> Any:
         kind = bool
     else:
         wrap = {"at_least": Ge, "above": Gt, "at_most": Le, "below": Lt}
-        marks = [wrap[name](bound) for name, bound in column.bounds.items()]
+        number: type[float] = int if column.kind == "int" else float
+        marks = [wrap[name](number(bound)) for name, bound in column.bounds.items()]
         kind = Annotated[(float, *marks)]
         if column.kind == "int":
             # JSON Schema's integers include 3.0, so both ways are one to it.
