@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.release.store import Release
 from titanic_survival.toolkit.serving import openapi
+from titanic_survival.toolkit.serving.limits import Limits
 from titanic_survival.toolkit.serving.live_release import LiveVersion, ReleaseSnapshot
 from titanic_survival.toolkit.version.artifact import Artifact
 
@@ -67,13 +68,13 @@ class Zero:
         }
 
 
-def document_of(version: Artifact, *others: Artifact, further: dict[str, Any] | None = None) -> dict[str, Any]:
+def document_of(version: Artifact, *others: Artifact, bentoml: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the document of a release: version 7 is its champion, others are 8 and so on, and one is called old."""
     versions = {number: LiveVersion(number, artifact, "model") for number, artifact in enumerate((version, *others), 7)}
     names = {number: ("champion",) if number == 7 else ("old",) for number in versions}
-    loaded = ReleaseSnapshot(Release.now("model", 7, names), versions)
+    snapshot = ReleaseSnapshot(Release.now("model", 7, names), versions)
     return openapi.document(
-        loaded, max_rows=50, max_bytes=1000, title="Title", description="What it predicts.", further=further or {}
+        snapshot, Limits(50, 1000), title="Title", description="What it predicts.", bentoml_document=bentoml or {}
     )
 
 
@@ -145,8 +146,8 @@ def test_prediction_has_declared_bounds_and_null_for_nan(save: Callable[..., Art
 
 
 def test_scoring_routes_go_before_other_endpoints(kinds: Artifact) -> None:
-    further = {"paths": {"/own": {"post": {}}, "/predict": {"get": {}}}, "components": {"schemas": {"Own": {}}}}
-    document = document_of(kinds, further=further)
+    bentoml = {"paths": {"/own": {"post": {}}, "/predict": {"get": {}}}, "components": {"schemas": {"Own": {}}}}
+    document = document_of(kinds, bentoml=bentoml)
     assert document["info"] == {"title": "Title", "description": "What it predicts.", "version": "version 7"}
     assert list(document["paths"]["/predict"]) == ["post"]
     assert "/own" in document["paths"]

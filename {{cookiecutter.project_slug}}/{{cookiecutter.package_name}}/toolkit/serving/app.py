@@ -55,14 +55,12 @@ class Routes:
         access = access or AccessPolicy(None)
 
         def described() -> dict[str, Any]:
-            limits = self._limits
             content = document(
                 self._live.snapshot,
-                max_rows=limits.max_rows,
-                max_bytes=limits.max_bytes,
+                self._limits,
                 title=title,
                 description=description,
-                further=bentoml_document(),
+                bentoml_document=bentoml_document(),
             )
             return access.add_to_openapi(content)
 

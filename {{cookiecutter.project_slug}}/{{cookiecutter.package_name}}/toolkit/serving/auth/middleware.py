@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...common.errors import RejectedError
 from ...monitoring.metrics import REJECTED_REQUESTS
+from ..asgi import header, send_response
 from ..errors import error_json
 
 #: Marks the scope of an authorized request: where the middleware stands twice in a row, it checks once.
@@ -41,7 +42,7 @@ class AuthMiddleware:
             await self._app(scope, receive, send)
             return
         try:
-            await self._verify(_authorization(scope))
+            await self._verify(header(scope, b"authorization"))
         except RejectedError as error:
             REJECTED_REQUESTS.labels(error.status, METRIC_REASONS[error.status]).inc()
             if kind == "http":
@@ -53,15 +54,5 @@ class AuthMiddleware:
         await self._app(scope, receive, send)
 
     async def _reject(self, error: RejectedError, send: Send) -> None:
-        content = error_json(error)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
-        headers += self._challenges if error.status == 401 else []
-        await send({"type": "http.response.start", "status": error.status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
-
-
-def _authorization(scope: Scope) -> bytes:
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            return bytes(value)
-    return b""
+        challenges = self._challenges if error.status == 401 else []
+        await send_response(send, error.status, error_json(error), *challenges)

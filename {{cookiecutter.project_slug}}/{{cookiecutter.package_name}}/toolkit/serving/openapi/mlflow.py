@@ -21,7 +21,9 @@ REQUEST_DESCRIPTION = (
     "one of four forms; columns in another order, additional columns, and values that MLflow casts are accepted too"
 )
 SHARED_SCHEMAS: dict[str, Schema] = {
-    "MlflowError": object_of({"error_code": string_enum([*CODES.values(), BAD_REQUEST, INVALID_PARAMETER_VALUE]), "message": STRING})
+    "MlflowError": object_of(
+        {"error_code": string_enum([*CODES.values(), BAD_REQUEST, INVALID_PARAMETER_VALUE]), "message": STRING}
+    )
 }
 #: The columns are known from the rows, so there is at least one.
 NOT_EMPTY: Schema = {"minItems": 1}

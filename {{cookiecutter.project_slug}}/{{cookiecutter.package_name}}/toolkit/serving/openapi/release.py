@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ...contract.schema import Contract
+from ..limits import Limits
 from ..live_release import LiveVersion, ReleaseSnapshot
 from .json_schema import Schema, ref, string_enum
 from .operations import RETRY_AFTER_HEADERS, response
@@ -40,31 +41,31 @@ class DocumentedVersion(NamedTuple):
 class DocumentedRelease:
     """The versions of a release, and the limits of one request."""
 
-    def __init__(self, loaded: ReleaseSnapshot, max_rows: int, max_bytes: int) -> None:
-        self.release, self.max_rows, self.max_bytes = loaded.release, max_rows, max_bytes
-        self.champion = DocumentedVersion(loaded.versions[loaded.release.champion], VERSION_PARAMETER, "")
+    def __init__(self, snapshot: ReleaseSnapshot, limits: Limits) -> None:
+        self.release, self.limits = snapshot.release, limits
+        self.champion = DocumentedVersion(snapshot.versions[snapshot.release.champion], VERSION_PARAMETER, "")
         #: The suffix of the names of a contract's schemas.
         self.suffixes: dict[Contract, str] = {self.champion.contract: ""}
         #: The names of all versions: numbers and aliases.
         self.references: list[str] = []
         #: What the paths with a parameter describe, and the versions with another contract, which have own paths.
         self.versions = [self.champion]
-        for number, aliases in loaded.release.versions.items():
-            live, references = loaded.versions[number], [str(number), *aliases]
+        for number, aliases in snapshot.release.versions.items():
+            live, references = snapshot.versions[number], [str(number), *aliases]
             suffix = self.suffixes.setdefault(live.artifact.contract, f"_{number}")
             self.references += references
             self.versions += [DocumentedVersion(live, reference, suffix) for reference in references if suffix]
 
     def example_rows(self, version: DocumentedVersion) -> list[dict[str, Any]]:
         """Return valid rows of a version."""
-        return version.live.artifact.example.rows[: min(2, self.max_rows)]
+        return version.live.artifact.example.rows[: min(2, self.limits.max_rows)]
 
     def error_responses(self, *statuses: int, schema: str = "Error") -> dict[str, Any]:
         """Return the responses for error statuses; `schema` names that of their content."""
         descriptions = {
             400: "the request body is invalid",
             404: "unknown model or version; the message names those that are served",
-            413: f"more than {self.max_rows} rows (MAX_ROWS) or {self.max_bytes} bytes (MAX_BYTES)",
+            413: f"more than {self.limits.max_rows} rows (MAX_ROWS) or {self.limits.max_bytes} bytes (MAX_BYTES)",
             429: "too many requests at once; try again in a moment",
             500: "the model failed on valid rows",
             503: "no version is loaded yet",

@@ -34,14 +34,14 @@ def paths(release: DocumentedRelease) -> dict[str, Any]:
 
 def _predict(release: DocumentedRelease, version: DocumentedVersion, which: str) -> dict[str, Any]:
     predictions = response("one prediction for each row, in the same order", array_of(version.ref("Prediction")))
-    rows = {"schema": array_of(version.ref("Row"), release.max_rows), "example": release.example_rows(version)}
+    rows = {"schema": array_of(version.ref("Row"), release.limits.max_rows), "example": release.example_rows(version)}
     responses = {"200": predictions} | _errors(release)
     return operation("predict", f"Score rows with {which}", TAG, responses, {JSON_TYPE: rows})
 
 
 def _explain(release: DocumentedRelease, version: DocumentedVersion, which: str) -> dict[str, Any]:
     explanations = response("one explanation for each row, in the same order", array_of(version.ref("Explanation")))
-    too_large = f"more than {MAX_EXPLAINED_ROWS} rows, or {release.max_bytes} bytes (MAX_BYTES)"
+    too_large = f"more than {MAX_EXPLAINED_ROWS} rows, or {release.limits.max_bytes} bytes (MAX_BYTES)"
     rows = {"schema": array_of(version.ref("Row"), MAX_EXPLAINED_ROWS), "example": release.example_rows(version)}
     responses = {"200": explanations} | _errors(release) | {"413": response(too_large, ref("Error"))}
     return operation("explain", f"Explain predictions of {which}", TAG, responses, {JSON_TYPE: rows})
@@ -66,7 +66,9 @@ def _feedback(release: DocumentedRelease) -> dict[str, Any]:
     values = np.array([row[champion.label] for row in champion.artifact.example.predictions[:1]])
     examples = zip(champion.ids.make(values), values.tolist(), strict=True)
     labels = {
-        "schema": array_of(any_of([ref(f"Label{suffix}") for suffix in release.suffixes.values()]), release.max_rows),
+        "schema": array_of(
+            any_of([ref(f"Label{suffix}") for suffix in release.suffixes.values()]), release.limits.max_rows
+        ),
         "example": [{"id": prediction_id, champion.label: value} for prediction_id, value in examples],
     }
     responses = {
