@@ -16,6 +16,7 @@ from titanic_survival.toolkit.contract.json_rows import RowParser
 from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.store import Store
+from titanic_survival.toolkit.training import evaluation
 from titanic_survival.toolkit.version import artifact
 
 IMPOSSIBLE = {"no_such_metric": {"at_least": 1}}
@@ -91,9 +92,9 @@ def test_failed_gate_stops_at_challenger_and_is_recorded(
     project: config.Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(quality, "GATES", IMPOSSIBLE)
-    # What is drawn and shuffled is another test's subject, and takes the most time.
+    # Plots and importance take the most time, and are tested elsewhere.
     monkeypatch.setattr(train.plots, "draw", lambda *_: [])
-    monkeypatch.setattr(train, "importance", lambda *_: {})
+    monkeypatch.setattr(evaluation, "importance", lambda *_: {})
     assert train.run(project) == 2
     registry = registry_of(project)
     assert registry.get("2").aliases == ("challenger",)
@@ -118,7 +119,7 @@ def fail(*_: Any) -> Any:
         (quality, "GATES", {"m": 1}, r"model/quality\.py"),
     ],
 )
-def test_mistake_in_model_is_said_in_a_sentence_and_registers_nothing(
+def test_mistake_in_model_is_named_and_registers_nothing(
     project: config.Settings, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, value: Any, said: str
 ) -> None:
     monkeypatch.setattr(module, name, value)

@@ -13,6 +13,7 @@ from titanic_survival import config
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.registry import client
+from titanic_survival.toolkit.registry.runs import start_run
 from titanic_survival.toolkit.registry.webhook_registration import deliver
 from titanic_survival.toolkit.version.artifact import digest
 
@@ -104,6 +105,6 @@ def test_server_that_takes_no_webhook_is_named_with_the_cure(
 
 def test_run_is_marked_as_failed_when_its_block_raises(project: config.Settings) -> None:
     found = client.connect(project.mlflow_tracking_uri, project.model_name)
-    with pytest.raises(ValueError, match="stop"), found.run("train") as run:
+    with pytest.raises(ValueError, match="stop"), start_run(found, "train") as run:
         raise ValueError("stop")
     assert mlflow.MlflowClient().get_run(run.id).info.status == "FAILED"

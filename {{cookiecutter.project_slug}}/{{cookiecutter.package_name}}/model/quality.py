@@ -23,12 +23,12 @@ GATES = {
 }
 
 
-def metrics(truth: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
-    """Return the figures of merit; `predictions` has the fields of `Prediction`, a row for each of `truth`."""
+def metrics(actual: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
+    """Return the metrics of predictions, a table with the fields of `Prediction`, for the actual labels (n,)."""
     probability = predictions["probability"]
     return {
-        "accuracy": accuracy_score(truth, predictions["survived"]),
-        "roc_auc": roc_auc_score(truth, probability),
-        "log_loss": log_loss(truth, probability, labels=[False, True]),
-        "brier": brier_score_loss(truth, probability),
+        "accuracy": accuracy_score(actual, predictions["survived"]),
+        "roc_auc": roc_auc_score(actual, probability),
+        "log_loss": log_loss(actual, probability, labels=[False, True]),
+        "brier": brier_score_loss(actual, probability),
     }
