@@ -109,7 +109,7 @@ print(json.dumps([details["metrics"], details["importance"], json.load(open(fold
 def test_rollback_and_promote_move_the_champion_and_are_recorded(trained: Project) -> None:
     trained.make("rollback", "WHY=as a test")
     assert trained.registry()["aliases"]["champion"] == 1
-    assert "nothing stands before it" in trained.make("rollback", ok=False)
+    assert "there is no earlier one" in trained.make("rollback", ok=False)
     trained.make("promote", "VERSION=2", "WHY=again")
     registry = trained.registry()
     assert registry["aliases"]["champion"] == 2
@@ -236,7 +236,7 @@ def test_a_service_that_does_not_start_leaves_the_old_one_in_place(trained: Proj
     service.write_text(code + "\nraise RuntimeError('broken on purpose')\n")
     try:
         said = trained.run("make", "deploy", ok=False)
-    except AssertionError as error:  # the service's own last words contain its traceback
+    except AssertionError as error:  # the end of the service's log contains its traceback
         said = str(error)
     finally:
         service.write_text(code)

@@ -68,6 +68,16 @@ def test_card_names_metrics_and_every_field(version: Any, contract: Contract) ->
     assert [name for name in names if f"| {name} |" not in card] == []
 
 
+def test_details_keep_the_keys_that_services_and_cards_read(version: Any) -> None:
+    origin = ["project", "description", "author", "trained", "by", "commit"]
+    results = ["metrics", "groups", "importance", "gates", "data", "runtime", "runtime_note", "shift", "outliers"]
+    assert list(version.details) == origin + results
+    assert list(version.details["data"]) == ["digest", "training_rows", "holdout_rows"]
+    assert [list(gate) for gate in version.details["gates"]] == [
+        ["metric", "bound", "value", "champion", "reason"] for _ in quality.GATES
+    ]
+
+
 def test_training_twice_gives_the_same_metrics(trained: config.Settings, again: config.Settings) -> None:
     first, second = pulled(again, 1), pulled(again, 2)
     assert second.details["metrics"] == first.details["metrics"]

@@ -1,5 +1,7 @@
 """What MLflow itself can do with a version, and what is said when it does not answer."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,19 @@ def test_server_that_takes_no_webhook_is_named_with_the_cure(
     monkeypatch.setattr(found.client, "list_webhooks", refuse)
     with pytest.raises(UserError, match=f"https://mlflow.example.com.*{cure}"):
         deliver(found, "http://sync:3001", "secret", "name")
+
+
+def test_settings_of_mlflow_are_set_before_it_is_imported() -> None:
+    names = ("MLFLOW_LOGGING_LEVEL", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+    code = (
+        "import os, sys\n"
+        "import titanic_survival.toolkit.registry\n"
+        "assert 'mlflow' not in sys.modules\n"
+        f"print(*(os.environ[name] for name in {names}))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["ERROR", "true", "2"]
 
 
 def test_run_is_marked_as_failed_when_its_block_raises(project: config.Settings) -> None:

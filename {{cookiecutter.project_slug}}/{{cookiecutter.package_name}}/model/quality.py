@@ -1,7 +1,7 @@
-"""How good is good enough.
+"""The quality of a model: its metrics, and the gates that a version must pass.
 
-To make it yours, have `metrics` return the figures that matter to you; name in `SLICES` the columns whose groups are to
-be looked at one by one; and set in `GATES` what a version must reach before it may serve:
+To make it yours, have `metrics` return the metrics that matter to you; name in `SLICES` the columns for whose groups
+they are computed too; and set in `GATES` what a version must reach before it may serve:
 
     "at_least" or "at_most"    the bound on the hold-out rows
     "tolerance"                how much worse than the champion on the same rows it may be (0 if not given)
