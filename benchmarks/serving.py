@@ -144,7 +144,7 @@ def table(results: dict[str, dict[str, Load]], facts: dict[str, Any], start: sta
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", f"The bare model takes {facts['bare_seconds'] * 1000:.1f} ms for the 1000 rows, in process."]
     lines += [
-        f"This service is ready {start.ready:.1f} s after its process starts; a version is loaded and proven in "
+        f"This service is ready {start.ready:.1f} s after its process starts; a version is loaded and verified in "
         f"{start.load * 1000:.0f} ms, and each further one takes {start.megabytes:.1f} MB."
     ]
     return "\n".join(lines) + "\n"

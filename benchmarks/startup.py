@@ -20,7 +20,7 @@ FURTHER, STARTS = 10, 3
 LOAD = """
 import time
 from titanic_survival import config
-from titanic_survival.toolkit.store import Store
+from titanic_survival.toolkit.release.store import Store
 store = Store(config.settings().store)
 release = store.release()
 start = time.perf_counter()

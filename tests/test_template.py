@@ -97,6 +97,15 @@ def test_model_imports_nothing_of_the_project(modules: dict[str, ast.Module]) ->
             assert {name[0] for name in own(path, tree)} <= {"model"}, path
 
 
+def test_commands_import_no_other_command(modules: dict[str, ast.Module]) -> None:
+    shared = {"__init__.py", "__main__.py", "access.py", "config.py", "service.py"}
+    commands = {path for path in modules if "/" not in path} - shared
+    assert len(commands) >= 8
+    for path in commands:
+        imported = {f"{name[0]}.py" for name in own(path, modules[path])}
+        assert imported & commands == set(), path
+
+
 def test_only_serve_imports_the_service(modules: dict[str, ast.Module]) -> None:
     assert {path for path, tree in modules.items() if ("service",) in {n[:1] for n in own(path, tree)}} <= {"serve.py"}
 

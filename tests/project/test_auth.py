@@ -109,7 +109,7 @@ def test_credentials_decide_what_commands_may_do(guarded: Guarded) -> None:
 
     # A reader may score and deploy, and not train.
     guarded.permit(READER)
-    assert "in step" in project.make("status", **READER)
+    assert "in sync" in project.make("status", **READER)
     assert f"{url} forbids this to reader" in project.make("train", ok=False, **READER)
     register = ("sync", "ARGS=--register https://example.com")
     said = project.make(*register, ok=False, WEBHOOK_SECRET="only for this test", **READER)
@@ -157,7 +157,7 @@ def test_permission_to_read_the_model_authorizes_callers(guarded: Guarded) -> No
     assert guarded.ask(READER) == 200
     status = guarded.project.make("status", AUTH="mlflow")
     assert re.search(r"health +ready$", status, re.MULTILINE)
-    assert "in step" in status
+    assert "in sync" in status
 
 
 def test_change_of_permission_takes_effect_when_the_cached_one_expires(guarded: Guarded) -> None:
@@ -179,7 +179,7 @@ def test_nobody_is_authorized_while_the_server_is_down(guarded: Guarded) -> None
     for path in ("livez", "readyz", "metrics"):
         assert call(f"{guarded.project.url}/{path}")[0] == 200
     status = guarded.project.make("status", AUTH="mlflow")
-    assert "health    ready, and does not say what it serves (503" in status
+    assert "health    ready, but GET /model failed (503" in status
     assert "No MLflow server answers" in status
     log = (guarded.project.path / "store/local.log").read_text()
     assert log.count(f"permission check by MLflow at {guarded.url} failed") == 1

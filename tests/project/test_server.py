@@ -68,7 +68,7 @@ def test_every_command_works_against_a_server(shared: Project, tmp_path: Path) -
     shared.make("predict", f"INPUT={rows}", f"OUTPUT={tmp_path}/out.parquet")
     shared.make("history")
     shared.make("build")
-    assert "look there" in shared.make("mlflow", ok=False)
+    assert "open that address" in shared.make("mlflow", ok=False)
     # Whoever asks this server may read the model: its yes says nothing of a caller.
     assert "--app-name basic-auth" in shared.make("deploy", ok=False, AUTH="mlflow")
 

@@ -109,7 +109,7 @@ print(json.dumps([details["metrics"], details["importance"], json.load(open(fold
 def test_rollback_and_promote_move_the_champion_and_are_recorded(trained: Project) -> None:
     trained.make("rollback", "WHY=as a test")
     assert trained.registry()["aliases"]["champion"] == 1
-    assert "nothing stands before it" in trained.make("rollback", ok=False)
+    assert "there is no earlier one" in trained.make("rollback", ok=False)
     trained.make("promote", "VERSION=2", "WHY=again")
     registry = trained.registry()
     assert registry["aliases"]["champion"] == 2
@@ -130,7 +130,7 @@ def test_plan_deploy_status(trained: Project) -> None:
     assert "Nothing to do" in trained.make("plan")
     status = trained.make("status")
     assert re.search(r"health +ready", status)
-    assert re.search(r"registry +in step", status)
+    assert re.search(r"registry +in sync", status)
     line = next(line for line in said.splitlines() if line.startswith("curl "))
     pasted = json.loads(subprocess.run(["sh", "-c", line], capture_output=True, check=True).stdout)
     assert pasted[0]["version"] == 2
@@ -212,7 +212,7 @@ def test_sync_brings_a_running_service_in_step_without_a_failed_request(trained:
         trained.python(SPOIL.replace("0" * 64, trained.registry()["versions"]["1"]["true-digest"]))
         wait_for(lambda: asking.version == 1, 15)
     assert asking.failed == []
-    assert re.search(r"registry +in step", trained.make("status"))
+    assert re.search(r"registry +in sync", trained.make("status"))
 
 
 #: Makes the registry say another digest of version 1 than it has, and keeps the true one.
@@ -236,7 +236,7 @@ def test_a_service_that_does_not_start_leaves_the_old_one_in_place(trained: Proj
     service.write_text(code + "\nraise RuntimeError('broken on purpose')\n")
     try:
         said = trained.run("make", "deploy", ok=False)
-    except AssertionError as error:  # the service's own last words contain its traceback
+    except AssertionError as error:  # the end of the service's log contains its traceback
         said = str(error)
     finally:
         service.write_text(code)
@@ -320,7 +320,7 @@ def test_mlflow_shows_the_projects_runs(trained: Project) -> None:
         url = f"http://127.0.0.1:{port}/api/2.0/mlflow/registered-models/get?name=titanic-survival"
         assert call(url)[1]["registered_model"]["name"] == "titanic-survival"
         said = trained.make("mlflow", f"ARGS=--port {port}", ok=False)
-        assert f"Port {port} is used" in said
+        assert f"Port {port} is in use" in said
 
 
 def test_mlflow_loads_and_serves_a_version_with_the_same_predictions(trained: Project, tmp_path: Path) -> None:

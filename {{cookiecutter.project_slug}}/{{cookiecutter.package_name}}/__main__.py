@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .toolkit.common.errors import UserError, blamed
+from .toolkit.common.errors import UserError, attribute_errors_to
 
 if TYPE_CHECKING:
     from .config import Settings
@@ -163,7 +163,7 @@ def mlflow(port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000)
 def main() -> None:
     """Run a command; what a person can mend is said in a sentence, and ends with exit code 1."""
     try:
-        with blamed(Path(__file__).parent / "model"):
+        with attribute_errors_to(Path(__file__).parent / "model"):
             app()
     except UserError as error:
         if os.environ.get("DEBUG"):

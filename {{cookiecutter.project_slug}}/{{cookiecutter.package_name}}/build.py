@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 
-from . import config, deploy
+from . import config
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
+from .toolkit.common.names import CHAMPION
+from .toolkit.release.reconcile import pull
+from .toolkit.release.store import Store
 
 LOCK = "requirements/serve.lock"
 
 
 def run(settings: config.Settings) -> str:
-    """Pull what the registry wants served, package it, and return the tag of the Bento."""
+    """Pull the release that the registry asks for, package it, and return the tag of the Bento."""
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
     if settings.store != config.ROOT / "store":
         raise UserError(
-            f"STORE is {settings.store}; a Bento holds the project's own store, so leave STORE unset to build"
+            f"STORE is {settings.store}, but a Bento contains the project's own store: leave STORE unset to build"
         )
-    release = deploy.pull(settings)
+    release = pull(settings.mlflow_tracking_uri, settings.model_name, Store(settings.store))
     with console.step("build") as step:
         import bentoml
 
@@ -27,7 +30,7 @@ def run(settings: config.Settings) -> str:
             f"{config.PACKAGE}.service:Service",
             include=["setup.py", "README.md", LOCK, f"{config.PACKAGE}/**/*.py", "store/release.json"]
             + [f"store/versions/{number}/*" for number in release.versions],
-            labels={"model": release.model, "champion": str(release.champion)},
+            labels={"model": release.model, CHAMPION: str(release.champion)},
             python={"requirements_txt": LOCK, "lock_packages": False},
         )
         step.detail = str(bento.tag)

@@ -10,14 +10,15 @@ from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
+from .toolkit.registry.runs import start_run
 from .toolkit.release.store import Store
 
 
 def run(settings: config.Settings, source: Path, output: Path, reference: str) -> files.BatchResult:
-    """Score `source` into `output`; rows that break the contract go to `<output>.rejects.csv` with their reasons."""
+    """Score `source` into `output`; invalid rows go to `<output>.rejects.csv` with their reasons."""
     _check_paths(source, output)
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
-    with mlflow_errors(settings.mlflow_tracking_uri), registry.run("predict") as record:
+    with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "predict") as tracking:
         version = registry.get(reference)
         with console.step("pull") as step:
             store = Store(settings.store)
@@ -25,16 +26,16 @@ def run(settings: config.Settings, source: Path, output: Path, reference: str) -
             artifact = store.load(version.number)
             step.detail = f"{settings.model_name} version {version.number}"
         with console.step("score") as step:
-            scored = files.score(artifact, version.number, source, output, step.progress)
-            step.detail = f"{scored.rows - scored.rejected} of {scored.rows} rows"
-        record.parameters({"input": source, "output": output, "version": version.number, "sha256": scored.sha256})
-        record.metrics({"rows": scored.rows, "rejected": scored.rejected})
-        record.tags({"version": str(version.number)})
+            result = files.score(artifact, version.number, source, output, step.progress)
+            step.detail = f"{result.rows - result.rejected} of {result.rows} rows"
+        tracking.log_parameters({"input": source, "output": output, "version": version.number, "sha256": result.sha256})
+        tracking.log_metrics({"rows": result.rows, "rejected": result.rejected})
+        tracking.set_tags({"version": str(version.number)})
     console.say(f"\nPredictions: {output}")
-    if scored.rejected:
-        console.say(f"Rejected:    {scored.rejects} ({scored.rejected} rows that break the contract, with the reasons)")
-    console.say(f"Run:         {record.address}")
-    return scored
+    if result.rejected:
+        console.say(f"Rejected:    {result.rejects} ({result.rejected} invalid rows, each with the reasons)")
+    console.say(f"Run:         {tracking.address}")
+    return result
 
 
 def _check_paths(source: Path, output: Path) -> None:
@@ -46,6 +47,6 @@ def _check_paths(source: Path, output: Path) -> None:
             f"{source}: there is no such file. For example: make predict INPUT=rows.csv OUTPUT=predictions.csv"
         )
     if output.resolve() == source.resolve():
-        raise UserError(f"{output} is both INPUT and OUTPUT; name another OUTPUT, so that the input is kept")
+        raise UserError(f"{output} is both INPUT and OUTPUT; choose another OUTPUT, so that the input is kept")
     if not output.parent.is_dir():
-        raise UserError(f"{output}: the folder {output.parent} does not exist")
+        raise UserError(f"{output}: the folder {output.parent} does not exist; make it first, or choose another OUTPUT")

@@ -21,12 +21,12 @@ GRACE_SECONDS = 30
 
 
 def run(settings: config.Settings, *, pull: bool = True, beside: bool = False, probe_port: int | None = None) -> None:
-    """Serve until a signal comes; `beside` shares the port with the process that this one is to replace."""
-    policy = access_policy(settings)
+    """Serve until a signal arrives; `beside` shares the port with the process that this one replaces."""
+    policy, store = access_policy(settings), Store(settings.store)
     policy.load()
     if pull:
-        _pull(settings)
-    release = Store(settings.store).release()
+        _pull(settings, store)
+    release = store.release()
     if release is None:
         raise UserError(f"{settings.store} holds no release to serve. Make one: make train && make deploy")
     sockets = [listen(settings.bind_address, settings.port, share=beside)]
@@ -36,21 +36,22 @@ def run(settings: config.Settings, *, pull: bool = True, beside: bool = False, p
     console.say(f"Serving version {release.champion} of {release.model} at {address} (Ctrl-C ends it)")
     console.say(*policy.describe(settings.bind_address))
     with tempfile.TemporaryDirectory(prefix="metrics-") as metrics:
-        # Each worker counts in files of this directory; /metrics adds them up.
+        # Each worker writes its counters to files in this directory; /metrics adds them up.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
         _serve(settings, sockets)
 
 
-def _pull(settings: config.Settings) -> None:
-    """Bring the store up to date; without the registry, what the store holds is served."""
-    from . import deploy
+def _pull(settings: config.Settings, store: Store) -> None:
+    """Pull the release that the registry asks for; if that fails, the store's release is served, if there is one."""
+    # Not above: with --no-pull the service needs no MLflow.
+    from .toolkit.release.reconcile import pull
 
     try:
-        deploy.pull(settings)
+        pull(settings.mlflow_tracking_uri, settings.model_name, store)
     except UserError as error:
-        if Store(settings.store).release() is None:
+        if store.release() is None:
             raise
-        console.say(f"{error}\nServing what the store holds.")
+        console.say(f"{error}\nServing the release in {store.root}, which may not be in sync with the registry.")
 
 
 def _serve(settings: config.Settings, sockets: list[socket.socket]) -> None:
@@ -66,7 +67,7 @@ def _serve(settings: config.Settings, sockets: list[socket.socket]) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     if settings.workers == 1:
-        # When it has finished the requests under way, uvicorn raises the signal again: that is to end in exit code 0.
+        # After the requests in progress, uvicorn raises the signal again, which must end in exit code 0.
         signal.signal(signal.SIGTERM, lambda *_: None)
         with suppress(KeyboardInterrupt):
             uvicorn.Server(server).run(sockets)

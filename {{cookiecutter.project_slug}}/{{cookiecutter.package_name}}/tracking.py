@@ -1,4 +1,4 @@
-"""MLflow: look at runs, plots and versions in a browser, with a local server over the project's database."""
+"""MLflow: a local server over the project's database, to look at runs, plots and versions in a browser."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from . import config
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.sockets import listen
-from .toolkit.registry.local_server import local_server
+from .toolkit.registry.local_server import run_local_server
 
 
 def run(settings: config.Settings, port: int) -> None:
-    """Serve until interrupted; `UserError` where runs are recorded on a server already."""
+    """Serve until interrupted; `UserError` if runs are recorded on a server, which has its own interface."""
     uri = settings.mlflow_tracking_uri
     if not uri.startswith("sqlite:///"):
-        raise UserError(f"Runs are recorded at {uri} (MLFLOW_TRACKING_URI): look there, no local server is needed.")
+        raise UserError(
+            f"Runs are recorded at {uri} (MLFLOW_TRACKING_URI): open that address; no local server is needed."
+        )
     try:
         listen("127.0.0.1", port).close()
     except UserError as error:
-        raise UserError(
-            f"Port {port} is used by another program. Choose another: make mlflow ARGS='--port {port + 1}'"
-        ) from error
+        raise UserError(f"Port {port} is in use. Choose another: make mlflow ARGS='--port {port + 1}'") from error
     console.say(f"MLflow: http://127.0.0.1:{port}  (over {uri}; Ctrl-C ends it)")
-    sys.exit(local_server(uri, config.ROOT / "mlartifacts", port))
+    sys.exit(run_local_server(uri, config.ROOT / "mlartifacts", port))

@@ -8,7 +8,7 @@ SLICES = ()
 GATES = {"accuracy": {"at_least": 0.9}}
 
 
-def metrics(truth: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
+def metrics(actual: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
     """Return the figures of merit."""
     read = predictions["digit"]
-    return {"accuracy": accuracy_score(truth, read), "f1": f1_score(truth, read, average="macro")}
+    return {"accuracy": accuracy_score(actual, read), "f1": f1_score(actual, read, average="macro")}

@@ -8,9 +8,9 @@ SLICES = ("day_1",)
 GATES = {"accuracy": {"at_least": 0.55}, "roc_auc": {"at_least": 0.55}}
 
 
-def metrics(truth: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
+def metrics(actual: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
     """Return the figures of merit."""
     return {
-        "accuracy": accuracy_score(truth, predictions["direction"]),
-        "roc_auc": roc_auc_score(truth == "up", predictions["probability"]),
+        "accuracy": accuracy_score(actual, predictions["direction"]),
+        "roc_auc": roc_auc_score(actual == "up", predictions["probability"]),
     }

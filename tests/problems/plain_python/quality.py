@@ -7,6 +7,6 @@ SLICES = ("fare",)
 GATES = {"accuracy": {"at_least": 0.99}}
 
 
-def metrics(truth: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
+def metrics(actual: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
     """Return the figures of merit."""
-    return {"accuracy": float((truth == predictions["seat"].to_numpy()).mean())}
+    return {"accuracy": float((actual == predictions["seat"].to_numpy()).mean())}

@@ -19,8 +19,8 @@ def registry(project: config.Settings) -> Registry:
     client = mlflow.MlflowClient()
     first = client.get_model_version(project.model_name, "1")
     client.create_model_version(project.model_name, first.source, tags=first.tags)
-    registry.point("champion", 2)
-    registry.point("challenger", 2)
+    registry.set_alias("champion", 2)
+    registry.set_alias("challenger", 2)
     Store(project.store).write(None)
     return registry
 
@@ -38,35 +38,13 @@ class Target:
         return "http://host"
 
 
-def test_release_is_the_champion(project: config.Settings, registry: Registry) -> None:
-    release = deploy.pull(project)
-    assert (release.champion, release.versions) == (2, {2: ("challenger", "champion")})
-    assert Store(project.store).release() == release
-    Store(project.store).load(2).verify()
-
-
-def test_pulling_twice_changes_nothing(project: config.Settings, registry: Registry) -> None:
-    deploy.pull(project)
-    before = Store(project.store).release()
-    deploy.pull(project)
-    assert Store(project.store).release() == before
-
-
-def test_registry_without_a_champion_names_the_cure(project: config.Settings, registry: Registry) -> None:
-    registry.drop("champion")
-    with pytest.raises(UserError, match="make promote VERSION=2"):
-        deploy.pull(project)
-    with pytest.raises(UserError, match="make train"):
-        deploy.pull(project.model_copy(update={"model_name": "another"}))
-
-
 def test_failed_start_leaves_the_release_before(
     project: config.Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
     deploy.run(project)
     before = Store(project.store).release()
-    registry.point("champion", 1)
+    registry.set_alias("champion", 1)
     monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=True))
     with pytest.raises(UserError, match="did not start"):
         deploy.run(project)

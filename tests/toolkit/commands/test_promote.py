@@ -6,6 +6,7 @@ import mlflow
 import pytest
 from titanic_survival import config, promote
 from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.registry import history
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.registry.history import Event
 
@@ -21,7 +22,7 @@ def registry(project: config.Settings) -> Registry:
         client.create_model_version(project.model_name, source, tags=tags)
     client.set_model_version_tag(project.model_name, "1", "gates", "passed")
     if registry.find("champion"):
-        registry.drop("champion")
+        registry.delete_alias("champion")
     for key in client.get_registered_model(project.model_name).tags:
         client.delete_registered_model_tag(project.model_name, key)
     return registry
@@ -36,7 +37,7 @@ def test_promotion_moves_the_champion_and_is_recorded(project: config.Settings, 
     assert promote.run(project, "2", "better") == 2
     assert promote.run(project, "3", "better still") == 3
     assert champion(registry) == 3
-    events = registry.history()
+    events = history.events(registry)
     assert [(e.action, e.source, e.target, e.why) for e in events] == [
         ("promoted", None, 2, "better"),
         ("promoted", 2, 3, "better still"),
@@ -45,7 +46,7 @@ def test_promotion_moves_the_champion_and_is_recorded(project: config.Settings, 
 
 
 def test_challenger_is_promoted_by_its_alias(project: config.Settings, registry: Registry) -> None:
-    registry.point("challenger", 4)
+    registry.set_alias("challenger", 4)
     assert promote.run(project, "challenger", "approved") == 4
     assert champion(registry) == 4
 
@@ -53,19 +54,21 @@ def test_challenger_is_promoted_by_its_alias(project: config.Settings, registry:
 def test_champion_promoted_again_leaves_no_trace(project: config.Settings, registry: Registry) -> None:
     for _ in range(2):
         promote.run(project, "2", "better")
-    assert len(registry.history()) == 1
+    assert len(history.events(registry)) == 1
 
 
-def test_version_with_failed_gates_is_refused_with_the_reason(project: config.Settings, registry: Registry) -> None:
+def test_version_with_failed_gates_is_not_promoted_and_the_reason_is_named(
+    project: config.Settings, registry: Registry
+) -> None:
     with pytest.raises(UserError, match="Version 5 is not promoted: accuracy is 0"):
         promote.run(project, "5", "please")
     assert champion(registry) is None
-    assert registry.history() == []
+    assert history.events(registry) == []
 
 
-def test_version_that_was_never_judged_is_refused(project: config.Settings, registry: Registry) -> None:
+def test_version_whose_gates_were_not_evaluated_is_not_promoted(project: config.Settings, registry: Registry) -> None:
     mlflow.MlflowClient().delete_model_version_tag(project.model_name, "4", "gates")
-    with pytest.raises(UserError, match="never judged"):
+    with pytest.raises(UserError, match="not evaluated"):
         promote.run(project, "4", "please")
 
 
@@ -90,7 +93,7 @@ def test_rollback_goes_further_and_further_back(
         promote.run(project, str(number), "")
     assert [promote.roll_back(project, "worse") for _ in rollbacks] == rollbacks
     assert champion(registry) == rollbacks[-1]
-    with pytest.raises(UserError, match="nothing stands before it"):
+    with pytest.raises(UserError, match="there is no earlier one"):
         promote.roll_back(project, "worse")
     assert champion(registry) == rollbacks[-1]
 
@@ -99,7 +102,7 @@ def test_rollback_is_recorded(project: config.Settings, registry: Registry) -> N
     for number in ("1", "2"):
         promote.run(project, number, "")
     promote.roll_back(project, "it was worse")
-    event = registry.history()[-1]
+    event = history.events(registry)[-1]
     assert (event.action, event.source, event.target, event.why) == ("rolled back", 2, 1, "it was worse")
 
 
@@ -113,7 +116,7 @@ def test_promotion_after_a_rollback_forgets_what_was_rolled_back(project: config
 
 def test_champion_pointed_at_in_mlflow_itself_can_be_rolled_back(project: config.Settings, registry: Registry) -> None:
     promote.run(project, "1", "")
-    registry.point("champion", 3)
+    registry.set_alias("champion", 3)
     assert promote.roll_back(project, "") == 1
 
 
@@ -143,7 +146,7 @@ def event(action: str, source: int | None, target: int) -> Event:
 
 
 @pytest.mark.parametrize(
-    ("history", "stack"),
+    ("events", "stack"),
     [
         ([], []),
         ([event("promoted", None, 1), event("promoted", 1, 2)], [1, 2]),
@@ -151,5 +154,5 @@ def event(action: str, source: int | None, target: int) -> Event:
         ([event("promoted", None, 1), event("promoted", 3, 2)], [1, 3, 2]),
     ],
 )
-def test_champions_that_a_rollback_can_go_back_through(history: list[Any], stack: list[int]) -> None:
-    assert promote.champions(history) == stack
+def test_champions_that_a_rollback_can_go_back_through(events: list[Any], stack: list[int]) -> None:
+    assert history.champions(events) == stack

@@ -16,6 +16,7 @@ from titanic_survival.toolkit.contract.json_rows import RowParser
 from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.store import Store
+from titanic_survival.toolkit.training import evaluation
 from titanic_survival.toolkit.version import artifact
 
 IMPOSSIBLE = {"no_such_metric": {"at_least": 1}}
@@ -67,6 +68,16 @@ def test_card_names_metrics_and_every_field(version: Any, contract: Contract) ->
     assert [name for name in names if f"| {name} |" not in card] == []
 
 
+def test_details_keep_the_keys_that_services_and_cards_read(version: Any) -> None:
+    origin = ["project", "description", "author", "trained", "by", "commit"]
+    results = ["metrics", "groups", "importance", "gates", "data", "runtime", "runtime_note", "shift", "outliers"]
+    assert list(version.details) == origin + results
+    assert list(version.details["data"]) == ["digest", "training_rows", "holdout_rows"]
+    assert [list(gate) for gate in version.details["gates"]] == [
+        ["metric", "bound", "value", "champion", "reason"] for _ in quality.GATES
+    ]
+
+
 def test_training_twice_gives_the_same_metrics(trained: config.Settings, again: config.Settings) -> None:
     first, second = pulled(again, 1), pulled(again, 2)
     assert second.details["metrics"] == first.details["metrics"]
@@ -91,9 +102,9 @@ def test_failed_gate_stops_at_challenger_and_is_recorded(
     project: config.Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(quality, "GATES", IMPOSSIBLE)
-    # What is drawn and shuffled is another test's subject, and takes the most time.
+    # Plots and importance take the most time, and are tested elsewhere.
     monkeypatch.setattr(train.plots, "draw", lambda *_: [])
-    monkeypatch.setattr(train, "importance", lambda *_: {})
+    monkeypatch.setattr(evaluation, "importance", lambda *_: {})
     assert train.run(project) == 2
     registry = registry_of(project)
     assert registry.get("2").aliases == ("challenger",)
@@ -118,7 +129,7 @@ def fail(*_: Any) -> Any:
         (quality, "GATES", {"m": 1}, r"model/quality\.py"),
     ],
 )
-def test_mistake_in_model_is_said_in_a_sentence_and_registers_nothing(
+def test_mistake_in_model_is_named_and_registers_nothing(
     project: config.Settings, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, value: Any, said: str
 ) -> None:
     monkeypatch.setattr(module, name, value)

@@ -55,5 +55,5 @@ def test_mlflow_over_a_taken_port_names_another(trained: config.Settings, taken:
 
 def test_mlflow_where_a_server_records_the_runs_is_not_needed(trained: config.Settings) -> None:
     settings = trained.model_copy(update={"mlflow_tracking_uri": "https://mlflow.example.com"})
-    with pytest.raises(UserError, match=r"look there"):
+    with pytest.raises(UserError, match=r"open that address"):
         tracking.run(settings, 5000)

@@ -1,5 +1,7 @@
 """What MLflow itself can do with a version, and what is said when it does not answer."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from titanic_survival import config
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.registry import client
+from titanic_survival.toolkit.registry.runs import start_run
 from titanic_survival.toolkit.registry.webhook_registration import register_webhook
 from titanic_survival.toolkit.version.artifact import digest
 
@@ -102,8 +105,21 @@ def test_server_that_takes_no_webhook_is_named_with_the_cure(
         register_webhook(found, "http://sync:3001", "secret", "name")
 
 
+def test_settings_of_mlflow_are_set_before_it_is_imported() -> None:
+    names = ("MLFLOW_LOGGING_LEVEL", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+    code = (
+        "import os, sys\n"
+        "import titanic_survival.toolkit.registry\n"
+        "assert 'mlflow' not in sys.modules\n"
+        f"print(*(os.environ[name] for name in {names}))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["ERROR", "true", "2"]
+
+
 def test_run_is_marked_as_failed_when_its_block_raises(project: config.Settings) -> None:
     found = client.connect(project.mlflow_tracking_uri, project.model_name)
-    with pytest.raises(ValueError, match="stop"), found.run("train") as run:
+    with pytest.raises(ValueError, match="stop"), start_run(found, "train") as run:
         raise ValueError("stop")
     assert mlflow.MlflowClient().get_run(run.id).info.status == "FAILED"

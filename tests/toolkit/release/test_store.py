@@ -1,5 +1,6 @@
 """Versions on disk: whole and verified, or not there at all."""
 
+import json
 import shutil
 import stat
 from collections.abc import Callable
@@ -86,7 +87,7 @@ def test_broken_download_leaves_what_was_there(
 
 
 def test_message_names_both_digests(store: Store, origin: Origin) -> None:
-    with pytest.raises(UserError, match=f"{origin.digest[:12]}, the registry says 000000000000"):
+    with pytest.raises(UserError, match=f"{origin.digest[:12]}, but the registry has 000000000000"):
         store.pull(3, "0" * 64, origin.download)
 
 
@@ -141,6 +142,16 @@ def test_release_is_read_as_written(store: Store) -> None:
     assert store.release() is None
 
 
+def test_release_keeps_the_keys_that_running_services_read(store: Store) -> None:
+    store.write(Release.now("model", 2, {2: ()}, digests={2: "0"}, weights={2: 100}, shadows=(2,)))
+    content = json.loads((store.root / "release.json").read_bytes())
+    assert set(content) == {"model", "champion", "versions", "digests", "shares", "shadows", "created"}
+    assert content["shares"] == {"2": 100}
+    release = store.release()
+    assert release is not None
+    assert release.weights == {2: 100}
+
+
 def test_release_that_cannot_be_written_leaves_the_one_before(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.write(RELEASE)
     names = sorted(path.name for path in store.root.iterdir())
@@ -162,13 +173,13 @@ def test_release_may_be_read_by_a_service_of_another_user(store: Store) -> None:
     assert stat.S_IMODE((store.root / "release.json").stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
 
 
-def test_note_is_read_as_written_and_takes_no_more_room(store: Store) -> None:
-    assert store.noted() == ""
+def test_problem_is_read_as_written_and_takes_no_more_room(store: Store) -> None:
+    assert store.problem() == ""
     sizes = set()
     for problem in ("no room", "é" * 5000, ""):
-        store.note(problem)
-        assert problem.startswith(store.noted())
-        assert bool(store.noted()) is bool(problem)
+        store.set_problem(problem)
+        assert problem.startswith(store.problem())
+        assert bool(store.problem()) is bool(problem)
         sizes.add((store.root / "problem.txt").stat().st_size)
     assert len(sizes) == 1
 

@@ -142,20 +142,20 @@ def test_failed_release_is_not_tried_again_for_a_while(
 def test_problem_reported_by_sync_is_repeated_until_it_is_over(
     live: LiveRelease, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store.note("no space left")
+    store.set_problem("no space left")
     for _ in range(2):
         assert not live.follow()
     assert (ask(live), live.problem, live.sync_problem) == (1, "", "no space left")
     assert caplog.text.count("no space left") == 1
     assert metrics.RELEASE_PROBLEM._value.get() == 1
-    store.note("")
+    store.set_problem("")
     live.follow()
     assert live.sync_problem == ""
     assert metrics.RELEASE_PROBLEM._value.get() == 0
 
 
 def test_traffic_weights_are_sticky_by_key_and_near_their_percentages(live: LiveRelease, store: Store) -> None:
-    write(store, 1, beside=[2], shares={1: 80, 2: 20})
+    write(store, 1, beside=[2], weights={1: 80, 2: 20})
     live.follow()
     first = [live.find(key=key).number for key in CALLERS]
     assert first == [live.find(key=key).number for key in CALLERS]

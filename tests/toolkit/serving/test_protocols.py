@@ -412,7 +412,8 @@ from {package}.toolkit.monitoring import prediction_log
 from {package}.toolkit.serving import app, limits, live_release, scoring
 live = live_release.LiveRelease(Path({str(served)!r}))
 live.load()
-app.Routes(scoring.Scorer(live, limits.Limits(9, 9999)), prediction_log.LogFile(Path(), "feedback", 0), title="", description="")
+log = prediction_log.LogFile(Path(), "feedback", 0)
+app.Routes(scoring.Scorer(live, limits.Limits(9, 9999)), log, title="", description="")
 print([name for name in ("pandas", "sklearn", "mlflow") if name in sys.modules])
 """
     command = [sys.executable, "-c", code]

@@ -1,4 +1,4 @@
-"""What is said of training data before anything is fitted on it."""
+"""The checks of training data before anything is fitted on it."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ CONTRACT = derive(Row, Prediction)
 GOOD = pd.DataFrame({"amount": [1.0, 2.0, 3.0, 4.0], "count": [1, 2, 3, 4], "label": [True, False, True, False]})
 
 
-def refused(table: Any) -> str:
+def message(table: Any) -> str:
     with pytest.raises(UserError) as error:
         dataset.check(table, CONTRACT)
     return str(error.value)
@@ -41,31 +41,31 @@ def test_good_rows_pass_whatever_their_index() -> None:
 
 
 def test_each_column_is_listed_with_its_count_and_examples() -> None:
-    said = refused(GOOD.assign(amount=[11.0, 1.0, None, 12.0], count=["x", 1, 2, 3]))
-    assert "amount: 3 of 4 rows (row 0: 11.0, row 2: nothing, row 3: 12.0); expected a number" in said
+    said = message(GOOD.assign(amount=[11.0, 1.0, None, 12.0], count=["x", 1, 2, 3]))
+    assert "amount: 3 of 4 rows (row 0: 11.0, row 2: missing, row 3: 12.0); expected a number" in said
     assert "count: 1 of 4 rows (row 0: 'x'); expected a whole number" in said
 
 
 def test_long_list_of_examples_is_cut() -> None:
-    assert "amount: 4 of 4 rows (row 0: 11.0, row 1: 11.0, row 2: 11.0, ...)" in refused(GOOD.assign(amount=11.0))
+    assert "amount: 4 of 4 rows (row 0: 11.0, row 1: 11.0, row 2: 11.0, ...)" in message(GOOD.assign(amount=11.0))
 
 
 def test_label_is_checked_too() -> None:
-    assert "label: 1 of 4 rows (row 1: nothing)" in refused(GOOD.assign(label=[True, None, True, False]))
+    assert "label: 1 of 4 rows (row 1: missing)" in message(GOOD.assign(label=[True, None, True, False]))
 
 
 def test_label_of_one_class_is_named() -> None:
-    assert "label: the label is True in all 4 rows" in refused(GOOD.assign(label=True))
+    assert "label: the label is True in all 4 rows" in message(GOOD.assign(label=True))
 
 
 @pytest.mark.parametrize("column", ["amount", "label"])
 def test_missing_column_is_named(column: str) -> None:
-    assert f"{column}: the column is missing" in refused(GOOD.drop(columns=column))
+    assert f"{column}: the column is missing" in message(GOOD.drop(columns=column))
 
 
-def test_table_without_rows_is_refused() -> None:
-    assert "no rows" in refused(GOOD.head(0))
+def test_table_without_rows_is_named() -> None:
+    assert "no rows" in message(GOOD.head(0))
 
 
 def test_something_else_than_a_table_is_named() -> None:
-    assert "list" in refused([{"amount": 1}])
+    assert "list" in message([{"amount": 1}])

@@ -8,7 +8,8 @@ import pytest
 from pydantic import BaseModel
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.schema import derive
-from titanic_survival.toolkit.training import dataset, evaluation
+from titanic_survival.toolkit.training import dataset, evaluation, samples
+from titanic_survival.toolkit.training.importance import importance
 from titanic_survival.toolkit.version.runtime import PythonRuntime
 
 
@@ -43,30 +44,30 @@ ROWS = dataset.check(
 )
 
 
-def measure(truth: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
-    return {"rows": len(truth), "largest": predictions["label"].max(), "undefined": np.nan}
+def measure(actual: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
+    return {"rows": len(actual), "largest": predictions["label"].max(), "undefined": np.nan}
 
 
 def test_metrics_of_all_rows_and_of_each_group_that_is_large_enough() -> None:
-    found = evaluation.evaluate(ROWS, RUNTIME.score(ROWS.columns), measure, ["group"])
+    found = evaluation.measure(ROWS, RUNTIME.score(ROWS.columns), measure, ["group"])
     assert found.metrics == {"rows": 30, "largest": 29, "rows/group/large": 25, "largest/group/large": 24}
     assert found.groups == {"group/large": 25}
 
 
 def test_group_that_is_no_column_is_named() -> None:
     with pytest.raises(UserError, match="SLICES names 'unknown'"):
-        evaluation.evaluate(ROWS, RUNTIME.score(ROWS.columns), measure, ["unknown"])
+        evaluation.measure(ROWS, RUNTIME.score(ROWS.columns), measure, ["unknown"])
 
 
 def test_field_that_matters_comes_first() -> None:
-    found = evaluation.importance(RUNTIME, ROWS, CONTRACT)
+    found = importance(RUNTIME, ROWS, CONTRACT)
     assert next(iter(found)) == "matters"
     assert found["matters"] > 0.5
     assert found["idle"] == found["group"] == 0
 
 
 def test_example_holds_rows_as_a_caller_would_send_them(version: Any) -> None:
-    example = evaluation.example(RUNTIME, ROWS, CONTRACT)
+    example = samples.example(RUNTIME, ROWS, CONTRACT)
     assert example.rows[1] == {"matters": 1.0, "idle": 0.0, "group": "large"}
     assert example.predictions[1] == {"label": 1.0}
     assert version.example.rows[0].keys() == version.contract.by_name.keys()

@@ -1,4 +1,4 @@
-"""Gates: who passes, and what is said of who does not."""
+"""Gates: which versions pass, and the reason if one does not."""
 
 import math
 from typing import Any
@@ -9,10 +9,10 @@ from titanic_survival.toolkit.training import gates
 
 
 def passes(gate: dict[str, Any], value: float, champion: float | None = None) -> bool:
-    rival = {} if champion is None else {"m": champion}
-    (verdict,) = gates.judge(gates.parse({"m": gate}), {"m": value}, rival)
-    assert verdict.passed == (not verdict.reason)
-    return verdict.passed
+    champion_metrics = {} if champion is None else {"m": champion}
+    (result,) = gates.evaluate(gates.parse({"m": gate}), {"m": value}, champion_metrics)
+    assert result.passed == (not result.reason)
+    return result.passed
 
 
 @pytest.mark.parametrize(
@@ -43,19 +43,19 @@ def test_gate(gate: dict[str, Any], value: float, champion: float | None, passed
 
 
 def test_metric_that_was_not_measured_fails_its_gate() -> None:
-    (verdict,) = gates.judge(gates.parse({"m": {"at_least": 0}}), {}, {"m": 1.0})
-    assert not verdict.passed
-    assert "m could not be measured" in verdict.reason
+    (result,) = gates.evaluate(gates.parse({"m": {"at_least": 0}}), {}, {"m": 1.0})
+    assert not result.passed
+    assert "m could not be computed" in result.reason
 
 
 def test_metric_that_the_champion_has_not_is_held_to_its_bound_alone() -> None:
-    assert gates.judge(gates.parse({"m": {"at_least": 0.5}}), {"m": 0.6}, {"other": 1.0})[0].passed
+    assert gates.evaluate(gates.parse({"m": {"at_least": 0.5}}), {"m": 0.6}, {"other": 1.0})[0].passed
 
 
 def test_reason_names_value_bound_and_champion() -> None:
     bounds = gates.parse({"low": {"at_least": 0.8}, "behind": {"at_most": 9, "tolerance": 0.5}})
-    low, behind = gates.judge(bounds, {"low": 0.75, "behind": 4.0}, {"behind": 3.0})
-    assert low.reason == "low is 0.75, its bound is at least 0.8"
+    low, behind = gates.evaluate(bounds, {"low": 0.75, "behind": 4.0}, {"behind": 3.0})
+    assert low.reason == "low is 0.75, but must be at least 0.8"
     assert "behind is 4, the champion has 3" in behind.reason
 
 
@@ -77,4 +77,4 @@ def test_gates_that_cannot_be_read_are_named(wrong: Any) -> None:
 
 
 def test_no_gates_let_everything_through() -> None:
-    assert gates.judge(gates.parse({}), {"m": 0.0}, {}) == []
+    assert gates.evaluate(gates.parse({}), {"m": 0.0}, {}) == []

@@ -1,4 +1,4 @@
-"""The compiled model serves where it says the same, and only there."""
+"""The exported model serves where it says the same, and only there."""
 
 import json
 import pickle
@@ -43,13 +43,13 @@ COLUMNS = {"amount": np.arange(20, dtype=np.float32), "other": np.ones(20, np.fl
 CONTRACT = derive(Numbers, Prediction)
 
 
-def test_convertible_model_is_proven_the_same_and_compiled() -> None:
+def test_convertible_model_passes_the_parity_check_and_is_exported() -> None:
     model = LinearRegression().fit(dataframes.as_frame(COLUMNS, CONTRACT), 2.0 * COLUMNS["amount"])
-    compiled = onnx_export.export(model, CONTRACT, COLUMNS)
-    assert compiled.model
-    assert "proven the same" in compiled.note
+    exported = onnx_export.export(model, CONTRACT, COLUMNS)
+    assert exported.model
+    assert "parity check passed" in exported.note
     expected = PythonRuntime(model, CONTRACT).score(COLUMNS)["answer"]
-    np.testing.assert_allclose(OnnxRuntime(compiled.model, CONTRACT).score(COLUMNS)["answer"], expected, rtol=1e-5)
+    np.testing.assert_allclose(OnnxRuntime(exported.model, CONTRACT).score(COLUMNS)["answer"], expected, rtol=1e-5)
 
 
 class Plain:
@@ -70,14 +70,14 @@ class Unknown(BaseEstimator):
 
 @pytest.mark.parametrize("model", [Plain(), Unknown()])
 def test_model_that_cannot_be_converted_serves_itself_and_the_note_says_why(model: Any) -> None:
-    compiled = onnx_export.export(model, CONTRACT, COLUMNS)
-    assert compiled.model is None
-    assert compiled.note.startswith("not convertible to ONNX: ")
-    assert "\n" not in compiled.note
+    exported = onnx_export.export(model, CONTRACT, COLUMNS)
+    assert exported.model is None
+    assert exported.note.startswith("not convertible to ONNX: ")
+    assert "\n" not in exported.note
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e9, 1e-3])
-def test_compiled_model_that_says_something_else_does_not_serve(monkeypatch: pytest.MonkeyPatch, wrong: float) -> None:
+def test_export_that_fails_the_parity_check_does_not_serve(monkeypatch: pytest.MonkeyPatch, wrong: float) -> None:
     score = OnnxRuntime.score
 
     def differs(self: Any, columns: Any) -> Any:
@@ -87,12 +87,12 @@ def test_compiled_model_that_says_something_else_does_not_serve(monkeypatch: pyt
 
     monkeypatch.setattr(OnnxRuntime, "score", differs)
     model = LinearRegression().fit(dataframes.as_frame(COLUMNS, CONTRACT), 2.0 * COLUMNS["amount"])
-    compiled = onnx_export.export(model, CONTRACT, COLUMNS)
-    assert compiled.model is None
-    assert "says something else" in compiled.note
+    exported = onnx_export.export(model, CONTRACT, COLUMNS)
+    assert exported.model is None
+    assert "parity check failed" in exported.note
 
 
-def test_edges_are_limits_words_truths_and_what_may_be_missing() -> None:
+def test_edge_rows_have_limits_categories_bools_and_missing_values() -> None:
     usual = {"amount": [5.0], "maybe": [1.0], "truth": [0.0]}
     rows = {name: np.array(value, np.float32) for name, value in usual.items()} | {"word": np.array(["a"], object)}
     edges = onnx_export.edge_rows(derive(Row, Prediction), rows)
@@ -102,7 +102,7 @@ def test_edges_are_limits_words_truths_and_what_may_be_missing() -> None:
     assert {"a", "b", ""} <= set(edges["word"].tolist())
 
 
-def test_version_of_this_project_says_what_its_original_says(version: Any, rows: list[dict[str, Any]]) -> None:
+def test_version_of_this_project_predicts_what_its_original_predicts(version: Any, rows: list[dict[str, Any]]) -> None:
     original = PythonRuntime(pickle.loads((version.folder / "model.pkl").read_bytes()), version.contract)
     _, columns = RowParser(version.contract).parse(json.dumps(rows).encode())
     expected, got = original.score(columns), version.runtime.score(columns)

@@ -14,7 +14,7 @@ from titanic_survival.model import data
 from titanic_survival.toolkit.contract.columns import Columns
 from titanic_survival.toolkit.contract.json_rows import RowParser
 from titanic_survival.toolkit.contract.schema import Contract, derive
-from titanic_survival.toolkit.training import dataset, evaluation
+from titanic_survival.toolkit.training import dataset, samples
 from titanic_survival.toolkit.version import explainer
 from titanic_survival.toolkit.version.artifact import Artifact
 from titanic_survival.toolkit.version.runtime import PythonRuntime
@@ -179,12 +179,12 @@ def test_explanation_does_not_depend_on_the_day_or_on_the_rows_beside(version: A
 
 def test_background_is_the_sample_that_was_drawn_at_training(version: Artifact, contract: Contract) -> None:
     training, _ = data.split(dataset.check(data.load(), contract).table)
-    drawn = evaluation.background(dataset.check(training, contract))
+    drawn = samples.background(dataset.check(training, contract))
     assert list(version.explainer.background) == list(drawn)
     for name, array in drawn.items():
         np.testing.assert_array_equal(version.explainer.background[name], array)
         assert version.explainer.background[name].dtype == array.dtype
-        assert len(array) == min(len(training), evaluation.BACKGROUND_ROWS)
+        assert len(array) == min(len(training), samples.BACKGROUND_ROWS)
 
 
 def test_compiled_model_is_explained_without_the_libraries_of_training(version: Artifact) -> None:

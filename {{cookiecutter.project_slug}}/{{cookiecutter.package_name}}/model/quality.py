@@ -1,7 +1,7 @@
-"""How good is good enough.
+"""The quality of a model: its metrics, and the gates that a version must pass.
 
-To make it yours, have `metrics` return the figures that matter to you; name in `SLICES` the columns whose groups are to
-be looked at one by one; and set in `GATES` what a version must reach before it may serve:
+To make it yours, have `metrics` return the metrics that matter to you; name in `SLICES` the columns for whose groups
+they are computed too; and set in `GATES` what a version must reach before it may serve:
 
     "at_least" or "at_most"    the bound on the hold-out rows
     "tolerance"                how much worse than the champion on the same rows it may be (0 if not given)
@@ -23,12 +23,12 @@ GATES = {
 }
 
 
-def metrics(truth: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
-    """Return the figures of merit; `predictions` has the fields of `Prediction`, a row for each of `truth`."""
+def metrics(actual: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
+    """Return the metrics of predictions, a table with the fields of `Prediction`, for the actual labels (n,)."""
     probability = predictions["probability"]
     return {
-        "accuracy": accuracy_score(truth, predictions["survived"]),
-        "roc_auc": roc_auc_score(truth, probability),
-        "log_loss": log_loss(truth, probability, labels=[False, True]),
-        "brier": brier_score_loss(truth, probability),
+        "accuracy": accuracy_score(actual, predictions["survived"]),
+        "roc_auc": roc_auc_score(actual, probability),
+        "log_loss": log_loss(actual, probability, labels=[False, True]),
+        "brier": brier_score_loss(actual, probability),
     }

@@ -1,4 +1,4 @@
-"""Files of rows, CSV and Parquet, scored chunk by chunk: a file of any size passes through the same memory."""
+"""Batch scoring of CSV and Parquet files, in chunks: the memory in use does not depend on the size of the file."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ import pyarrow.parquet
 
 from ..common.errors import UserError
 from ..contract import dataframes
-from ..contract.columns import plain, take
+from ..contract.columns import Columns, plain, take
 from ..contract.schema import Contract, FieldSpec, Violation
 from ..version.artifact import Artifact
 
 FORMATS = (".csv", ".parquet")
-CHUNK = 50_000
-#: What the input's own column is called where a prediction needs its name.
+CHUNK_ROWS = 50_000
+#: Suffix of an input column whose name is that of a prediction's field.
 GIVEN = "_given"
-#: What rejects have beside the input columns.
-REASONS = [pa.field("row", pa.int64()), pa.field("reasons", pa.string())]
+#: Columns that the file of rejected rows has after the input columns: the row's position in the input, and the reasons.
+REJECT_FIELDS = [pa.field("row", pa.int64()), pa.field("reasons", pa.string())]
 
 ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "category": pa.string()}
 
 
 class BatchResult(NamedTuple):
-    """How a file was scored; `sha256` is that of the input."""
+    """The result of scoring a file: rows read, rows rejected, the file of rejected rows, the input's SHA-256."""
 
     rows: int
     rejected: int
@@ -44,45 +44,49 @@ class BatchResult(NamedTuple):
 def score(
     artifact: Artifact, version: int, source: Path, output: Path, progress: Callable[[str], None] = lambda text: None
 ) -> BatchResult:
-    """Score a file; output and rejects appear when they are complete, so a failure leaves what was there before."""
+    """Score a file; the files written appear when complete, so a failure leaves those of an earlier call in place."""
     rejects = output.with_name(f"{output.stem}.rejects.csv")
-    done, aside = output.with_name(f".{output.name}.part"), rejects.with_name(f".{rejects.name}.part")
+    part, rejects_part = output.with_name(f".{output.name}.part"), rejects.with_name(f".{rejects.name}.part")
     rows = rejected = 0
     try:
         with ExitStack() as stack:
             schema, chunks = _read(source, stack)
             _check_columns(schema, artifact.contract, source)
-            good_schema, bad_schema = _beside(schema, _fields(artifact.contract)), _beside(schema, REASONS)
-            write, reject = _writer(done, output.suffix, good_schema, stack), _writer(aside, ".csv", bad_schema, stack)
+            output_schema, reject_schema = (
+                _extended(schema, _fields(artifact.contract)),
+                _extended(schema, REJECT_FIELDS),
+            )
+            write = _writer(part, output.suffix, output_schema, stack)
+            reject = _writer(rejects_part, ".csv", reject_schema, stack)
             for chunk in chunks:
                 checked = dataframes.check(_frame(chunk), artifact.contract)
-                good = checked.good(len(chunk))
-                write(_scored(artifact, version, chunk, checked, good, good_schema))
-                reject(_rejected(chunk, checked.problems, ~good, rows, bad_schema))
-                rows, rejected = rows + len(chunk), rejected + int((~good).sum())
+                valid = checked.good(len(chunk))
+                write(_scored(artifact, version, chunk, checked.columns, valid, output_schema))
+                reject(_rejected(chunk, checked.problems, ~valid, rows, reject_schema))
+                rows, rejected = rows + len(chunk), rejected + int((~valid).sum())
                 progress(f"{rows} rows")
-        done.replace(output)
+        part.replace(output)
         rejects.unlink(missing_ok=True)
         if rejected:
-            aside.replace(rejects)
+            rejects_part.replace(rejects)
     finally:
-        done.unlink(missing_ok=True)
-        aside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+        rejects_part.unlink(missing_ok=True)
     with source.open("rb") as file:
         return BatchResult(rows, rejected, rejects, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _read(source: Path, stack: ExitStack) -> tuple[pa.Schema, Iterator[pa.Table]]:
-    """Return the schema of a file and its rows, chunk by chunk."""
+    """Return the schema of a file and its rows in chunks."""
     with _readable(source):
         if source.suffix == ".parquet":
             parquet = stack.enter_context(pa.parquet.ParquetFile(source))
-            return parquet.schema_arrow, _chunks(parquet.iter_batches(CHUNK), source)
+            return parquet.schema_arrow, _chunks(parquet.iter_batches(CHUNK_ROWS), source)
         with source.open(newline="", encoding="utf-8-sig") as file:
             names = next(csv.reader(file), [])
-        # Every value as the text it is: "007" must come out as it went in.
+        # Every value as text: "007" must be written as it was read.
         convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
-        # In a file of one column, a line without anything is a missing value.
+        # In a file of one column, an empty line is a missing value.
         parse = pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(names) > 1)
         reader = stack.enter_context(pa.csv.open_csv(source, convert_options=convert, parse_options=parse))
         return reader.schema, _chunks(reader, source)
@@ -103,19 +107,19 @@ def _readable(source: Path) -> Iterator[None]:
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
-    # The file's columns are what it says, whichever of them pandas took for an index when it wrote them.
+    # Pandas stores in Parquet metadata which columns were its index; here they are columns like the others.
     return table.to_pandas(ignore_metadata=True)
 
 
 def _check_columns(schema: pa.Schema, contract: Contract, source: Path) -> None:
-    problems = dataframes.check(_frame(schema.empty_table()), contract).problems
-    if problems:
-        lines = "\n".join(f"  - {problem.field}: {problem.reason}" for problem in problems)
+    violations = dataframes.check(_frame(schema.empty_table()), contract).problems
+    if violations:
+        lines = "\n".join(f"  - {violation.field}: {violation.reason}" for violation in violations)
         raise UserError(f"{source} cannot be scored; its columns are {', '.join(schema.names)}:\n{lines}")
 
 
-def _beside(schema: pa.Schema, added: list[pa.Field]) -> pa.Schema:
-    """Return the input's columns and the added ones; an input column whose name is needed gets another."""
+def _extended(schema: pa.Schema, added: list[pa.Field]) -> pa.Schema:
+    """Return the input's columns and the added ones; an input column whose name is taken gets a suffix."""
     taken = {field.name for field in added} | set(schema.names)
     fields = []
     for field in schema:
@@ -129,37 +133,41 @@ def _beside(schema: pa.Schema, added: list[pa.Field]) -> pa.Schema:
 
 
 def _fields(contract: Contract) -> list[pa.Field]:
-    fields = [pa.field(column.name, _arrow_type(column)) for column in contract.prediction]
+    fields = [pa.field(field.name, _arrow_type(field)) for field in contract.prediction]
     return [*fields, pa.field("version", pa.int64())]
 
 
-def _arrow_type(column: FieldSpec) -> pa.DataType:
-    return pa.list_(pa.float64()) if column.length is not None else ARROW_TYPES[column.kind]
+def _arrow_type(field: FieldSpec) -> pa.DataType:
+    return pa.list_(pa.float64()) if field.length is not None else ARROW_TYPES[field.kind]
 
 
 def _scored(
-    artifact: Artifact, version: int, chunk: pa.Table, checked: dataframes.Checked, good: np.ndarray, schema: pa.Schema
+    artifact: Artifact, version: int, chunk: pa.Table, columns: Columns, valid: np.ndarray, schema: pa.Schema
 ) -> pa.Table:
-    kept = chunk.filter(pa.array(good))
+    """Return the valid rows of a chunk with their predictions."""
+    kept = chunk.filter(pa.array(valid))
     arrays = [pa.array([], type=field.type) for field in _fields(artifact.contract)]
-    if good.any():
-        predictions = artifact.runtime.score(take(checked.columns, good))
-        arrays = [pa.array(plain(predictions[c.name]), type=_arrow_type(c)) for c in artifact.contract.prediction]
+    if valid.any():
+        predictions = artifact.runtime.score(take(columns, valid))
+        arrays = [pa.array(plain(predictions[f.name]), type=_arrow_type(f)) for f in artifact.contract.prediction]
         arrays.append(pa.array([version] * len(kept), type=pa.int64()))
     return pa.table([*kept.columns, *arrays], schema=schema)
 
 
-def _rejected(chunk: pa.Table, problems: list[Violation], bad: np.ndarray, start: int, schema: pa.Schema) -> pa.Table:
+def _rejected(
+    chunk: pa.Table, violations: list[Violation], invalid: np.ndarray, start: int, schema: pa.Schema
+) -> pa.Table:
+    """Return the invalid rows of a chunk with their positions in the file and their reasons."""
     reasons: dict[int, list[str]] = {}
-    for problem in problems:
-        text = f"{problem.field}: {'nothing' if problem.value is None else repr(problem.value)}: {problem.reason}"
-        reasons.setdefault(problem.row or 0, []).append(text)
-    where = np.flatnonzero(bad)
+    for violation in violations:
+        value = "missing" if violation.value is None else repr(violation.value)
+        reasons.setdefault(violation.row or 0, []).append(f"{violation.field}: {value}: {violation.reason}")
+    where = np.flatnonzero(invalid)
     columns = [
         pa.array(where + start, pa.int64()),
         pa.array(["; ".join(reasons[row]) for row in where.tolist()], pa.string()),
     ]
-    return pa.table([*chunk.filter(pa.array(bad)).columns, *columns], schema=schema)
+    return pa.table([*chunk.filter(pa.array(invalid)).columns, *columns], schema=schema)
 
 
 def _writer(path: Path, suffix: str, schema: pa.Schema, stack: ExitStack) -> Callable[[pa.Table], None]:
@@ -171,7 +179,7 @@ def _writer(path: Path, suffix: str, schema: pa.Schema, stack: ExitStack) -> Cal
 
 
 def _flatten(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Write lists as JSON text, which is how they are read from CSV."""
+    """Return a table with lists as JSON text, as CSV files have them."""
 
     def text(value: Any) -> str | None:
         return None if value is None else json.dumps(value)

@@ -1,4 +1,4 @@
-"""What people see: steps with their times, tables, the next command."""
+"""Output on the terminal: steps with their duration, tables, the next commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ err = Console(stderr=True, highlight=False)
 
 
 class Step:
-    """A step that is under way; `detail` is shown behind its name when it is done."""
+    """A step in progress; `detail` is shown after its name when it is complete."""
 
     detail = ""
 
@@ -24,14 +24,14 @@ class Step:
         self._name, self._status = name, status
 
     def progress(self, text: str) -> None:
-        """Show how far the step is, where a person is watching."""
+        """Show progress, if the output is a terminal."""
         if self._status:
             self._status.update(f"{self._name}: {text}")
 
 
 @contextmanager
 def step(name: str) -> Iterator[Step]:
-    """Show a step while it runs, then its detail and its time."""
+    """Show a step while it runs; at the end, its duration and detail."""
     start = time.perf_counter()
     if out.is_terminal:
         with out.status(name) as status:
@@ -40,25 +40,25 @@ def step(name: str) -> Iterator[Step]:
     else:
         current = Step(name)
         yield current
-    took = f"{time.perf_counter() - start:5.1f} s"
-    out.print(f"[green]✓[/] {name:<10} [dim]{took}[/]  {escape(current.detail)}", soft_wrap=True)
+    duration = f"{time.perf_counter() - start:5.1f} s"
+    out.print(f"[green]✓[/] {name:<10} [dim]{duration}[/]  {escape(current.detail)}", soft_wrap=True)
 
 
 def say(text: str = "", style: str = "") -> None:
-    """Print a line as it is: no markup in it, never broken, so that it can be copied."""
+    """Print a line without markup and without line breaks of its own, so that it can be copied."""
     out.print(text, style=style, markup=False, soft_wrap=True)
 
 
 def next_steps(*steps: tuple[str, str]) -> None:
-    """Print what to run next, and why."""
+    """Print the next commands, each with its purpose."""
     say("\nNext:")
     width = max(len(command) for command, _ in steps)
-    for command, why in steps:
-        out.print(f"  [bold]{escape(command):<{width}}[/]  [dim]{escape(why)}[/]", soft_wrap=True)
+    for command, purpose in steps:
+        out.print(f"  [bold]{escape(command):<{width}}[/]  [dim]{escape(purpose)}[/]", soft_wrap=True)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the first column is text, the others are set right."""
+    """Print a table; the first column is aligned left, the others right."""
     grid = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 3, 0, 0))
     for i, heading in enumerate(headings):
         grid.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)

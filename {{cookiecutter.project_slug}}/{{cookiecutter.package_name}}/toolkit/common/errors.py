@@ -1,4 +1,4 @@
-"""What a person can mend: said in a sentence, never as a traceback."""
+"""Errors that are shown to a user as one message instead of a traceback."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """A mistake or a missing thing outside this code; the message names it, the value and the cure."""
+    """A mistake outside this code, such as a wrong setting; the message names the thing, the value and the cure."""
 
 
 class RejectedError(Exception):
-    """A request that is answered with an error status and one sentence."""
+    """A request that is rejected: the HTTP status and the reason in one sentence."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -21,32 +21,33 @@ class RejectedError(Exception):
 
 
 @contextmanager
-def blamed(folder: Path, file: str = "") -> Iterator[None]:
-    """Turn an error that comes from a folder of the user's into a sentence that names file and line.
+def attribute_errors_to(folder: Path, file: str = "") -> Iterator[None]:
+    """Turn an exception raised by a file of a folder into a `UserError` that names the file and the line.
 
-    `file` is blamed for errors that no line of the folder is on the way to; without it, those pass unchanged.
+    `file` is named if no file of the folder is in the traceback; without `file`, such an exception passes unchanged.
+    With the environment variable DEBUG, every exception does.
     """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        where = _line(error, folder) or file
-        if not where or os.environ.get("DEBUG"):
+        location = _location(error, folder) or file
+        if not location or os.environ.get("DEBUG"):
             raise
-        text = str(error).strip() or "no further words"
-        message = f"{folder.name}/{where}: {type(error).__name__}: {text}\nDEBUG=1 shows the whole traceback."
+        text = str(error).strip() or "no message"
+        message = f"{folder.name}/{location}: {type(error).__name__}: {text}\nDEBUG=1 shows the whole traceback."
         raise UserError(message) from error
 
 
-def _line(error: Exception, folder: Path) -> str:
-    """Return the last line of the folder's files that an error went through, "" if there is none."""
+def _location(error: Exception, folder: Path) -> str:
+    """Return the innermost file and line of the traceback that lies in a folder, "" if none does."""
     if isinstance(error, SyntaxError) and error.filename and Path(error.filename).parent == folder:
         return f"{Path(error.filename).name}, line {error.lineno}"
-    found, trace = "", error.__traceback__
+    location, trace = "", error.__traceback__
     while trace:
         path = Path(trace.tb_frame.f_code.co_filename)
         if path.parent == folder:
-            found = f"{path.name}, line {trace.tb_lineno}"
+            location = f"{path.name}, line {trace.tb_lineno}"
         trace = trace.tb_next
-    return found
+    return location

@@ -1,10 +1,12 @@
-"""Names in the registry that training, release and serving share."""
+"""Names of aliases and tags in the registry, shared by training, release and serving."""
 
 from __future__ import annotations
 
 #: Aliases of versions.
 CHAMPION, CHALLENGER = "champion", "challenger"
-#: Tag of a version that keeps it online beside the champion.
+#: Tags of a version: its SHA-256, the commit it was trained from, "passed" or "failed", and the reasons if failed.
+DIGEST, COMMIT, GATES, GATES_FAILED = "digest", "commit", "gates", "gates.failed"
+#: Tag of a version: "true" keeps it served beside the champion.
 SERVE = "serve"
-#: Tags of the model: the traffic weights of versions, and the versions that score in the shadow.
+#: Tags of the model: the traffic weights of versions, and the shadow versions.
 TRAFFIC, SHADOW = "traffic", "shadow"

@@ -8,9 +8,9 @@ from .errors import UserError
 
 
 def listen(address: str, port: int, *, share: bool = False, setting: str = "PORT") -> socket.socket:
-    """Return a socket bound to a port, 0 for any; `UserError` if another program has it.
+    """Return a socket bound to a port, 0 for any free one; `UserError` if the port is in use.
 
-    Sockets bound with `share` may have the same port, while a process is being replaced by its successor.
+    Sockets bound with `share` can bind the same port at the same time, so that a new process can replace an old one.
     """
     bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -28,12 +28,12 @@ def listen(address: str, port: int, *, share: bool = False, setting: str = "PORT
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nothing listens on."""
+    """Return a free port of the loopback address."""
     with listen("127.0.0.1", 0) as probe:
         return int(probe.getsockname()[1])
 
 
 def url(address: str, port: int) -> str:
-    """Return the URL at which this machine reaches what listens on an address."""
+    """Return the URL of an address and port, as this machine can open it."""
     host = "127.0.0.1" if address in ("0.0.0.0", "::") else address
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"

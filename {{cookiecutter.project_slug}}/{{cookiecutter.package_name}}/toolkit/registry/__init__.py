@@ -1,1 +1,13 @@
-"""The only room that knows MLflow: versions, runs, permissions, webhooks."""
+"""The only room that knows MLflow: versions, runs, history, permissions, webhooks."""
+
+from __future__ import annotations
+
+import os
+
+# Before any module of this room imports MLflow, which reads some of these once, at import. With its default retries,
+# MLflow would notice only after five minutes that a server does not answer.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

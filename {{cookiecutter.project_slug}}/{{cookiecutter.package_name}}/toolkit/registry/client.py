@@ -1,29 +1,24 @@
-"""The registered model: its versions, aliases, tags and history."""
+"""The registered model: the connection to its registry, its versions, aliases and tags, and downloads."""
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import mlflow
 import requests
+from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from ..common.errors import UserError
-from ..common.names import CHAMPION
+from ..common.names import DIGEST
 from .errors import mlflow_errors
-from .history import HISTORY, Event
-from .identity import who
-from .runs import Run
 
 
 class RegisteredVersion(NamedTuple):
-    """A registered version as the registry knows it."""
+    """A version of the model in the registry."""
 
     number: int
     aliases: tuple[str, ...]
@@ -32,8 +27,13 @@ class RegisteredVersion(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of its artifact folder, as recorded at registration."""
-        return self.tags.get("digest", "")
+        """The SHA-256 of its artifact folder, recorded at registration."""
+        return self.tags.get(DIGEST, "")
+
+    @property
+    def label(self) -> str:
+        """The number and the aliases, as in "2 = champion"."""
+        return " = ".join([str(self.number), *self.aliases])
 
 
 class Registry:
@@ -46,108 +46,67 @@ class Registry:
 
     @property
     def is_server(self) -> bool:
-        """Whether it is a server, with an interface of its own to look at."""
+        """Whether the registry is a server, and not a database."""
         return self.uri.startswith("http")
-
-    @contextmanager
-    def run(self, kind: str) -> Iterator[Run]:
-        """Start a run of a kind ("train", "predict"); it is marked as failed if the block raises."""
-        with mlflow.start_run(experiment_id=self._experiment(), run_name=kind, tags={"kind": kind}) as run:
-            yield Run(run, self.name)
-
-    def _experiment(self) -> str:
-        found = self.client.get_experiment_by_name(self.name)
-        if found:
-            if found.lifecycle_stage == "deleted":
-                raise UserError(
-                    f"The MLflow experiment {self.name!r} was deleted. Restore it with "
-                    f"'mlflow experiments restore -x {found.experiment_id}', or set MODEL_NAME to another name."
-                )
-            return str(found.experiment_id)
-        # A server keeps files where it was told to; a database in a file keeps them beside itself, not in the cwd.
-        database = self.uri.removeprefix("sqlite:///") if self.uri.startswith("sqlite:///") else None
-        location = (Path(database).resolve().parent / "mlartifacts").as_uri() if database else None
-        return self.client.create_experiment(self.name, artifact_location=location)
 
     def versions(self) -> list[RegisteredVersion]:
         """Return all versions, newest first."""
-        try:
-            aliases = self.client.get_registered_model(self.name).aliases
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return []
-            raise
-        named: dict[int, list[str]] = {}
-        for alias, number in aliases.items():
-            named.setdefault(int(number), []).append(alias)
+        model = self._model()
+        if model is None:
+            return []
+        aliases: dict[int, list[str]] = {}
+        for alias, number in model.aliases.items():
+            aliases.setdefault(int(number), []).append(alias)
         found = self.client.search_model_versions(f"name = '{self.name}'", max_results=10_000)
         versions = [
-            RegisteredVersion(int(v.version), tuple(sorted(named.get(int(v.version), []))), dict(v.tags), v.run_id)
+            RegisteredVersion(int(v.version), tuple(sorted(aliases.get(int(v.version), []))), dict(v.tags), v.run_id)
             for v in found
         ]
         return sorted(versions, key=lambda version: version.number, reverse=True)
 
     def find(self, reference: str) -> RegisteredVersion | None:
         """Return a version by number or alias, None if there is none."""
-        return next((v for v in self.versions() if reference in (str(v.number), *v.aliases)), None)
+        return find(self.versions(), reference)
 
     def get(self, reference: str) -> RegisteredVersion:
-        """Return a version by number or alias; `UserError` names the versions there are."""
+        """Return a version by number or alias; `UserError` lists the existing versions."""
         versions = self.versions()
-        for version in versions:
-            if reference in (str(version.number), *version.aliases):
-                return version
         if not versions:
             raise UserError(f"Model {self.name!r} has no versions in {self.uri} yet. Make one: make train")
-        known = ", ".join(" = ".join([str(v.number), *v.aliases]) for v in versions[:20])
-        raise UserError(f"Version {reference!r} of {self.name!r} does not exist; there are: {known}.")
+        version = find(versions, reference)
+        if version is None:
+            known = ", ".join(version.label for version in versions[:20])
+            raise UserError(f"Version {reference!r} of {self.name!r} does not exist; there are: {known}.")
+        return version
 
     def tags(self) -> dict[str, str]:
-        """Return the tags of the registered model, without the history."""
-        try:
-            tags = self.client.get_registered_model(self.name).tags
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return {}
-            raise
-        return {key: value for key, value in tags.items() if not key.startswith(HISTORY)}
+        """Return the tags of the model, empty if it does not exist."""
+        model = self._model()
+        return dict(model.tags) if model else {}
 
-    def describe(self, version: int, text: str, tags: dict[str, str]) -> None:
-        """Set the description that the registry shows, and tags."""
+    def set_tag(self, key: str, value: str) -> None:
+        """Set a tag of the model."""
+        self.client.set_registered_model_tag(self.name, key, value)
+
+    def set_description(self, version: int, text: str) -> None:
+        """Set the description of a version; a long one is cut to what MLflow accepts."""
         self.client.update_model_version(self.name, str(version), text[:100_000])
+
+    def set_version_tags(self, version: int, tags: dict[str, str]) -> None:
+        """Set tags of a version; long values are cut to what MLflow accepts."""
         for key, value in tags.items():
             self.client.set_model_version_tag(self.name, str(version), key, value[:5000])
 
-    def point(self, alias: str, version: int) -> None:
-        """Point an alias at a version."""
+    def set_alias(self, alias: str, version: int) -> None:
+        """Set an alias to a version."""
         self.client.set_registered_model_alias(self.name, alias, str(version))
 
-    def drop(self, alias: str) -> None:
-        """Remove an alias."""
+    def delete_alias(self, alias: str) -> None:
+        """Delete an alias."""
         self.client.delete_registered_model_alias(self.name, alias)
 
-    def move_champion(self, target: int, action: str, why: str) -> Event:
-        """Point `champion` at a version and record it."""
-        current, now = self.find(CHAMPION), datetime.now(UTC)
-        event = Event(
-            when=now.isoformat(timespec="seconds"),
-            who=who(),
-            action=action,
-            source=current.number if current else None,
-            target=target,
-            why=why,
-        )
-        self.point(CHAMPION, target)
-        self.client.set_registered_model_tag(self.name, f"{HISTORY}{now:%Y%m%dT%H%M%S.%f}", json.dumps(event._asdict()))
-        return event
-
-    def history(self) -> list[Event]:
-        """Return the changes of the champion, oldest first."""
-        tags = self.client.get_registered_model(self.name).tags
-        return [Event(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(HISTORY)]
-
     def download(self, version: int, to: Path) -> None:
-        """Fetch a version's artifact folder to `to`, which must not exist."""
+        """Download the artifact folder of a version to `to`, which must not exist."""
         with tempfile.TemporaryDirectory(dir=to.parent) as scratch:
             try:
                 folder = Path(mlflow.artifacts.download_artifacts(f"models:/{self.name}/{version}", dst_path=scratch))
@@ -155,16 +114,29 @@ class Registry:
                 heading, *failures = str(error).splitlines()
                 if "failures occurred" not in heading:
                     raise
-                # One for each file, of which the last says as much as all; the file's place is one of this try.
+                # MLflow lists every file with its path in the scratch folder; the last cause is enough.
                 cause = failures[-1].partition(": '")[0]
-                raise UserError(f"Version {version} could not be fetched from {self.uri}: {cause}") from error
+                raise UserError(f"Version {version} could not be downloaded from {self.uri}: {cause}") from error
             model = mlflow.models.Model.load(str(folder))
             path = model.flavors["python_function"]["artifacts"]["version"]["path"]
             (folder / path).rename(to)
 
+    def _model(self) -> RegisteredModel | None:
+        try:
+            return self.client.get_registered_model(self.name)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+
+
+def find(versions: Iterable[RegisteredVersion], reference: str) -> RegisteredVersion | None:
+    """Return one of some versions by number or alias, None if it is not among them."""
+    return next((version for version in versions if reference in (str(version.number), *version.aliases)), None)
+
 
 def connect(tracking_uri: str, model_name: str) -> Registry:
-    """Return the registry at an address; `UserError` says at once when nothing answers there or when it refuses."""
+    """Return the registry at a tracking URI; `UserError` if it does not answer or rejects the credentials."""
     if "://" not in tracking_uri and tracking_uri != "databricks":
         raise UserError(
             f"MLFLOW_TRACKING_URI {tracking_uri!r} has no scheme: write http://{tracking_uri} for a server, or "

@@ -1,4 +1,4 @@
-"""What MLflow raises, in sentences; and its settings, which must stand before it is imported."""
+"""Translation of MLflow's exceptions into messages that say what happened and what to do."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from urllib.parse import urlsplit
 
-# Before MLflow is imported: it reads these once. A dead server is to be noticed in seconds, not after five minutes.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-
 import requests
 from mlflow.exceptions import MlflowException
 
@@ -24,7 +17,7 @@ from ..common.errors import UserError
 
 @contextmanager
 def mlflow_errors(tracking_uri: str) -> Iterator[None]:
-    """Turn what MLflow raises into one sentence with the address, what happened and the cure."""
+    """Turn MLflow's exceptions into a `UserError` with the address, what happened and the cure."""
     try:
         yield
     except (MlflowException, requests.exceptions.RequestException) as error:
@@ -32,16 +25,15 @@ def mlflow_errors(tracking_uri: str) -> Iterator[None]:
 
 
 def describe(uri: str, error: Exception) -> str:
-    """Return what happened and the cure, in one sentence."""
+    """Return what happened and the cure, in one or two sentences."""
     text = str(error)
     status = getattr(error, "get_http_status_code", lambda: 0)() if isinstance(error, MlflowException) else 0
     user = os.environ.get("MLFLOW_TRACKING_USERNAME")
     if "Invalid Host header" in text:
-        return (
-            f"{uri} refuses its own host name: start that MLflow server with --allowed-hosts {urlsplit(uri).hostname}."
-        )
+        host = urlsplit(uri).hostname
+        return f"The MLflow server at {uri} rejects its own host name: start it with --allowed-hosts {host}."
     if "error code 401" in text or status == 401:
-        given = f"user {user!r} and the password given" if user else "a call without a user"
+        given = f"user {user!r} with this password" if user else "a call without a user"
         return f"{uri} does not accept {given}: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in .env."
     if "error code 403" in text or status == 403:
         return f"{uri} forbids this to {user or 'callers without a user'}: ask its administrator for EDIT permission."
@@ -54,19 +46,19 @@ def describe(uri: str, error: Exception) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return why a server did not answer, in a few words."""
+    """Return in a few words why a server did not answer."""
     return phrase(str(error)) or type(error).__name__
 
 
 def phrase(text: str) -> str:
-    """Return what of a long message says why a server did not answer."""
+    """Return the known phrase in a long message that names the cause, "" if there is none."""
     phrases = ("Connection refused", "Name or service not known", "nodename nor servname", "timed out")
     return next((phrase.lower() for phrase in phrases if phrase in text), "")
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep MLflow's chatter and its advice on matters that the contract settles off the screen; errors still raise."""
+    """Hide MLflow's warnings and progress, which do not apply to models with a contract; exceptions still pass."""
     with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         yield

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 
-def local_server(database: str, artifacts: Path, port: int) -> int:
+def run_local_server(database: str, artifacts: Path, port: int) -> int:
     """Run an MLflow server over a database until it is interrupted, and return its exit code."""
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database, "--workers", "1"]
     command += ["--artifacts-destination", artifacts.as_uri(), "--host", "127.0.0.1", "--port", str(port)]

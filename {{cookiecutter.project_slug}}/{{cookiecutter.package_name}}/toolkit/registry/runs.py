@@ -1,50 +1,76 @@
-"""The record of runs: parameters, metrics, files, data sets."""
+"""Tracking runs: parameters, metrics, tags, files and data sets of one run."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
 
+from ..common.errors import UserError
+from .client import Registry
 from .errors import quiet
 
 
 class Run:
-    """One run under way in the tracking server."""
+    """A tracking run in progress."""
 
-    def __init__(self, run: Any, model_name: str) -> None:
+    def __init__(self, run: Any) -> None:
         self.id: str = run.info.run_id
         self._experiment: str = run.info.experiment_id
-        self._model_name = model_name
 
     @property
     def address(self) -> str:
-        """Where a person looks at the run: a URL on a server, the run's id on a database."""
+        """Where to look at the run: a URL for a server, the path in MLflow's interface for a database."""
         uri = mlflow.get_tracking_uri().rstrip("/")
-        place = f"#/experiments/{self._experiment}/runs/{self.id}"
-        return f"{uri}/{place}" if uri.startswith("http") else f"{place} (make mlflow shows it)"
+        path = f"#/experiments/{self._experiment}/runs/{self.id}"
+        return f"{uri}/{path}" if uri.startswith("http") else f"{path} (make mlflow shows it)"
 
-    def parameters(self, values: dict[str, Any]) -> None:
-        """Record parameters; long values are cut to what MLflow takes."""
+    def log_parameters(self, values: dict[str, Any]) -> None:
+        """Record parameters; long values are cut to what MLflow accepts."""
         mlflow.log_params({key: str(value)[:6000] for key, value in values.items()})
 
-    def metrics(self, values: dict[str, float]) -> None:
+    def log_metrics(self, values: dict[str, float]) -> None:
         """Record metrics."""
         mlflow.log_metrics(values)
 
-    def tags(self, values: dict[str, str]) -> None:
+    def set_tags(self, values: dict[str, str]) -> None:
         """Set tags."""
         mlflow.set_tags(values)
 
-    def files(self, folder: Path, under: str) -> None:
+    def log_files(self, folder: Path, under: str) -> None:
         """Record the files of a folder."""
         mlflow.log_artifacts(str(folder), artifact_path=under)
 
-    def dataset(self, frame: pd.DataFrame, name: str, label: str) -> str:
+    def log_dataset(self, frame: pd.DataFrame, name: str, label: str) -> str:
         """Record which rows were used, and return their digest."""
         with quiet():
             dataset = mlflow.data.from_pandas(frame, name=name, targets=label)
             mlflow.log_input(dataset, context="training")
         return str(dataset.digest)
+
+
+@contextmanager
+def start_run(registry: Registry, kind: str) -> Iterator[Run]:
+    """Start a run of a kind ("train", "predict"); it is marked as failed if the block raises."""
+    with mlflow.start_run(experiment_id=_experiment(registry), run_name=kind, tags={"kind": kind}) as run:
+        yield Run(run)
+
+
+def _experiment(registry: Registry) -> str:
+    """Return the id of the model's experiment, which is created if need be."""
+    found = registry.client.get_experiment_by_name(registry.name)
+    if found:
+        if found.lifecycle_stage == "deleted":
+            raise UserError(
+                f"The MLflow experiment {registry.name!r} was deleted. Restore it with "
+                f"'mlflow experiments restore -x {found.experiment_id}', or set MODEL_NAME to another name."
+            )
+        return str(found.experiment_id)
+    # A server has its own place for files; for a database in a file, keep them beside it and not in the cwd.
+    database = registry.uri.removeprefix("sqlite:///") if registry.uri.startswith("sqlite:///") else None
+    location = (Path(database).resolve().parent / "mlartifacts").as_uri() if database else None
+    return registry.client.create_experiment(registry.name, artifact_location=location)

@@ -1,85 +1,69 @@
-"""What the registry wants served, and how the store is brought there.
+"""The release that the registry asks for.
 
-alias champion                    answers where no version is named
-version tag serve=true            keeps a version online beside it, for months if need be
-model tag traffic                 "champion=90,challenger=10" shares the callers out
-model tag shadow                  "challenger" scores the champion's rows too, and is only counted
+alias champion                    answers requests that name no version
+version tag serve=true            keeps a version served beside the champion, for months if need be
+model tag traffic                 traffic weights in percent, such as "champion=90,challenger=10"
+model tag shadow                  versions that score the champion's rows too, unseen by callers, such as "challenger"
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from ..common.errors import UserError
-from ..common.names import CHAMPION, SERVE, SHADOW, TRAFFIC
-from ..registry.client import RegisteredVersion, Registry
-from .store import Release, Store
+from ..common.names import CHALLENGER, CHAMPION, SERVE, SHADOW, TRAFFIC
+from ..registry.client import RegisteredVersion, Registry, find
+from .store import Release
 
 
-def desired(registry: Registry) -> Release:
-    """Return the release that the registry wants; `UserError` names what it says and cannot mean."""
+def desired_release(registry: Registry) -> Release:
+    """Return the release that the registry asks for; `UserError` names a tag that cannot be used."""
     versions, tags = registry.versions(), registry.tags()
     champion = _champion(registry, versions)
-    shares = _shares(versions, tags.get(TRAFFIC, ""))
-    shadows = {_find(versions, name, SHADOW).number for name in _list(tags.get(SHADOW, ""))} - {champion.number}
-    named = {champion.number, *shares, *shadows}
-    wanted = [version for version in versions if version.number in named or version.tags.get(SERVE) == "true"]
+    weights = _weights(versions, tags.get(TRAFFIC, ""))
+    shadows = {_named(versions, name, SHADOW).number for name in _list(tags.get(SHADOW, ""))} - {champion.number}
+    used = {champion.number, *weights, *shadows}
+    released = [version for version in versions if version.number in used or version.tags.get(SERVE) == "true"]
     return Release.now(
         registry.name,
         champion.number,
-        {version.number: version.aliases for version in wanted},
-        digests={version.number: version.digest for version in wanted},
-        shares=shares,
+        {version.number: version.aliases for version in released},
+        digests={version.number: version.digest for version in released},
+        weights=weights,
         shadows=tuple(sorted(shadows)),
     )
 
 
-def converge(registry: Registry, store: Store) -> Release:
-    """Bring the versions that the registry wants into the store, and return the release that is in force then."""
-    release = desired(registry)
-    missing = {number: digest for number, digest in release.digests.items() if not store.holds(number, digest)}
-    for number, digest in missing.items():
-        store.pull(number, digest, registry.download)
-    current = None
-    with suppress(UserError):  # a release that cannot be read is replaced
-        current = store.release()
-    # A version that was mended is released anew: a service that could not load it tries again then.
-    if missing or current is None or not release.same_as(current):
-        store.write(release)
-        current = release
-    store.note("")
-    return current
-
-
 def _champion(registry: Registry, versions: list[RegisteredVersion]) -> RegisteredVersion:
-    for version in versions:
-        if CHAMPION in version.aliases:
-            return version
-    cure = f"make promote VERSION={versions[0].number}" if versions else "make train"
-    raise UserError(f"{registry.name} has no champion in {registry.uri}, so there is nothing to serve. First: {cure}")
+    champion = find(versions, CHAMPION)
+    if champion is None:
+        command = f"make promote VERSION={versions[0].number}" if versions else "make train"
+        raise UserError(
+            f"{registry.name} has no {CHAMPION} in {registry.uri}, so there is nothing to serve. First: {command}"
+        )
+    return champion
 
 
-def _shares(versions: list[RegisteredVersion], text: str) -> dict[int, int]:
-    """Return the percentage of callers by version number, empty if all are the champion's."""
-    shares: dict[int, int] = {}
+def _weights(versions: list[RegisteredVersion], text: str) -> dict[int, int]:
+    """Return the traffic weights in percent by version number; empty if the champion gets all traffic."""
+    weights: dict[int, int] = {}
     for part in _list(text):
         name, _, percent = part.partition("=")
         if not percent.strip().isdigit():
             raise UserError(
-                f"model tag {TRAFFIC} {text!r}: write shares in percent, for example champion=90,challenger=10"
+                f"model tag {TRAFFIC} {text!r}: write traffic weights in percent, for example "
+                f"{CHAMPION}=90,{CHALLENGER}=10"
             )
-        number = _find(versions, name.strip(), TRAFFIC).number
-        shares[number] = shares.get(number, 0) + int(percent)
-    if shares and sum(shares.values()) != 100:
-        raise UserError(f"model tag {TRAFFIC} {text!r}: the shares add up to {sum(shares.values())}, not to 100")
-    return shares
+        number = _named(versions, name.strip(), TRAFFIC).number
+        weights[number] = weights.get(number, 0) + int(percent)
+    if weights and sum(weights.values()) != 100:
+        raise UserError(f"model tag {TRAFFIC} {text!r}: the weights add up to {sum(weights.values())}, not to 100")
+    return weights
 
 
-def _find(versions: list[RegisteredVersion], name: str, tag: str) -> RegisteredVersion:
-    for version in versions:
-        if name in (str(version.number), *version.aliases):
-            return version
-    raise UserError(f"model tag {tag}: there is no version {name!r}; name an alias or a number")
+def _named(versions: list[RegisteredVersion], name: str, tag: str) -> RegisteredVersion:
+    version = find(versions, name)
+    if version is None:
+        raise UserError(f"model tag {tag}: there is no version {name!r}; use an alias or a number")
+    return version
 
 
 def _list(text: str) -> list[str]:

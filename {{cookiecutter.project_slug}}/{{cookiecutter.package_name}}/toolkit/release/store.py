@@ -1,8 +1,8 @@
-"""Versions on this machine's disk, and the release that says which of them are served.
+"""The store: versions on this machine's disk, and the current release, which lists the versions to serve.
 
-    store/versions/3/      a version; complete and verified, or not there at all
-    store/release.json     what the service serves; replaced in one step
-    store/problem.txt      why that may not be what the registry wants, blank if it is
+    store/versions/3/      a version; present only when it is complete and its digest is verified
+    store/release.json     the current release; replaced atomically
+    store/problem.txt      why the current release may not be in sync with the registry, blank if it is
 
 The service reads nothing else, so it starts and runs while the registry is down.
 """
@@ -15,65 +15,88 @@ import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..common.errors import UserError
 from ..version.artifact import Artifact, digest
 
-#: Size of problem.txt.
-NOTE_BYTES = 2000
+#: The size of problem.txt, which is constant.
+PROBLEM_BYTES = 2000
 
 Download = Callable[[int, Path], None]
-"""Fetches a version to a path that does not exist yet."""
+"""Downloads a version, by its number, to a path that does not exist yet."""
 
 
 class Release(BaseModel):
-    """What is served: a champion, and versions beside it that callers may name or be given."""
+    """The versions to serve: the champion, and versions that callers may name or that get part of the traffic.
+
+    Its JSON is read by running services, those of earlier templates among them: its keys never change.
+    """
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
     model: str
     champion: int
     #: Aliases by version number.
     versions: dict[int, tuple[str, ...]]
     digests: dict[int, str] = {}
-    #: Percent of the callers by version number; empty if all are the champion's.
-    shares: dict[int, int] = {}
+    #: Traffic weights in percent by version number; empty if the champion gets all traffic.
+    weights: dict[int, int] = Field(default={}, alias="shares")
+    #: Versions that score the champion's rows too, unseen by callers.
     shadows: tuple[int, ...] = ()
     created: datetime
 
     @classmethod
-    def now(cls, model: str, champion: int, versions: dict[int, tuple[str, ...]], **more: Any) -> Release:
-        """Return a release made at this moment."""
-        return cls(model=model, champion=champion, versions=versions, created=datetime.now(UTC), **more)
+    def now(
+        cls,
+        model: str,
+        champion: int,
+        versions: dict[int, tuple[str, ...]],
+        *,
+        digests: dict[int, str] | None = None,
+        weights: dict[int, int] | None = None,
+        shadows: tuple[int, ...] = (),
+    ) -> Release:
+        """Return a release created at this moment."""
+        return cls(
+            model=model,
+            champion=champion,
+            versions=versions,
+            digests=digests or {},
+            weights=weights or {},
+            shadows=shadows,
+            created=datetime.now(UTC),
+        )
 
-    def words(self) -> str:
-        """Return what is served, as people write it."""
+    def summary(self) -> str:
+        """Return the versions with their aliases, traffic weights and shadows in one line."""
         names = [" = ".join([str(number), *aliases]) for number, aliases in sorted(self.versions.items())]
         text = f"version{'s' if len(names) > 1 else ''} {', '.join(names)}"
-        shares = ", ".join(f"{percent} % to {number}" for number, percent in self.shares.items())
+        weights = ", ".join(f"{percent} % to {number}" for number, percent in self.weights.items())
         shadows = ", ".join(str(number) for number in self.shadows)
-        return text + (f"; {shares}" if shares else "") + (f"; in the shadow: {shadows}" if shadows else "")
+        return text + (f"; traffic: {weights}" if weights else "") + (f"; shadow: {shadows}" if shadows else "")
 
     def same_as(self, other: Release | None) -> bool:
-        """Whether two releases serve the same."""
+        """Whether two releases are equal but for the time of their creation."""
         return other is not None and self.model_dump(exclude={"created"}) == other.model_dump(exclude={"created"})
 
 
 class Store:
-    """A directory of versions and one release."""
+    """A directory of versions and the current release."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._release, self._note = root / "release.json", root / "problem.txt"
+        self._release, self._problem = root / "release.json", root / "problem.txt"
+        #: By version, the digest last verified and the state of the files then.
         self._verified: dict[int, object] = {}
 
     def path(self, version: int) -> Path:
-        """Return where a version lies, or would lie."""
+        """Return the folder of a version, whether it exists or not."""
         return self.root / "versions" / str(version)
 
     def pull(self, version: int, expected: str, download: Download) -> Path:
-        """Return a version's folder, fetching it if need be; a broken download leaves no trace."""
+        """Return the folder of a version, downloaded unless it is here; a failed download leaves nothing behind."""
         target = self.path(version)
         if self.holds(version, expected):
             return target
@@ -84,8 +107,9 @@ class Store:
             found = digest(scratch / "new")
             if found != expected:
                 raise UserError(
-                    f"Version {version} arrived with digest {found[:12]}, the registry says {expected[:12] or 'none'}: "
-                    "the download broke, or the files were changed. Try again; if it stays, train a new version."
+                    f"Version {version} was downloaded with digest {found[:12]}, but the registry has "
+                    f"{expected[:12] or 'none'}: the download is incomplete, or the files were changed. Try again; "
+                    "if that does not help, train a new version."
                 )
             if target.exists():
                 target.rename(scratch / "old")
@@ -95,8 +119,8 @@ class Store:
         return target
 
     def holds(self, version: int, expected: str) -> bool:
-        """Whether a version lies here with a digest; files that nobody has touched since are not read again."""
-        # Another registry may have a version of the same number, so the number alone says nothing.
+        """Whether a version is here with a digest; files that are unchanged since the last check are not read again."""
+        # Another registry may have another version of the same number, so the number alone is not enough.
         folder = self.path(version)
         state = expected, _state(folder)
         if self._verified.get(version) != state and folder.exists() and digest(folder) == expected:
@@ -104,57 +128,59 @@ class Store:
         return self._verified.get(version) == state
 
     def versions(self) -> list[int]:
-        """Return the versions that lie in the store."""
+        """Return the numbers of the versions in the store."""
         folders = (self.root / "versions").glob("*")
         return sorted(int(folder.name) for folder in folders if folder.name.isdigit())
 
     def remove(self, version: int) -> None:
-        """Remove a version; what has it loaded keeps it."""
-        # Renamed first: half a version must never lie under its number.
+        """Remove a version; a process that has loaded it keeps it in memory."""
+        # Renamed first: an incomplete version must never stand under its number.
         aside = self.path(version).with_name(f".{version}-removed")
         self.path(version).rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
 
     def load(self, version: int, expected: str = "") -> Artifact:
-        """Return a version that lies in the store; `UserError` if it is not the one with an expected digest."""
+        """Return a version of the store; `UserError` if it has not the expected digest or cannot be read."""
         if expected and digest(self.path(version)) != expected:
-            raise UserError(f"{self.path(version)} is not what was released: the files were changed. Deploy again.")
+            raise UserError(
+                f"The files of {self.path(version)} were changed after the release. Download them again: make deploy"
+            )
         try:
             return Artifact(self.path(version))
         except (OSError, ValueError) as error:
-            text = f"Version {version} cannot be read ({error}). Remove {self.path(version)} and deploy again."
+            text = f"Version {version} cannot be read ({error}). Remove {self.path(version)} and run: make deploy"
             raise UserError(text) from error
 
     def release(self) -> Release | None:
-        """Return what is to be served, None if nothing was ever released here."""
+        """Return the current release, None if there is none; `UserError` if release.json cannot be read."""
         try:
             return Release.model_validate_json(self._release.read_bytes())
         except FileNotFoundError:
             return None
         except ValidationError as error:
-            text = f"{self._release} cannot be read: {error.errors()[0]['msg']}. Remove it and deploy again."
+            text = f"{self._release} cannot be read: {error.errors()[0]['msg']}. Remove it and run: make deploy"
             raise UserError(text) from error
 
-    def note(self, problem: str) -> None:
-        """Say why the release may not be what the registry wants, "" if it is; services over this store repeat it."""
-        text = problem.encode()[:NOTE_BYTES].ljust(NOTE_BYTES)
-        if self._note.exists() and self._note.read_bytes() == text:
+    def set_problem(self, problem: str) -> None:
+        """Write why the release may not be in sync with the registry, "" if it is; services report it."""
+        text = problem.encode()[:PROBLEM_BYTES].ljust(PROBLEM_BYTES)
+        if self._problem.exists() and self._problem.read_bytes() == text:
             return
         self.root.mkdir(parents=True, exist_ok=True)
-        self._note.touch()
-        # In place and always of one size: a full disk has no room for another file.
-        with self._note.open("r+b") as file:
+        self._problem.touch()
+        # In place and always of one size: on a full disk there is no room for another file.
+        with self._problem.open("r+b") as file:
             file.write(text)
 
-    def noted(self) -> str:
-        """Return what was noted last."""
+    def problem(self) -> str:
+        """Return the problem that was written last, "" if there is none."""
         try:
-            return self._note.read_bytes().decode(errors="ignore").strip()
+            return self._problem.read_bytes().decode(errors="ignore").strip()
         except OSError:
             return ""
 
     def mark(self) -> object:
-        """Return something that changes whenever the release is replaced."""
+        """Return a value that changes whenever the release is replaced."""
         try:
             found = self._release.stat()
         except FileNotFoundError:
@@ -162,7 +188,7 @@ class Store:
         return found.st_mtime_ns, found.st_ino
 
     def write(self, release: Release | None) -> None:
-        """Replace the release in one step; None takes it away."""
+        """Replace the release atomically; None removes it."""
         if release is None:
             self._release.unlink(missing_ok=True)
             return
@@ -176,6 +202,6 @@ class Store:
 
 
 def _state(folder: Path) -> list[tuple[str, int, int, int]]:
-    """Return something that changes when a file below a folder is written or replaced."""
+    """Return a value that changes when a file below a folder is written or replaced."""
     found = ((str(path), path.stat()) for path in sorted(folder.rglob("*")))
     return [(name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in found]

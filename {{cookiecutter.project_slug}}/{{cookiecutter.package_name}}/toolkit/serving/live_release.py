@@ -59,14 +59,14 @@ class ReleaseSnapshot(NamedTuple):
         for number, aliases in self.release.versions.items():
             if reference in (str(number), *aliases):
                 return self.versions[number]
-        raise RejectedError(404, f"version {reference!r} is not served; there are: {self.release.words()}")
+        raise RejectedError(404, f"version {reference!r} is not served; there are: {self.release.summary()}")
 
     def choose(self, key: bytes) -> LiveVersion:
         """Return the version for a caller who names none: by traffic weights, the same one for the same key."""
-        if not self.release.shares:
+        if not self.release.weights:
             return self.versions[self.release.champion]
         point = zlib.crc32(key) % 100 if key else random.randrange(100)
-        for number, percent in self.release.shares.items():
+        for number, percent in self.release.weights.items():
             point -= percent
             if point < 0:
                 return self.versions[number]
@@ -135,7 +135,7 @@ class LiveRelease:
         changed = self._store.mark() != self._mark
         if changed or (self.problem and time.monotonic() >= self._retry_at):
             self._replace()
-        sync_problem = self._store.noted()
+        sync_problem = self._store.problem()
         if sync_problem and sync_problem != self.sync_problem:
             log.error("the store is not in sync with the registry: %s", sync_problem)
         self.sync_problem = sync_problem
@@ -146,7 +146,7 @@ class LiveRelease:
         try:
             self.load()
             self.problem = ""
-            log.info("serving %s", self._snapshot and self._snapshot.release.words())
+            log.info("serving %s", self._snapshot and self._snapshot.release.summary())
         except Exception as error:  # whatever is wrong with the new release, the current one is served on
             if str(error) != self.problem:
                 log.error("the new release is not served: %s", error)

@@ -58,7 +58,7 @@ def content(live: LiveRelease, description: str) -> dict[str, Any]:
         "description": description,
         "champion": release.champion,
         "released": release.created,
-        "traffic": release.shares or {release.champion: 100},
+        "traffic": release.weights or {release.champion: 100},
         "shadows": release.shadows,
         "problem": live.problem,
         "versions": [

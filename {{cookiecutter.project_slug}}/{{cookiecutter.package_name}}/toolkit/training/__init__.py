@@ -1,1 +1,1 @@
-"""From labelled rows to a version: checks, evaluation, gates, ONNX export, model card, plots."""
+"""From labelled rows to a version: data checks, fitting, ONNX export, evaluation, gates, model card, plots."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,19 +16,31 @@ from ..contract.schema import Contract, Violation
 
 
 class LabelledRows(NamedTuple):
-    """Checked rows: the table as loaded, the model's columns and the label, all of the same length."""
+    """Checked rows: the table as loaded, the model's columns and the label of shape (n,), all of the same length."""
 
     table: pd.DataFrame
     columns: Columns
     label: np.ndarray
 
 
+@dataclass(frozen=True)
+class Dataset:
+    """All rows of one training, and their split into training and hold-out rows."""
+
+    contract: Contract
+    rows: LabelledRows
+    training: LabelledRows
+    holdout: LabelledRows
+
+
 def check(table: Any, contract: Contract) -> LabelledRows:
-    """Return the rows of a table; `UserError` lists everything that breaks the contract."""
+    """Return the checked rows of a table; `UserError` lists all violations of the contract."""
     if not isinstance(table, pd.DataFrame):
-        raise UserError(f"model/data.py returned {type(table).__name__} where a pandas DataFrame belongs")
+        raise UserError(
+            f"model/data.py returned {type(table).__name__}, not a pandas DataFrame: load() returns one, split() two"
+        )
     if table.empty:
-        raise UserError("model/data.py: load() returned no rows; is the file or the query empty?")
+        raise UserError("model/data.py: load() returned no rows. Check that its file or query is not empty.")
     table = table.reset_index(drop=True)
     columns, problems = dataframes.check(table, contract)
     label_columns, label_problems = dataframes.check_label(table, contract)
@@ -36,19 +49,19 @@ def check(table: Any, contract: Contract) -> LabelledRows:
         label = dataframes.label_array(label_columns, contract.label)
         classes = np.unique(label)
         if contract.task == "classification" and len(classes) < 2:
-            only = word(classes[0])
+            only = label_text(classes[0])
             lines.append(f"{contract.label.name}: the label is {only} in all {len(table)} rows; two classes are needed")
     if lines:
         raise UserError(
             "The data breaks the contract of model/schema.py:\n"
             + "\n".join(f"  - {line}" for line in lines)
-            + "\nMend the rows in model/data.py, or allow these values in model/schema.py."
+            + "\nCorrect or drop the rows in model/data.py, or allow the values in model/schema.py."
         )
     return LabelledRows(table, columns, label)
 
 
 def summarize(problems: list[Violation], rows: int) -> Iterator[str]:
-    """Return one line for each column and reason: how many rows, which for example, with what values."""
+    """Return one line for each field and reason: the number of rows, and up to three rows with their values."""
     groups: dict[tuple[str, str], list[Violation]] = {}
     for problem in problems:
         groups.setdefault((problem.field, problem.reason), []).append(problem)
@@ -56,17 +69,10 @@ def summarize(problems: list[Violation], rows: int) -> Iterator[str]:
         if found[0].row is None:
             yield f"{field}: {reason}"
         else:
-            shown = ", ".join(f"row {p.row}: {'nothing' if p.value is None else repr(p.value)[:60]}" for p in found[:3])
+            shown = ", ".join(f"row {p.row}: {'missing' if p.value is None else repr(p.value)[:60]}" for p in found[:3])
             yield f"{field}: {len(found)} of {rows} rows ({shown}{', ...' if len(found) > 3 else ''}); {reason}"
 
 
-def check_parts(contract: Contract, **parts: LabelledRows) -> None:
-    """Check that each part of a split can serve its purpose; `UserError` names the one that cannot."""
-    for name, part in parts.items():
-        if contract.task == "classification" and len(np.unique(part.label)) < 2:
-            raise UserError(f"model/data.py: split() leaves {name} rows of one class only: {word(part.label[0])}")
-
-
-def word(value: Any) -> str:
-    """Return a label as people write it."""
+def label_text(value: Any) -> str:
+    """Return a label as it is written in Python."""
     return repr(value.item() if isinstance(value, np.generic) else value)

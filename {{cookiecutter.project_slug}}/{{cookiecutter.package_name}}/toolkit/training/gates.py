@@ -1,4 +1,4 @@
-"""Gates: the bounds of `model/quality.py`, held against the figures of a version and of the champion."""
+"""Gates: bounds on metrics in `model/quality.py`, which a version must pass before it is promoted."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class Gate(BaseModel):
 
     @property
     def bound(self) -> str:
-        """The bound in words."""
+        """The bound as text."""
         return f"at least {self.at_least:g}" if self.at_least is not None else f"at most {self.at_most:g}"
 
     def holds(self, value: float) -> bool:
-        """Whether a value keeps the bound; NaN does not."""
+        """Whether a value is within the bound; NaN is not."""
         return value >= self.at_least if self.at_least is not None else value <= (self.at_most or 0.0)
 
     def no_worse(self, value: float, champion: float) -> bool:
-        """Whether a value is no worse than the champion's, but for the tolerance."""
+        """Whether a value is at most the tolerance worse than the champion's."""
         better = value - champion if self.at_least is not None else champion - value
-        # 0.81 - 0.80 is a little more than 0.01 in binary.
+        # 0.81 - 0.80 is slightly more than 0.01 in binary.
         return better >= -self.tolerance - 1e-9
 
 
 class GateResult(BaseModel):
-    """What one gate says of one version; `reason` is empty when it passes."""
+    """The result of one gate for one version, compared with the champion's metric; `reason` is empty if it passed."""
 
     metric: str
     bound: str
@@ -53,12 +53,12 @@ class GateResult(BaseModel):
 
     @property
     def passed(self) -> bool:
-        """Whether the gate lets the version through."""
+        """Whether the version passed the gate."""
         return not self.reason
 
 
 def parse(gates: Mapping[str, Any]) -> dict[str, Gate]:
-    """Return the gates as written in `model/quality.py`; `UserError` names what cannot be read."""
+    """Return the gates of `model/quality.py`; `UserError` lists the entries that are not gates."""
     try:
         return TypeAdapter(dict[str, Gate]).validate_python(gates)
     except ValidationError as error:
@@ -68,17 +68,19 @@ def parse(gates: Mapping[str, Any]) -> dict[str, Gate]:
         raise UserError("model/quality.py: GATES cannot be read:\n" + "\n".join(lines)) from None
 
 
-def judge(gates: Mapping[str, Gate], metrics: Mapping[str, float], champion: Mapping[str, float]) -> list[GateResult]:
-    """Return a verdict for each gate; `champion` is empty where there is none to compare with."""
-    return [_judge(name, gate, metrics.get(name), champion.get(name)) for name, gate in gates.items()]
+def evaluate(
+    gates: Mapping[str, Gate], metrics: Mapping[str, float], champion: Mapping[str, float]
+) -> list[GateResult]:
+    """Return the result of each gate; `champion` has the champion's metrics on the same rows, or is empty."""
+    return [_evaluate(name, gate, metrics.get(name), champion.get(name)) for name, gate in gates.items()]
 
 
-def _judge(name: str, gate: Gate, value: float | None, champion: float | None) -> GateResult:
+def _evaluate(name: str, gate: Gate, value: float | None, champion: float | None) -> GateResult:
     reason = ""
     if value is None or math.isnan(value):
-        value, reason = None, f"{name} could not be measured on the hold-out rows"
+        value, reason = None, f"{name} could not be computed on the hold-out rows"
     elif not gate.holds(value):
-        reason = f"{name} is {value:.4g}, its bound is {gate.bound}"
+        reason = f"{name} is {value:.4g}, but must be {gate.bound}"
     elif champion is not None and not gate.no_worse(value, champion):
         reason = (
             f"{name} is {value:.4g}, the champion has {champion:.4g} on the same rows (tolerance {gate.tolerance:g})"

@@ -2,63 +2,84 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
-from ..contract.schema import Contract
+from ..contract.schema import Contract, FieldSpec
+from .details import Details
 from .gates import GateResult
 
+#: Longer tables are cut, with the largest values first.
+MOST_FIELDS = 20
 
-def write(details: dict[str, Any], contract: Contract, verdicts: list[GateResult]) -> str:
-    """Return the card of a version; `details` is what the artifact records."""
-    data = details["data"]
+
+def write(details: Details, contract: Contract) -> str:
+    """Return the card of a version."""
     parts = [
-        f"# {details['project']}",
-        details["description"],
-        f"Trained {details['trained']} by {details['author']}, commit `{details['commit']}`, "
-        f"on {data['training_rows']} rows, measured on {data['holdout_rows']} others (data digest `{data['digest']}`). "
-        f"Served by the {details['runtime']} runtime: {details['runtime_note']}.",
+        f"# {details.project}",
+        details.description,
+        _origin(details),
         "## Gates",
-        _table(
-            ["metric", "bound", "this version", "champion then", ""],
-            [
-                [v.metric, v.bound, _number(v.value), _number(v.champion), "passed" if v.passed else v.reason]
-                for v in verdicts
-            ],
-        )
-        if verdicts
-        else "None are set.",
+        _gates(details.gates),
         "## Metrics on the hold-out rows",
         _table(
             ["metric", "value"],
-            [[name, _number(value)] for name, value in details["metrics"].items() if "/" not in name],
+            [[name, _number(value)] for name, value in details.metrics.items() if "/" not in name],
         ),
-    ]
-    groups = {name: value for name, value in details["metrics"].items() if "/" in name}
-    if groups:
-        parts += ["## Groups", _groups(groups, details["groups"])]
-    parts += [
-        "## What matters to it",
-        "How much is lost when the values of one field are shuffled among the hold-out rows.",
-        _table(["field", "loss"], [[name, f"{value:.3f}"] for name, value in list(details["importance"].items())[:20]]),
+        *_groups(details),
+        "## Feature importance",
+        "The loss when the values of one field are shuffled among the hold-out rows (permutation importance).",
+        _table(["field", "loss"], _largest(details.importance)),
         "## Drift and outliers",
-        "How far the hold-out rows are from those of the training (the population stability index; 0.25 is a shift). "
-        f"What is scored is compared in the same way. Of the hold-out rows, {details['outliers']:.1%} are outliers.",
-        _table(["field", "shift"], [[name, f"{value:.3f}"] for name, value in list(details["shift"].items())[:20]]),
+        "The drift of the hold-out rows against the training rows, as population stability index (PSI); the service "
+        "compares the rows that it scores in the same way. Above 0.25 a distribution counts as changed (N. Siddiqi, "
+        f"Credit Risk Scorecards, 2006). Of the hold-out rows, {details.outliers:.1%} are outliers.",
+        _table(["field", "PSI"], _largest(details.drift)),
         "## Inputs",
-        _table(["field", "allowed", "meaning"], [[c.name, c.expects, c.description] for c in contract.row]),
+        _fields("allowed", contract.row),
         "## Outputs",
-        _table(["field", "values", "meaning"], [[c.name, c.expects, c.description] for c in contract.prediction]),
+        _fields("values", contract.prediction),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _groups(metrics: dict[str, float], sizes: dict[str, int]) -> str:
+def _origin(details: Details) -> str:
+    data = details.data
+    return (
+        f"Trained {details.trained} by {details.author}, commit `{details.commit}`, on {data.training_rows} rows; "
+        f"evaluated on {data.holdout_rows} hold-out rows (data digest `{data.digest}`). "
+        f"Served by the {details.runtime} runtime: {details.runtime_note}."
+    )
+
+
+def _gates(gates: list[GateResult]) -> str:
+    if not gates:
+        return "None are set."
+    rows = [
+        [gate.metric, gate.bound, _number(gate.value), _number(gate.champion), gate.reason or "passed"]
+        for gate in gates
+    ]
+    return _table(["metric", "bound", "this version", "champion then", "result"], rows)
+
+
+def _groups(details: Details) -> list[str]:
+    metrics = {name: value for name, value in details.metrics.items() if "/" in name}
+    if not metrics:
+        return []
     names = list(dict.fromkeys(name.split("/")[0] for name in metrics))
     rows = [
         [group.replace("/", " = "), str(size), *(_number(metrics.get(f"{name}/{group}")) for name in names)]
-        for group, size in sizes.items()
+        for group, size in details.groups.items()
     ]
-    return _table(["group", "rows", *names], rows)
+    return ["## Groups", _table(["group", "rows", *names], rows)]
+
+
+def _largest(values: dict[str, float]) -> list[list[str]]:
+    return [[name, f"{value:.3f}"] for name, value in list(values.items())[:MOST_FIELDS]]
+
+
+def _fields(heading: str, fields: Iterable[FieldSpec]) -> str:
+    rows = [[field.name, field.expects, field.description] for field in fields]
+    return _table(["field", heading, "meaning"], rows)
 
 
 def _number(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The compiled form of a model, and the proof that it says the same as the original."""
+"""Export to ONNX, and the parity check: the exported model must predict the same as the original."""
 
 from __future__ import annotations
 
@@ -11,64 +11,63 @@ from ..contract.columns import Columns
 from ..contract.schema import Contract, FieldSpec
 from ..version.runtime import ALL_NUMBERS, OnnxRuntime, PythonRuntime
 
-#: The largest difference between two runtimes that counts as none: float32 has seven digits, sums lose some of them.
+#: The largest difference that passes the parity check: float32 has seven digits, of which sums lose some.
 TOLERANCE = 1e-5
 
 
 class OnnxExport(NamedTuple):
-    """A compiled model, None where the original has to serve, and why in one line."""
+    """The exported model, None if the original has to serve, and the reason in one line."""
 
     model: bytes | None
     note: str
 
 
-def export(model: Any, contract: Contract, holdout: Columns) -> OnnxExport:
-    """Convert a fitted model, and compare it with the original on hold-out rows and the edges of the contract."""
-    original = PythonRuntime(model, contract)
+def export(estimator: Any, contract: Contract, holdout: Columns) -> OnnxExport:
+    """Export a fitted model, and compare it with the original on hold-out rows and the edges of the contract."""
     try:
-        compiled = _convert(model, contract)
-        runtime = OnnxRuntime(compiled, contract)
+        model = _convert(estimator, contract)
         edges = edge_rows(contract, holdout)
         rows = {name: np.concatenate([array, edges[name]]) for name, array in holdout.items()}
-        count, difference = (
-            len(next(iter(rows.values()))),
-            _compare(original.score(rows), runtime.score(rows), contract),
-        )
-    except Exception as error:  # whatever a converter cannot do, the original can
-        text = (str(error).strip() or "no further words").splitlines()[0][:200]
+        expected = PythonRuntime(estimator, contract).score(rows)
+        difference = _largest_difference(expected, OnnxRuntime(model, contract).score(rows), contract)
+    except Exception as error:  # converters raise exceptions of many kinds
+        text = (str(error).strip() or "no message").splitlines()[0][:200]
         return OnnxExport(None, f"not convertible to ONNX: {type(error).__name__}: {text}")
-    if difference is None or difference > TOLERANCE:
-        how = "labels differ" if difference is None else f"largest difference {difference:.1e}, above {TOLERANCE:.0e}"
-        return OnnxExport(None, f"ONNX says something else than the original: {how}, over {count} rows")
-    return OnnxExport(compiled, f"proven the same on {count} rows, largest difference {difference:.1e}")
+    count = len(next(iter(rows.values())))
+    if difference is None:
+        return OnnxExport(None, f"parity check failed on {count} rows: ONNX and original predict different labels")
+    if difference > TOLERANCE:
+        size = f"largest difference {difference:.1e}, above {TOLERANCE:.0e}"
+        return OnnxExport(None, f"parity check failed on {count} rows: {size}")
+    return OnnxExport(model, f"parity check passed on {count} rows, largest difference {difference:.1e}")
 
 
-def _convert(model: Any, contract: Contract) -> bytes:
+def _convert(estimator: Any, contract: Contract) -> bytes:
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
     from sklearn.base import BaseEstimator
 
-    if not isinstance(model, BaseEstimator):
-        raise TypeError(f"{type(model).__name__} is no scikit-learn model")
+    if not isinstance(estimator, BaseEstimator):
+        raise TypeError(f"{type(estimator).__name__} is not a scikit-learn estimator")
     options = {"zipmap": False} if contract.task == "classification" else None
     names = contract.model_columns
-    words = {column.name for column in contract.row if column.kind == "category"}
-    each = [(name, StringTensorType([None, 1]) if name in words else FloatTensorType([None, 1])) for name in names]
-    together = [(ALL_NUMBERS, FloatTensorType([None, len(names)]))]
+    categories = {field.name for field in contract.row if field.kind == "category"}
+    separate = [(n, StringTensorType([None, 1]) if n in categories else FloatTensorType([None, 1])) for n in names]
+    matrix = [(ALL_NUMBERS, FloatTensorType([None, len(names)]))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # One matrix where all columns are numbers: a column of its own for each costs time in every request.
-        for inputs in (each,) if words else (together, each):
+        # One matrix if all columns are numbers: a separate input for each column costs time in every request.
+        for inputs in (separate,) if categories else (matrix, separate):
             try:
-                return bytes(convert_sklearn(model, initial_types=inputs, options=options).SerializeToString())
+                return bytes(convert_sklearn(estimator, initial_types=inputs, options=options).SerializeToString())
             except Exception as error:
                 failure = error
     raise failure
 
 
 def edge_rows(contract: Contract, rows: Columns) -> Columns:
-    """Return rows at the edges of the contract: for each field, the first row with each of its extreme values."""
-    extremes = {column.name: _extremes(column, rows[column.name][0]) for column in contract.row}
+    """Return rows at the edges of the contract: the first row, with each extreme value of each field in turn."""
+    extremes = {field.name: _extremes(field, rows[field.name][0]) for field in contract.row}
     count = sum(len(values) for values in extremes.values())
     edges = {name: np.repeat(array[:1], count, axis=0) for name, array in rows.items()}
     position = 0
@@ -79,19 +78,19 @@ def edge_rows(contract: Contract, rows: Columns) -> Columns:
     return edges
 
 
-def _extremes(column: FieldSpec, usual: Any) -> list[Any]:
-    if column.kind == "category":
-        return [*column.categories, *([""] if column.nullable else [])]
-    limits = [limit for limit in (column.at_least, column.at_most) if limit is not None]
-    found = [0.0, 1.0] if column.kind == "bool" else limits or [usual]
-    return [*found, *([np.nan] if column.nullable else [])]
+def _extremes(field: FieldSpec, usual: Any) -> list[Any]:
+    if field.kind == "category":
+        return [*field.categories, *([""] if field.nullable else [])]
+    limits = [limit for limit in (field.at_least, field.at_most) if limit is not None]
+    found = [0.0, 1.0] if field.kind == "bool" else limits or [usual]
+    return [*found, *([np.nan] if field.nullable else [])]
 
 
-def _compare(expected: Columns, got: Columns, contract: Contract) -> float | None:
-    """Return the largest difference, relative above 1 and absolute below; None where labels or words differ."""
+def _largest_difference(expected: Columns, actual: Columns, contract: Contract) -> float | None:
+    """Return the largest difference, relative above 1 and absolute below; None if labels or texts differ."""
     largest = 0.0
-    for column in contract.prediction:
-        one, other = expected[column.name], got[column.name]
+    for field in contract.prediction:
+        one, other = expected[field.name], actual[field.name]
         if one.dtype != np.float32:
             if not np.array_equal(one, other):
                 return None

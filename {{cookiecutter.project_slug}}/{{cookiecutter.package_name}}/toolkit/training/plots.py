@@ -1,4 +1,4 @@
-"""Pictures of a version's quality, drawn from the hold-out rows."""
+"""Plots of a version's quality on the hold-out rows."""
 
 from __future__ import annotations
 
@@ -25,37 +25,46 @@ from ..contract.schema import Contract
 
 
 def draw(
-    folder: Path, truth: np.ndarray, predictions: Columns, importances: dict[str, float], contract: Contract
+    folder: Path, actual: np.ndarray, predictions: Columns, importance: dict[str, float], contract: Contract
 ) -> list[str]:
-    """Write one PNG a plot into a folder and return their names."""
-    label = predictions[contract.label.name]
-    figures: dict[str, Figure] = {}
+    """Write the plots as PNG files to a folder and return their names; `actual` has the labels (n,)."""
+    predicted = predictions[contract.label.name]
     if contract.task == "regression":
-        for name, kind in (("predicted", "actual_vs_predicted"), ("residuals", "residual_vs_predicted")):
-            figures[name] = PredictionErrorDisplay.from_predictions(truth, label, kind=kind).figure_
+        figures = _regression(actual, predicted)
     else:
-        figures["confusion"] = ConfusionMatrixDisplay.from_predictions(truth, label, cmap="Blues").figure_
-        if "probability" in predictions and len(np.unique(truth)) == 2:
-            positive = truth == np.unique(truth)[1]
-            probability = predictions["probability"].astype(np.float64).clip(0, 1)
-            figures["roc"] = RocCurveDisplay.from_predictions(positive, probability, plot_chance_level=True).figure_
-            display = PrecisionRecallDisplay.from_predictions(positive, probability, plot_chance_level=True)
-            figures["precision_recall"] = display.figure_
-            display = CalibrationDisplay.from_predictions(positive, probability, n_bins=8, strategy="quantile")
-            figures["calibration"] = display.figure_
-    figures["importance"] = _bars(importances, "R²" if contract.task == "regression" else "accuracy")
+        figures = {"confusion": ConfusionMatrixDisplay.from_predictions(actual, predicted, cmap="Blues").figure_}
+        if "probability" in predictions and len(np.unique(actual)) == 2:
+            figures |= _binary(actual, predictions["probability"])
+    figures["importance"] = _bars(importance, "R²" if contract.task == "regression" else "accuracy")
     for name, figure in figures.items():
-        figure.axes[0].set_title(f"{name.replace('_', ' ')}, {len(truth)} hold-out rows")
+        figure.axes[0].set_title(f"{name.replace('_', ' ')}, {len(actual)} hold-out rows")
         figure.tight_layout()
         figure.savefig(folder / f"{name}.png", dpi=100)
         plt.close(figure)
     return list(figures)
 
 
-def _bars(importances: dict[str, float], figure_of_merit: str) -> Figure:
-    top = dict(list(importances.items())[:20])
+def _regression(actual: np.ndarray, predicted: np.ndarray) -> dict[str, Figure]:
+    kinds = {"predicted": "actual_vs_predicted", "residuals": "residual_vs_predicted"}
+    return {
+        name: PredictionErrorDisplay.from_predictions(actual, predicted, kind=kind).figure_
+        for name, kind in kinds.items()
+    }
+
+
+def _binary(actual: np.ndarray, probability: np.ndarray) -> dict[str, Figure]:
+    positive, p = actual == np.unique(actual)[1], probability.astype(np.float64).clip(0, 1)
+    return {
+        "roc": RocCurveDisplay.from_predictions(positive, p, plot_chance_level=True).figure_,
+        "precision_recall": PrecisionRecallDisplay.from_predictions(positive, p, plot_chance_level=True).figure_,
+        "calibration": CalibrationDisplay.from_predictions(positive, p, n_bins=8, strategy="quantile").figure_,
+    }
+
+
+def _bars(importance: dict[str, float], metric: str) -> Figure:
+    top = dict(list(importance.items())[:20])
     figure, axes = plt.subplots(figsize=(6.4, 1.2 + 0.3 * len(top)))
     axes.barh(list(top), list(top.values()))
     axes.invert_yaxis()
-    axes.set_xlabel(f"{figure_of_merit} lost when the field is shuffled")
+    axes.set_xlabel(f"{metric} lost when the field is shuffled")
     return figure

@@ -1,4 +1,4 @@
-"""Where a version comes from: the commit and the environment."""
+"""Provenance of a version: its commit and its environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a release can run; one module a target, all of the same shape."""
+"""Where a release can run: one module for each target, all with the interface `Target`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..store import Release
 
 
 class Running(NamedTuple):
-    """What a target runs at present; `since` is UTC."""
+    """A deployment in operation: its URL, health, release, start (UTC), and details by name."""
 
     url: str
     health: str
@@ -23,13 +23,13 @@ class Target(Protocol):
     """A place where the store's release can run."""
 
     def apply(self, champion: Artifact) -> str:
-        """Run the store's release, proven with the champion's example before it takes over, and return its URL."""
+        """Run the store's release, checked with the champion's example before it takes over, and return its URL."""
         ...
 
     def running(self) -> Running | None:
-        """Return what runs, None if nothing does."""
+        """Return the deployment in operation, None if there is none."""
         ...
 
     def remove(self) -> bool:
-        """Take it down, and return whether there was anything."""
+        """Stop the deployment, and return whether there was one."""
         ...

@@ -1,4 +1,4 @@
-"""What the registry wants served: the aliases and tags that steer a release."""
+"""The release that the registry asks for, and reconciliation of the store with it."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,8 @@ import pytest
 from titanic_survival import config
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.registry.client import Registry, connect
-from titanic_survival.toolkit.release.desired import converge, desired
+from titanic_survival.toolkit.release.desired import desired_release
+from titanic_survival.toolkit.release.reconcile import pull, reconcile
 from titanic_survival.toolkit.release.store import Store
 
 Tag = Callable[[str, str], None]
@@ -21,8 +22,8 @@ def registry(project: config.Settings) -> Registry:
     first = client.get_model_version(project.model_name, "1")
     for _ in range(2):
         client.create_model_version(project.model_name, first.source, tags=first.tags)
-    registry.point("champion", 2)
-    registry.point("challenger", 3)
+    registry.set_alias("champion", 2)
+    registry.set_alias("challenger", 3)
     return registry
 
 
@@ -37,22 +38,22 @@ def tag(registry: Registry) -> Tag:
 
 
 def test_champion_alone_is_served_by_default(registry: Registry) -> None:
-    release = desired(registry)
-    assert (release.champion, release.versions, release.shares, release.shadows) == (2, {2: ("champion",)}, {}, ())
+    release = desired_release(registry)
+    assert (release.champion, release.versions, release.weights, release.shadows) == (2, {2: ("champion",)}, {}, ())
 
 
 def test_version_tagged_to_serve_stays_beside_the_champion(registry: Registry) -> None:
-    registry.describe(1, "", {"serve": "true"})
-    assert set(desired(registry).versions) == {1, 2}
-    registry.describe(1, "", {"serve": "false"})
-    assert set(desired(registry).versions) == {2}
+    registry.set_version_tags(1, {"serve": "true"})
+    assert set(desired_release(registry).versions) == {1, 2}
+    registry.set_version_tags(1, {"serve": "false"})
+    assert set(desired_release(registry).versions) == {2}
 
 
-def test_shares_and_shadows_are_served_too(registry: Registry, tag: Tag) -> None:
+def test_versions_with_traffic_or_shadow_are_released_too(registry: Registry, tag: Tag) -> None:
     tag("traffic", "champion=90, challenger=10")
     tag("shadow", "1")
-    release = desired(registry)
-    assert (release.shares, release.shadows) == ({2: 90, 3: 10}, (1,))
+    release = desired_release(registry)
+    assert (release.weights, release.shadows) == ({2: 90, 3: 10}, (1,))
     assert set(release.versions) == {1, 2, 3}
 
 
@@ -66,41 +67,59 @@ def test_shares_and_shadows_are_served_too(registry: Registry, tag: Tag) -> None
         ("shadow", "contender", "no version 'contender'"),
     ],
 )
-def test_tag_that_cannot_be_meant_is_named(registry: Registry, tag: Tag, name: str, text: str, said: str) -> None:
+def test_tag_that_cannot_be_used_is_named(registry: Registry, tag: Tag, name: str, text: str, said: str) -> None:
     tag(name, text)
     with pytest.raises(UserError, match=f"tag {name}.*{said}"):
-        desired(registry)
+        desired_release(registry)
 
 
-def test_converging_brings_every_version_and_again_changes_nothing(
+def test_pull_makes_the_champion_the_current_release(project: config.Settings, registry: Registry) -> None:
+    store = Store(project.store)
+    release = pull(project.mlflow_tracking_uri, project.model_name, store)
+    assert (release.champion, release.versions) == (2, {2: ("champion",)})
+    assert store.release() == release
+    store.load(2).verify()
+
+
+def test_registry_without_a_champion_names_the_next_command(project: config.Settings, registry: Registry) -> None:
+    registry.delete_alias("champion")
+    with pytest.raises(UserError, match="make promote VERSION=3"):
+        pull(project.mlflow_tracking_uri, project.model_name, Store(project.store))
+    with pytest.raises(UserError, match="make train"):
+        pull(project.mlflow_tracking_uri, "another", Store(project.store))
+
+
+def test_reconciling_pulls_every_version_and_again_changes_nothing(
     project: config.Settings, registry: Registry, tag: Tag
 ) -> None:
     store = Store(project.store)
     tag("traffic", "champion=50,challenger=50")
-    release = converge(registry, store)
+    release = reconcile(registry, store)
     assert set(release.versions) <= set(store.versions())
     mark = store.mark()
-    assert converge(registry, store).same_as(release)
+    assert reconcile(registry, store).same_as(release)
     assert store.mark() == mark
 
 
-def test_what_was_spoilt_on_disk_is_mended_and_released_anew(project: config.Settings, registry: Registry) -> None:
+def test_version_changed_on_disk_is_pulled_again_and_released_again(
+    project: config.Settings, registry: Registry
+) -> None:
     store = Store(project.store)
-    first = converge(registry, store)
+    first = reconcile(registry, store)
     (store.path(2) / "details.json").write_text("{}")
-    second = converge(registry, store)
+    second = reconcile(registry, store)
     assert store.holds(2, second.digests[2])
     assert second.same_as(first)
     assert second.created > first.created
     (store.root / "release.json").write_text("{")
-    assert converge(registry, store).same_as(first)
+    assert reconcile(registry, store).same_as(first)
 
 
-def test_version_that_cannot_be_had_leaves_the_release(project: config.Settings, registry: Registry) -> None:
+def test_failed_download_leaves_the_release(project: config.Settings, registry: Registry) -> None:
     store = Store(project.store)
     before = store.release()
-    registry.describe(2, "", {"digest": "0" * 64})
+    registry.set_version_tags(2, {"digest": "0" * 64})
     with pytest.raises(UserError, match="digest"):
-        converge(registry, store)
+        reconcile(registry, store)
     assert store.release() == before
     assert not store.path(2).exists()

@@ -1,0 +1,38 @@
+"""Reconciliation: download the versions that the registry asks for and make their release the current one."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ..common import console
+from ..common.errors import UserError
+from ..registry.client import Registry, connect
+from ..registry.errors import mlflow_errors
+from .desired import desired_release
+from .store import Release, Store
+
+
+def reconcile(registry: Registry, store: Store) -> Release:
+    """Bring the store in sync with the registry, and return the current release."""
+    release = desired_release(registry)
+    missing = {number: digest for number, digest in release.digests.items() if not store.holds(number, digest)}
+    for number, digest in missing.items():
+        store.pull(number, digest, registry.download)
+    current = None
+    with suppress(UserError):  # a release.json that cannot be read is replaced
+        current = store.release()
+    # After a repair the release is written again: a service that could not load the version then tries again.
+    if missing or current is None or not release.same_as(current):
+        store.write(release)
+        current = release
+    store.set_problem("")
+    return current
+
+
+def pull(tracking_uri: str, model_name: str, store: Store) -> Release:
+    """Reconcile a store with the registry at a tracking URI, shown as a step, and return the current release."""
+    registry = connect(tracking_uri, model_name)
+    with mlflow_errors(tracking_uri), console.step("pull") as step:
+        release = reconcile(registry, store)
+        step.detail = f"{release.model}, {release.summary()}"
+    return release

@@ -1,0 +1,71 @@
+"""The details of a version: where it comes from, from which data it was made, and how good it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .dataset import Dataset
+from .evaluation import Evaluation
+from .fitting import FittedModel
+from .gates import GateResult
+
+
+class Origin(BaseModel):
+    """Who trained what, when (UTC, ISO 8601) and from which commit."""
+
+    project: str
+    description: str
+    author: str
+    trained: str
+    by: str
+    commit: str
+
+
+class DataDetails(BaseModel):
+    """The digest of the data and the sizes of its parts."""
+
+    digest: str
+    training_rows: int
+    holdout_rows: int
+
+
+class Details(Origin):
+    """The content of a version's details.json, which versions of the registry keep: its keys never change."""
+
+    model_config = ConfigDict(validate_by_name=True)
+
+    metrics: dict[str, float]
+    groups: dict[str, int]
+    importance: dict[str, float]
+    gates: list[GateResult]
+    data: DataDetails
+    runtime: str
+    runtime_note: str
+    #: PSI of the hold-out rows against the training rows, by field.
+    drift: dict[str, float] = Field(alias="shift")
+    #: The share of the hold-out rows that are outliers.
+    outliers: float
+
+    @classmethod
+    def of(cls, origin: Origin, digest: str, data: Dataset, model: FittedModel, evaluation: Evaluation) -> Details:
+        """Return the details of a version from the stages of its training."""
+        return cls(
+            **origin.model_dump(),
+            metrics=evaluation.metrics,
+            groups=evaluation.groups,
+            importance=evaluation.importance,
+            gates=evaluation.gates,
+            data=DataDetails(
+                digest=digest, training_rows=len(data.training.label), holdout_rows=len(data.holdout.label)
+            ),
+            runtime=model.runtime.name,
+            runtime_note=model.onnx.note,
+            drift=evaluation.drift,
+            outliers=evaluation.profile.outliers.share,
+        )
+
+    def content(self) -> dict[str, Any]:
+        """Return the content of details.json."""
+        return self.model_dump(by_alias=True)

@@ -1,0 +1,51 @@
+"""Fitting: the estimator of `model/pipeline.py`, fitted on the training rows, with its ONNX export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ..common.errors import UserError
+from ..contract import dataframes
+from ..contract.schema import Contract
+from ..version.runtime import OnnxRuntime, PythonRuntime, Runtime
+from .dataset import Dataset
+from .onnx_export import OnnxExport
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted estimator, and its ONNX export, which serves in its place if the parity check passed."""
+
+    estimator: Any
+    onnx: OnnxExport
+    contract: Contract
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """The runtime that will serve the version."""
+        if self.onnx.model:
+            return OnnxRuntime(self.onnx.model, self.contract)
+        return PythonRuntime(self.estimator, self.contract)
+
+    @property
+    def parameters(self) -> dict[str, bool | int | float | str]:
+        """The parameters of the estimator that are plain values."""
+        parameters: dict[str, Any] = getattr(self.estimator, "get_params", dict)()
+        return {name: value for name, value in parameters.items() if isinstance(value, bool | int | float | str)}
+
+
+def fit(estimator: Any, data: Dataset) -> None:
+    """Fit an estimator on the training rows, if it can be fitted; `UserError` if it cannot predict."""
+    if not hasattr(estimator, "predict"):
+        raise UserError(f"model/pipeline.py: build() returned {type(estimator).__name__}, which has no predict()")
+    if hasattr(estimator, "fit"):
+        features = dataframes.as_frame(data.training.columns, data.contract)
+        estimator.fit(features, dataframes.learnable(data.training.label))
+
+
+def name_of(estimator: Any) -> str:
+    """Return the class of an estimator, for a pipeline the classes of its steps."""
+    steps = getattr(estimator, "steps", None)
+    return " > ".join(type(step).__name__ for _, step in steps) if steps else type(estimator).__name__
