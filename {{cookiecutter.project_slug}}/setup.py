@@ -2,6 +2,14 @@
 
 from setuptools import find_packages, setup
 
+# What your model/ needs beside the lists below, in training and in the service. After a change: make lock.
+MODEL: list[str] = [
+    # "xgboost>=2.1",
+]
+
+# From here on the template's lists: an update brings in its changes.
+#
+# What the service needs
 SERVE = [
     "bentoml>=1.4.30",
     "httptools>=0.6",
@@ -20,6 +28,7 @@ SERVE = [
     "uvicorn>=0.50",
     "uvloop>=0.20",
 ]
+# What training and the registry need too
 TRAIN = [
     "cloudpickle>=3.0",
     "matplotlib>=3.9",
@@ -31,7 +40,9 @@ TRAIN = [
     "requests>=2.32",
     "skl2onnx>=1.18",
 ]
+# What tests, lint and update need too
 DEV = [
+    "cruft>=2.16",
     "mypy>=1.13",
     "pandas-stubs>=2.2",
     "pre-commit>=4.0",
@@ -54,6 +65,6 @@ setup(
     author=" ".join(AUTHOR.split()),
     packages=find_packages(include=["{{ cookiecutter.package_name }}*"]),
     python_requires=">=3.11",
-    install_requires=SERVE,
+    install_requires=[*SERVE, *MODEL],
     extras_require={"train": TRAIN, "dev": [*TRAIN, *DEV]},
 )
