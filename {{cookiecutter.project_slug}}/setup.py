@@ -7,9 +7,7 @@ MODEL: list[str] = [
     # "xgboost>=2.1",
 ]
 
-# From here on the template's lists: an update brings in its changes.
-#
-# What the service needs
+# The lists below are the template's: an update changes them.
 SERVE = [
     "bentoml>=1.4.30",
     "httptools>=0.6",
@@ -28,7 +26,6 @@ SERVE = [
     "uvicorn>=0.50",
     "uvloop>=0.20",
 ]
-# What training and the registry need too
 TRAIN = [
     "cloudpickle>=3.0",
     "matplotlib>=3.9",
@@ -40,7 +37,6 @@ TRAIN = [
     "requests>=2.32",
     "skl2onnx>=1.18",
 ]
-# What tests, lint and update need too
 DEV = [
     "cruft>=2.16",
     "mypy>=1.13",

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,6 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
 @pytest.fixture
 def client(served: Path, service_with: Callable[..., Any]) -> Iterator[Callable[[], TestClient]]:
     """Return a function that starts the service over the stored versions."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
 
         def start(**settings: Any) -> TestClient:
@@ -155,9 +154,7 @@ def test_access_control_covers_them(own: Own, client: Any, tmp_path: Path) -> No
     assert service.post("/add", json={"a": 1}, headers=known).json() == 3
 
 
-def test_the_shipped_example_works_as_shown(
-    own: Own, client: Any, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_shipped_example_works_as_shown(own: Own, client: Any, rows: list[dict[str, Any]]) -> None:
     if "survived" not in schema.Prediction.model_fields:
         pytest.skip("the example is of the Titanic")
     text = SHIPPED.read_text()

@@ -26,9 +26,10 @@ Service = TypeVar("Service", bound=type)
 #: The parameter that is given to an endpoint, and is no field of its requests.
 PREDICT = "predict"
 #: Paths of one plain name that the service answers itself.
-TAKEN = frozenset(
-    "explain feedback health healthz invocations livez metrics model ping predict readyz v2 version versions".split()
-)
+TAKEN = {
+    *("explain", "feedback", "health", "healthz", "invocations", "livez", "metrics", "model"),
+    *("ping", "predict", "readyz", "v2", "version", "versions"),
+}
 #: Where BentoML and the server log what an endpoint raises.
 LOGGERS = ("bentoml._internal.server.http_app", "uvicorn.error")
 #: What uvloop says of an answer to who has hung up meanwhile.
