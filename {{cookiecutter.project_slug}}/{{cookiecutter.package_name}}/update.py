@@ -98,8 +98,8 @@ def _clone(root: Path, record: dict[str, Any], folder: Path) -> tuple[str, str]:
     cloned = _git(root, "clone", "--quiet", "--", address, str(folder))
     if cloned.returncode:
         raise UserError(
-            f"The template {address} cannot be fetched: {_reason(cloned.stderr)}\nNothing was changed. Check the network "
-            f'and your access. If the template has moved, write its new address into {RECORD} as "template".'
+            f"The template {address} cannot be fetched: {_reason(cloned.stderr)}\nNothing was changed. Check the "
+            f'network and your access. If the template has moved, write its new address into {RECORD} as "template".'
         )
     known = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{record['commit']}^0")
     if known.returncode:
