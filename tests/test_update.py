@@ -261,7 +261,7 @@ def test_edits_in_the_toolkit_are_named_and_fail_nothing(bake: Bake) -> None:
     assert warned(project) == ""
     (toolkit / "batch" / "files.py").write_text("# mine\n")
     (toolkit / "serving" / "mine.py").touch()
-    (toolkit / "serving" / "explanations.py").unlink()
+    (toolkit / "training" / "model_card.py").unlink()
     said = warned(project)
     assert re.findall("^  (.*)$", said, re.MULTILINE) == [
         f"{NAME}/toolkit/batch/files.py",
