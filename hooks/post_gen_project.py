@@ -1,7 +1,8 @@
-"""Record where the project came from, begin its git history, and say what to do next; nothing is downloaded."""
+"""Record where the project came from, begin its git history, and print the next commands; nothing is downloaded."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -11,6 +12,9 @@ from pathlib import Path
 
 # Answers are data: JSON in a raw string stays what was typed, whatever was typed.
 ANSWERS = r"""{{ cookiecutter | jsonify }}"""
+
+#: The file of toolkit/ that says what was shipped.
+MANIFEST = "MANIFEST"
 
 
 def record(answers: dict[str, str]) -> dict[str, object]:
@@ -23,9 +27,16 @@ def record(answers: dict[str, str]) -> dict[str, object]:
         "checkout": answers.get("_checkout"),
         "context": {"cookiecutter": {name: text for name, text in answers.items() if not name.startswith("_")}},
         "directory": None,
-        # Yours from the first day: an update of the template leaves them alone.
-        "skip": [f"{answers['package_name']}/model", "data"],
+        # An update leaves these alone: what is the owner's, and the locks, which are renewed after it.
+        "skip": [f"{answers['package_name']}/model", "data", "requirements/*.lock"],
     }
+
+
+def manifest(toolkit: Path) -> str:
+    """Return the SHA-256 digest of each file of the toolkit, in the format of `sha256sum`."""
+    paths = sorted(path for path in toolkit.rglob("*") if path.is_file() and path.name != MANIFEST)
+    digests = {path.relative_to(toolkit).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return "".join(f"{digest}  {name}\n" for name, digest in digests.items())
 
 
 def _template_folder(answers: dict[str, str]) -> Path | None:
@@ -89,10 +100,13 @@ def next_steps(project: Path) -> str:
 def main() -> None:
     """Finish the project in the working directory."""
     answers = json.loads(ANSWERS)
+    project = Path.cwd()
+    toolkit = project / answers["package_name"] / "toolkit"
+    # In every rendering, so that an update brings a new one.
+    (toolkit / MANIFEST).write_text(manifest(toolkit), encoding="utf-8")
     # `cruft update` generates twice, to compare: that is no new project.
     if "_repo_dir" not in answers:
         return
-    project = Path.cwd()
     text = json.dumps(record(answers), indent=2)
     (project / ".cruft.json").write_text(text + "\n", encoding="utf-8")
     begin_history(project)

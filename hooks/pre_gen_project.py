@@ -24,24 +24,24 @@ FOLDERS = frozenset(
 LIBRARIES = frozenset(
     """
     a2wsgi aiohappyeyeballs aiohttp aiohttp_asgi_connector aiosignal aiosqlite alembic annotated_doc annotated_types
-    anyio asgiref ast_serialize attr attrs bentoml bentoml_cli blinker cachetools cattr cattrs certifi cffi cfgv
-    charset_normalizer circus click click_option_group cloudpickle colorama contourpy cryptography cycler databricks
-    databricks_sdk dateutil distlib docker dotenv example fastapi filelock flask flask_cors flask_wtf flatbuffers
-    fonttools frozenlist fsspec git gitdb gitpython google google_auth graphene graphql graphql_core graphql_relay
-    gunicorn h11 httpcore httptools httpx httpx_ws huey identify idna importlib_metadata iniconfig itsdangerous jinja2
-    joblib kantoku kiwisolver librt mako markdown_it markdown_it_py markupsafe matplotlib mdurl ml_dtypes mlflow
-    mlflow_skinny mlflow_tracing mpl_toolkits multidict multipart mypy mypy_extensions mypyc narwhals nodeenv numpy
-    nvidia_ml_py onnx onnxruntime opentelemetry opentelemetry_api opentelemetry_instrumentation
+    anyio arrow asgiref ast_serialize attr attrs bentoml bentoml_cli binaryornot blinker cachetools cattr cattrs certifi
+    cffi cfgv charset_normalizer circus click click_option_group cloudpickle colorama contourpy cookiecutter cruft
+    cryptography cycler databricks databricks_sdk dateutil distlib docker dotenv example fastapi filelock flask
+    flask_cors flask_wtf flatbuffers fonttools frozenlist fsspec git gitdb gitpython google google_auth graphene graphql
+    graphql_core graphql_relay gunicorn h11 httpcore httptools httpx httpx_ws huey identify idna importlib_metadata
+    iniconfig itsdangerous jinja2 joblib kantoku kiwisolver librt mako markdown_it markdown_it_py markupsafe matplotlib
+    mdurl ml_dtypes mlflow mlflow_skinny mlflow_tracing mpl_toolkits multidict multipart mypy mypy_extensions mypyc
+    narwhals nodeenv numpy nvidia_ml_py onnx onnxruntime opentelemetry opentelemetry_api opentelemetry_instrumentation
     opentelemetry_instrumentation_aiohttp_client opentelemetry_instrumentation_asgi opentelemetry_proto
     opentelemetry_sdk opentelemetry_semantic_conventions opentelemetry_util_http orjson packaging
     packaging_legacy_version pandas pandas_stubs pathspec pillow pip pip_requirements_parser platformdirs pluggy
     pre_commit prettytable prometheus_client propcache protobuf psutil py pyarrow pyasn1 pyasn1_modules pycparser
     pydantic pydantic_core pydantic_settings pygments pylab pynvml pyparsing pytest python_dateutil python_discovery
-    python_dotenv python_json_logger python_multipart pythonjsonlogger pywin32 pyyaml pyzmq requests rich rich_toolkit
-    ruff schema scikit_learn scipy setuptools shellingham simple_di skl2onnx sklearn skops smmap sqlalchemy sqlparse
-    starlette threadpoolctl tomli_w tornado typer types_psutil types_requests typing_extensions typing_inspection
-    tzdata urllib3 uv uvicorn uvloop virtualenv waitress watchfiles wcwidth werkzeug wrapt wsproto wtforms yaml yarl
-    zipp zmq
+    python_dotenv python_json_logger python_multipart python_slugify pythonjsonlogger pywin32 pyyaml pyzmq requests rich
+    rich_toolkit ruff schema scikit_learn scipy setuptools shellingham simple_di skl2onnx sklearn skops slugify smmap
+    sqlalchemy sqlparse starlette text_unidecode threadpoolctl tomli_w tornado typer types_psutil types_requests
+    typing_extensions typing_inspection tzdata urllib3 uv uvicorn uvloop virtualenv waitress watchfiles wcwidth werkzeug
+    wrapt wsproto wtforms yaml yarl zipp zmq
     """.split()
 )
 

@@ -66,6 +66,14 @@ def bake(template: Path, tmp_path: Path) -> Bake:
 
 
 @pytest.fixture
+def upstream(template: Path, tmp_path: Path) -> Path:
+    """Return a clone of the template that a test may change; cookiecutter knows git by the name."""
+    folder = tmp_path / "templates.git" / "model-service"
+    git(tmp_path, "clone", "--quiet", str(template), str(folder))
+    return folder
+
+
+@pytest.fixture
 def command(tmp_path: Path) -> Cookiecutter:
     """Return a function that runs the `cookiecutter` command in `tmp_path`; `typed` are the answers at the prompts."""
 

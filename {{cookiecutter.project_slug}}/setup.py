@@ -2,6 +2,12 @@
 
 from setuptools import find_packages, setup
 
+# What your model/ needs beside the lists below, in training and in the service. After a change: make lock.
+MODEL: list[str] = [
+    # "xgboost>=2.1",
+]
+
+# The lists below are the template's: an update changes them.
 SERVE = [
     "bentoml>=1.4.30",
     "httptools>=0.6",
@@ -32,6 +38,7 @@ TRAIN = [
     "skl2onnx>=1.18",
 ]
 DEV = [
+    "cruft>=2.16",
     "mypy>=1.13",
     "pandas-stubs>=2.2",
     "pre-commit>=4.0",
@@ -54,6 +61,6 @@ setup(
     author=" ".join(AUTHOR.split()),
     packages=find_packages(include=["{{ cookiecutter.package_name }}*"]),
     python_requires=">=3.11",
-    install_requires=SERVE,
+    install_requires=[*SERVE, *MODEL],
     extras_require={"train": TRAIN, "dev": [*TRAIN, *DEV]},
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from pathlib import Path
@@ -86,35 +87,24 @@ def test_full_disk_drops_the_log_and_fails_no_request(trained: Project, tmp_path
     assert sum(len(block["id"]) for block in logged(tmp_path, "predictions")) > 0
 
 
-ENDPOINT = '''
-    @bentoml.api(route="/labels")
-    async def labels(self, rows: list[dict[str, Any]], /) -> list[Any]:
-        """Return the labels alone."""
-        return [prediction[live.find("champion").label] for prediction in await predict(rows)]
-'''
-
-
-def test_endpoint_of_ones_own_is_one_method(trained: Project, tmp_path: Path) -> None:
-    service = trained.path / trained.package / "service.py"
-    before = service.read_text()
-    example = [line.removeprefix("    # ") for line in before.splitlines() if line.startswith("    # ")]
-    assert [line.strip() for line in ENDPOINT.strip().splitlines()] == [line.strip() for line in example[1:]], (
-        "as shown"
-    )
-    marker = "# The decorator has made"
-    assert marker in before
+def test_endpoint_of_ones_own_is_one_function(trained: Project, tmp_path: Path) -> None:
+    endpoints = trained.path / trained.package / "model" / "endpoints.py"
+    before = endpoints.read_text()
     try:
-        service.write_text(before.replace(f"\n\n{marker}", f"{ENDPOINT}\n\n{marker}"))
+        endpoints.write_text(re.sub("^# ?", "", before, flags=re.MULTILINE))  # the example, as shown
         with trained.serving(LOG_FOLDER=str(tmp_path / "log")) as (url, _):
             rows = trained.rows(2)
             expected = [row["survived"] for row in call(f"{url}/predict", rows)[1]]
-            assert call(f"{url}/labels", rows) == (200, expected)
-            status, said = call(f"{url}/labels", [rows[0] | {"age": "old"}])
+            assert call(f"{url}/labels", {"rows": rows}) == (200, expected)
+            status, said = call(f"{url}/labels", {"rows": [rows[0] | {"age": "old"}]})
             assert status == 400
-            assert "row 0: age" in json.dumps(said)
+            assert "age" in json.dumps(said)
             assert "/labels" in call(f"{url}/docs.json")[1]["paths"]
             assert value(url, "model_rows_total") == 4
+        endpoints.write_text("async def ping(): ...\n")
+        said = trained.run(str(trained.path / ".venv/bin/python"), "-m", trained.package, "serve", ok=False)
+        assert "model/endpoints.py: ping: the service answers /ping itself" in said
     finally:
-        service.write_text(before)
+        endpoints.write_text(before)
     logs = [path.read_text() for path in trained.path.glob("python-*.log")]
     assert not any("Traceback" in text for text in logs)

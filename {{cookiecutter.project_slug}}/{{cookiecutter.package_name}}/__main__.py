@@ -160,6 +160,22 @@ def mlflow(port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000)
     tracking.run(_settings(), port)
 
 
+@app.command()
+def update() -> None:
+    """Merge what is new in the template into the project, renew the locks, and run the tests."""
+    from . import update
+
+    update.run()
+
+
+@app.command()
+def edits() -> None:
+    """Name the files of the toolkit that were edited in this project; a warning, never a failure."""
+    from . import edits
+
+    edits.run()
+
+
 def main() -> None:
     """Run a command; what a person can mend is said in a sentence, and ends with exit code 1."""
     try:

@@ -1,6 +1,6 @@
 """The service: what BentoML packages and serves.
 
-The scoring routes (`/predict`, `/model`, ...) come from the toolkit; an endpoint of your own is a method of `Service`.
+The scoring routes (`/predict`, `/model`, ...) come from the toolkit, endpoints of your own from `model/endpoints.py`.
 """
 
 import os
@@ -19,7 +19,7 @@ from .access import access_policy
 from .toolkit.monitoring.prediction_log import LogFile, PredictionLog
 from .toolkit.monitoring.recorder import Recorder
 from .toolkit.serving.app import Routes, ScoringMiddleware
-from .toolkit.serving.custom_endpoints import log_faults_only, predict_as
+from .toolkit.serving.custom_endpoints import log_faults_only, predict_as, with_endpoints
 from .toolkit.serving.limits import Limits
 from .toolkit.serving.live_release import LiveRelease
 from .toolkit.serving.scoring import Scorer
@@ -35,11 +35,9 @@ scorer = Scorer(
 )
 policy = access_policy(settings)
 
-#: For endpoints of your own: `await predict(rows)` is what `POST /predict` answers.
-predict = predict_as(scorer)
-
 
 @bentoml.service(name=config.SERVICE_NAME, workers=settings.workers, logging={"access": {"enabled": False}})
+@with_endpoints(f"{__package__}.model.endpoints", predict_as(scorer))
 class Service:
     """Serves the release in the store."""
 
@@ -49,13 +47,6 @@ class Service:
         live.load()
         live.watch()
         scorer.recorder.start()
-
-    # An endpoint of your own, for example:
-    #
-    # @bentoml.api(route="/labels")
-    # async def labels(self, rows: list[dict[str, Any]], /) -> list[Any]:
-    #     """Return the labels alone."""
-    #     return [prediction[live.find("champion").label] for prediction in await predict(rows)]
 
 
 # The decorator has made the class a BentoML service, which type checkers do not see.

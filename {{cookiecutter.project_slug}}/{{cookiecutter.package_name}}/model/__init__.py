@@ -1,1 +1,1 @@
-"""What this model is: the four files of this folder are yours to rewrite."""
+"""What this model is. This folder is yours: four files describe the model, `endpoints.py` adds routes of your own."""
