@@ -31,6 +31,8 @@ from .protocols.predict import PREDICT
 from .scoring import Scorer
 
 KEY = KEY_HEADER.encode()
+#: Those of a fixed path.
+NO_PARAMETERS: dict[str, str] = {}
 
 
 class Routes:
@@ -74,31 +76,39 @@ class Routes:
         )
         # A redirect would name this process' address, which callers behind an ingress cannot reach.
         starlette.router.redirect_slashes = False
-        self._table = _Table(
-            {
-                "/predict": self._predict,
-                "/explain": self._explain,
-                "/feedback": self._feedback,
-                "/invocations": self._invocations,
-                "/versions/{version:path}/predict": self._predict,
-                "/versions/{version:path}/explain": self._explain,
-                "/v2/models/{model}/infer": self._infer,
-                "/v2/models/{model}/versions/{version}/infer": self._infer,
-                **{route.path: starlette for route in slow},
-                # Last: what the protocol does not have is a 404 in JSON, not BentoML's.
-                "/v2/{path:path}": starlette,
-            }
-        )
+        table: dict[str, ASGIApp] = {
+            "/predict": self._predict,
+            "/explain": self._explain,
+            "/feedback": self._feedback,
+            "/invocations": self._invocations,
+            "/versions/{version:path}/predict": self._predict,
+            "/versions/{version:path}/explain": self._explain,
+            "/v2/models/{model}/infer": self._infer,
+            "/v2/models/{model}/versions/{version}/infer": self._infer,
+            **{route.path: starlette for route in slow},
+            # Last: what the protocol does not have is a 404 in JSON, not BentoML's.
+            "/v2/{path:path}": starlette,
+        }
+        # Fixed paths cost one look-up, the others a match each: the hottest path is fixed.
+        self._fixed = {path: application for path, application in table.items() if "{" not in path}
+        self._patterns = [(compile_path(path)[0], application) for path, application in table.items() if "{" in path]
 
     def find(self, scope: Scope) -> ASGIApp | None:
         """Return what answers a request, None if that is not one of these routes."""
-        return self._table.find(scope) if scope["type"] == "http" else None
+        return (self._fixed.get(scope["path"]) or self._match(scope)) if scope["type"] == "http" else None
+
+    def _match(self, scope: Scope) -> ASGIApp | None:
+        for pattern, application in self._patterns:
+            if match := pattern.match(scope["path"]):
+                scope["path_params"] = match.groupdict()
+                return application
+        return None
 
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._body(scope, receive, send)
         if body is not None:
-            answer = await self.scorer.answer(body, scope["path_params"].get("version"), PREDICT, header(scope, KEY))
-            await send_response(send, *answer)
+            reference = scope.get("path_params", NO_PARAMETERS).get("version")
+            await send_response(send, *await self.scorer.answer(body, reference, PREDICT, header(scope, KEY)))
 
     async def _invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
         content_type = header(scope, b"content-type") if scope["method"] == "POST" else JSON
@@ -128,7 +138,7 @@ class Routes:
     async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._body(scope, receive, send)
         if body is not None:
-            reference = scope["path_params"].get("version", "champion")
+            reference = scope.get("path_params", NO_PARAMETERS).get("version", "champion")
             await send_response(send, *await self._explain_route.answer(body, reference))
 
     async def _feedback(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,28 +159,6 @@ class Routes:
             error = RejectedError(413, f"the body is larger than {limit} bytes (MAX_BYTES)")
             await send_response(send, *reject(exchange, error))
         return body
-
-
-class _Table:
-    """Finds the application of a path: fixed paths in a dictionary, paths with parameters one after the other."""
-
-    def __init__(self, applications: dict[str, ASGIApp]) -> None:
-        self._fixed = {path: application for path, application in applications.items() if "{" not in path}
-        self._patterns = [
-            (compile_path(path)[0], application) for path, application in applications.items() if "{" in path
-        ]
-
-    def find(self, scope: Scope) -> ASGIApp | None:
-        """Return the application, and put the parameters into the scope; None if no path of the table matches."""
-        application = self._fixed.get(scope["path"])
-        if application:
-            scope["path_params"] = {}
-            return application
-        for pattern, application in self._patterns:
-            if match := pattern.match(scope["path"]):
-                scope["path_params"] = match.groupdict()
-                return application
-        return None
 
 
 class ScoringMiddleware:
