@@ -20,14 +20,14 @@ from titanic_survival.toolkit.version.reference_profile import Profile
 
 
 class Row(BaseModel):
-    """A number and a word."""
+    """A number and a category."""
 
     amount: float | None
     colour: Literal["red", "green"]
 
 
 class Prediction(BaseModel):
-    """A number and a truth value."""
+    """A number and a bool."""
 
     price: float
     cheap: bool

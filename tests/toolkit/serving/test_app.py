@@ -41,7 +41,7 @@ def client(routes: app.Routes) -> TestClient:
 
 
 @pytest.fixture(scope="module")
-def wrong(contract: Contract) -> dict[str, Any]:
+def invalid(contract: Contract) -> dict[str, Any]:
     """Return a value for each field that no schema allows."""
     return {column.name: {} for column in contract.row}
 
@@ -87,15 +87,15 @@ def test_unknown_version_is_answered_with_those_that_are_served(client: TestClie
         assert "1, 2 = challenger = champion" in answer.json()["error"]
 
 
-def test_every_bad_value_of_every_row_is_named(
-    client: TestClient, rows: list[dict[str, Any]], wrong: dict[str, Any]
+def test_every_violation_of_every_row_is_listed(
+    client: TestClient, rows: list[dict[str, Any]], invalid: dict[str, Any]
 ) -> None:
-    sent = [rows[0], rows[1] | wrong, rows[2], rows[3] | {"no such field": 1}, "no row"]
+    sent = [rows[0], rows[1] | invalid, rows[2], rows[3] | {"no such field": 1}, "no row"]
     answer = client.post("/predict", json=sent)
     assert answer.status_code == 400
     problems = answer.json()["problems"]
     named = sorted((problem["row"], problem["field"]) for problem in problems)
-    assert named == sorted([*((1, name) for name in wrong), (3, "no such field"), (4, "")])
+    assert named == sorted([*((1, name) for name in invalid), (3, "no such field"), (4, "")])
     assert all(problem["reason"] for problem in problems)
     assert answer.json()["error"] == f"{len(problems)} values break the contract"
 
@@ -163,7 +163,7 @@ def test_long_value_is_not_repeated_at_length(client: TestClient, body: bytes) -
         assert len(answer.content) < 5000, path
 
 
-def test_too_many_rows_are_refused(client: TestClient, rows: list[dict[str, Any]]) -> None:
+def test_too_many_rows_are_rejected(client: TestClient, rows: list[dict[str, Any]]) -> None:
     assert client.post("/predict", json=[rows[0]] * MAX_ROWS).status_code == 200
     answer = client.post("/predict", json=[rows[0]] * (MAX_ROWS + 1))
     assert answer.status_code == 413
@@ -171,7 +171,7 @@ def test_too_many_rows_are_refused(client: TestClient, rows: list[dict[str, Any]
 
 
 @pytest.mark.parametrize("body", [b" " * (MAX_BYTES + 1), (b" " * 1000 for _ in range(MAX_BYTES // 1000 + 1))])
-def test_too_many_bytes_are_refused_announced_or_not(client: TestClient, body: Any) -> None:
+def test_too_many_bytes_are_rejected_announced_or_not(client: TestClient, body: Any) -> None:
     answer = client.post("/predict", content=body)
     assert answer.status_code == 413
     assert str(MAX_BYTES) in answer.json()["error"]
@@ -235,13 +235,13 @@ def test_other_paths_are_passed_on(client: TestClient, path: str) -> None:
     assert client.post(path).status_code == 418
 
 
-def test_model_says_what_is_served(client: TestClient, contract: Contract, version: Any) -> None:
-    said = client.get("/model").json()
-    assert said["champion"] == 2
-    assert [(v["version"], v["aliases"]) for v in said["versions"]] == [(1, []), (2, ["challenger", "champion"])]
-    assert said["versions"][0]["metrics"] == pytest.approx(version.details["metrics"])
-    assert list(said["inputs"]) == list(contract.by_name)
-    assert client.post("/predict", json=said["example"]).status_code == 200
+def test_model_describes_the_current_release(client: TestClient, contract: Contract, version: Any) -> None:
+    content = client.get("/model").json()
+    assert content["champion"] == 2
+    assert [(v["version"], v["aliases"]) for v in content["versions"]] == [(1, []), (2, ["challenger", "champion"])]
+    assert content["versions"][0]["metrics"] == pytest.approx(version.details["metrics"])
+    assert list(content["inputs"]) == list(contract.by_name)
+    assert client.post("/predict", json=content["example"]).status_code == 200
 
 
 def test_index_is_swagger_ui_over_the_docs(client: TestClient) -> None:

@@ -179,3 +179,29 @@ def test_shadows_score_the_same_rows_and_are_only_counted(live: LiveRelease, sto
     assert asyncio.run(ask_and_wait()) == 1
     scorer.recorder.drain()
     assert counter._value.get() - before == 1
+
+
+def test_shadows_are_those_of_the_release_that_answered(
+    live: LiveRelease, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, 1, beside=[3], shadows=(3,))
+    live.follow()
+    scorer, version = Scorer(live, LIMITS), live.versions[1]
+    score = version.score
+
+    async def score_and_replace(rows: int, columns: Any) -> Any:
+        write(store, 2)
+        live.follow()
+        return await score(rows, columns)
+
+    monkeypatch.setattr(version, "score", score_and_replace)
+    counter = metrics.SHADOW_REQUESTS.labels(3, 200)
+    before = counter._value.get()
+
+    async def ask_and_wait() -> None:
+        await scorer.answer(b'[{"amount": 2}]')
+        await asyncio.gather(*scorer._tasks)
+
+    asyncio.run(ask_and_wait())
+    scorer.recorder.drain()
+    assert (live.release and live.release.champion, counter._value.get() - before) == (2, 1)

@@ -167,11 +167,11 @@ def test_open_inference_answers_the_outputs_that_are_asked_for(
 
 def test_metadata_describes_every_tensor(client: TestClient, model: str, contract: Contract) -> None:
     for path in (model, f"{model}/versions/1", f"{model}/versions/champion"):
-        said = client.get(path).json()
-        assert said["versions"] == ["1", "2"]
-        assert [put["name"] for put in said["inputs"]] == list(contract.by_name)
-        assert [put["name"] for put in said["outputs"]] == [column.name for column in contract.prediction]
-        for column, put in zip(contract.row, said["inputs"], strict=True):
+        content = client.get(path).json()
+        assert content["versions"] == ["1", "2"]
+        assert [put["name"] for put in content["inputs"]] == list(contract.by_name)
+        assert [put["name"] for put in content["outputs"]] == [column.name for column in contract.prediction]
+        for column, put in zip(contract.row, content["inputs"], strict=True):
             assert put["shape"] == ([-1] if column.length is None else [-1, column.length])
             assert put["datatype"] in tensors.ACCEPTED_DATATYPES[column.kind]
 
@@ -401,7 +401,7 @@ def test_documented_examples_are_taken(client: TestClient) -> None:
     assert "text/csv" in sent
 
 
-def test_a_compiled_model_is_served_without_pandas_scikit_learn_and_mlflow(served: Path, version: Artifact) -> None:
+def test_an_onnx_model_is_served_without_pandas_scikit_learn_and_mlflow(served: Path, version: Artifact) -> None:
     if version.runtime.name != "onnx":
         pytest.skip("this model is served by Python")
     package = app.__name__.partition(".")[0]

@@ -111,7 +111,7 @@ def test_requests_and_rows_are_counted(wild: Scorer) -> None:
     assert [now - then for now, then in zip(counted(), before, strict=True)] == [2, 1, 1, 3]
 
 
-def test_service_that_has_not_loaded_yet_says_so(served: Path) -> None:
+def test_service_without_a_loaded_version_answers_503(served: Path) -> None:
     ((status, content),) = answers(Scorer(LiveRelease(served), Limits(1, 1)), [])
     assert status == 503
     assert content["error"]

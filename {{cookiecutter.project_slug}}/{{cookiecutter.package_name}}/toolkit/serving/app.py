@@ -56,7 +56,7 @@ class Routes:
         self._feedback_route = FeedbackRoute(scorer.live, scorer.limits.max_rows, feedback)
         access = access or AccessPolicy(None)
 
-        def described() -> dict[str, Any]:
+        def openapi() -> dict[str, Any]:
             content = document(
                 self._live.snapshot,
                 self._limits,
@@ -67,7 +67,7 @@ class Routes:
             return access.add_to_openapi(content)
 
         slow = [
-            *model_routes(self._live, title, description, described),
+            *model_routes(self._live, title, description, openapi),
             *mlflow.routes(self._live),
             *open_inference.routes(self._live, title),
         ]

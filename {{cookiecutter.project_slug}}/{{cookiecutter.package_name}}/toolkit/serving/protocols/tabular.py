@@ -63,7 +63,7 @@ def _split(given: Any, contract: Contract, limit: int) -> Rows:
         raise SignatureError(
             400, f"dataframe_split has no 'columns'; the inputs of the model are {[*contract.by_name]}"
         )
-    return _named(list(map(str, columns)), data, contract, limit)
+    return _from_lists(list(map(str, columns)), data, contract, limit)
 
 
 def _check_dicts(given: list[Any], form: str) -> Rows:
@@ -85,7 +85,7 @@ def _tensors(given: Any, form: str, contract: Contract, limit: int) -> Rows:
     if len(names) == 1:
         depth = _depth(given) - (contract.row[0].length is not None)
         rows = [[given]] if depth == 0 else [[value] for value in given] if depth == 1 else given
-    return _named(names, rows, contract, limit)
+    return _from_lists(names, rows, contract, limit)
 
 
 def _columnar(given: dict[str, Any], contract: Contract, limit: int) -> Rows:
@@ -108,7 +108,7 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _named(names: list[str], rows: list[Any], contract: Contract, limit: int) -> Rows:
+def _from_lists(names: list[str], rows: list[Any], contract: Contract, limit: int) -> Rows:
     """Return rows from lists, each with one value for each name."""
     check_row_count(len(rows), limit)
     _check_unique(names, contract)

@@ -55,8 +55,8 @@ def column_values(tensor: dict[str, Any], field: FieldSpec) -> list[Any]:
         count = "no list of values" if data is None else f"{len(data)} values"
         raise RejectedError(400, f"the data of input {name}: {count}, where the shape {shape} needs {shape[0] * width}")
     if set(map(type, data)) - (allowed := ELEMENT_TYPES.get(kind, NUMBER_TYPES)):
-        wrong = next(value for value in data if type(value) not in allowed)
-        raise RejectedError(400, f"the data of input {name} has {quote(wrong)}, which is not {kind}")
+        invalid = next(value for value in data if type(value) not in allowed)
+        raise RejectedError(400, f"the data of input {name} has {quote(invalid)}, which is not {kind}")
     if field.length is not None:
         return [data[start : start + width] for start in range(0, len(data), width)]
     return [_value(value, field) for value in data]
