@@ -39,14 +39,17 @@ def requirements(names: Iterable[str]) -> list[str]:
     An import that fails here is left out, since the code must do without it. `UserError` names a library that is in no
     distribution.
     """
-    provided, distributions = packages_distributions(), set()
+    provided = packages_distributions()
+    distributions: set[str] = set()
     for name in names:
         if name not in provided and (spec := find_spec(name)):
             raise UserError(
                 f"The model imports {name!r} ({spec.origin}), which is in no installed distribution, so the version "
                 "could not be loaded elsewhere. Move the code to model/, or install it as a package."
             )
-        distributions.update(provided.get(name, []))
+        found = provided.get(name, [])
+        # Where several share a name, as those of MLflow, the one that is called so requires the others.
+        distributions.update({name} if name in found else found)
     # Without the local part, such as "+cpu": indexes serve public versions.
     return sorted(f"{name}=={version(name).partition('+')[0]}" for name in distributions)
 

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -13,15 +14,13 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
 from ..contract.schema import Contract, FieldSpec
-from ..version import frame_scorer
 from ..version.artifact import Artifact, digest
 from . import dependencies
 from .errors import quiet
 
-TOOLKIT = Path(__file__).parents[1]
-PYFUNC = Path(__file__).with_name("pyfunc.py")
-#: What loads a version; this module and those that it imports travel with the version.
-LOADER = Path(frame_scorer.__file__)
+#: In the folder of the package: what MLflow runs, and what it loads a version by. The latter and the modules that it
+#: imports travel with the version.
+PYFUNC, LOADER = "toolkit/registry/pyfunc.py", "toolkit/version/frame_scorer.py"
 #: What a pickled model needs, whatever it is.
 PICKLE_LIBRARIES = {"cloudpickle", "sklearn"}
 
@@ -32,19 +31,23 @@ def register(version: Artifact, model_name: str, pipeline: ModuleType) -> int:
     `pipeline` is the module that built the model; what it imports, the pickled model needs.
     """
     with tempfile.TemporaryDirectory() as scratch, quiet():
-        code = copy_code(Path(scratch))
-        info = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(PYFUNC),
-            code_paths=[str(code)],
-            artifacts={"version": str(version.folder)},
-            model_config={"toolkit": code.name},
-            signature=signature(version.contract),
-            input_example=_example(version),
-            pip_requirements=requirements(version, pipeline),
-            registered_model_name=model_name,
-        )
+        model = mlflow_model(version, pipeline, Path(scratch))
+        info = mlflow.pyfunc.log_model(name="model", registered_model_name=model_name, **model)
     return int(info.registered_model_version)
+
+
+def mlflow_model(version: Artifact, pipeline: ModuleType, scratch: Path) -> dict[str, Any]:
+    """Return a version in the parameters that MLflow saves a model by; the code in `scratch` is needed until then."""
+    code = copy_code(scratch)
+    return {
+        "python_model": str(dependencies.PACKAGE / PYFUNC),
+        "code_paths": [str(code)],
+        "artifacts": {"version": str(version.folder)},
+        "model_config": {"toolkit": code.name},
+        "signature": signature(version.contract),
+        "input_example": _example(version),
+        "pip_requirements": requirements(version, pipeline),
+    }
 
 
 def copy_code(folder: Path) -> Path:
@@ -53,10 +56,10 @@ def copy_code(folder: Path) -> Path:
     The package has the name of its digest: in one process, versions with the same code share it, and versions with
     different code do not meet.
     """
-    copied = folder / "toolkit"
-    for path in dependencies.modules(LOADER):
-        if path.is_relative_to(TOOLKIT):
-            target = copied / path.relative_to(TOOLKIT)
+    copied, toolkit = folder / "toolkit", dependencies.PACKAGE / "toolkit"
+    for path in dependencies.modules(dependencies.PACKAGE / LOADER):
+        if path.is_relative_to(toolkit):
+            target = copied / path.relative_to(toolkit)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
     return copied.rename(folder / f"toolkit_{digest(copied)[:16]}")
@@ -64,7 +67,8 @@ def copy_code(folder: Path) -> Path:
 
 def requirements(version: Artifact, pipeline: ModuleType) -> list[str]:
     """Return what an environment needs to load a version, pinned to what is installed here."""
-    names = dependencies.libraries({PYFUNC, *dependencies.modules(LOADER)})
+    loading = dependencies.modules(dependencies.PACKAGE / LOADER)
+    names = dependencies.libraries({dependencies.PACKAGE / PYFUNC, *loading})
     if not version.has_onnx:
         names -= {"onnxruntime"}
         names |= PICKLE_LIBRARIES | dependencies.libraries(dependencies.modules(Path(str(pipeline.__file__))))
