@@ -11,7 +11,7 @@ from titanic_survival import config
 from titanic_survival.model import data, pipeline, schema
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import from_rows
-from titanic_survival.toolkit.contract.schema import derive
+from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.release.store import Store
 from titanic_survival.toolkit.training import dataset
 

@@ -50,7 +50,7 @@ import json
 from {trained.package}.model import data, schema
 from {trained.package}.toolkit.training import dataset
 from {trained.package}.toolkit.contract.columns import plain
-from {trained.package}.toolkit.contract.schema import derive
+from {trained.package}.toolkit.contract.derivation import derive
 contract = derive(schema.Row, schema.Prediction)
 rows = dataset.check(data.load(), contract)
 lists = {{name: [None if value == "" else value for value in plain(array)] for name, array in rows.columns.items()}}

@@ -37,8 +37,9 @@ import numpy as np
 from pydantic import BaseModel, Field
 from {package} import config, deploy, model
 from {package}.toolkit.version import artifact
+from {package}.toolkit.version.contents import Contents
 from {package}.toolkit.contract.columns import as_records
-from {package}.toolkit.contract.schema import derive
+from {package}.toolkit.contract.derivation import derive
 from {package}.toolkit.version.reference_profile import Profile
 from {package}.toolkit.contract.json_rows import RowParser
 from {package}.toolkit.version.runtime import PythonRuntime
@@ -81,12 +82,10 @@ rows = [row, row | {{"count": 5, "few": None, "maybe_kind": None, "maybe_truth":
 _, columns = RowParser(contract).parse(json.dumps(rows).encode())
 predictions = PythonRuntime(Model(), contract).score(columns)
 label = predictions["amount"]
-artifact.save(
-    store.path(2),
+contents = Contents(
     contract=contract,
     model=Model(),
-    compiled=None,
-    code=model,
+    onnx=None,
     example=artifact.Example(rows=rows, predictions=as_records(predictions, contract)),
     background=columns,
     profile=Profile.of(contract, training=columns, holdout=columns, predictions=predictions, label=label),
@@ -96,6 +95,7 @@ artifact.save(
     card="",
     lock=Path("requirements/dev.lock"),
 )
+contents.save(store.path(2), model)
 store.write(Release.now(settings.model_name, 2, {{1: ("frozen",), 2: ("champion",)}}))
 print(json.dumps(rows))
 """

@@ -27,9 +27,11 @@ import pytest
 from titanic_survival import config, model
 from titanic_survival.model import data, schema
 from titanic_survival.toolkit.contract import dataframes
-from titanic_survival.toolkit.contract.schema import Contract, derive
+from titanic_survival.toolkit.contract.derivation import derive
+from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.version import artifact
+from titanic_survival.toolkit.version.contents import Contents
 from titanic_survival.toolkit.version.reference_profile import Profile
 from titanic_survival.toolkit.version.runtime import PythonRuntime
 
@@ -110,7 +112,7 @@ def contract() -> Contract:
 @pytest.fixture(scope="session")
 def rows(contract: Contract) -> list[dict[str, Any]]:
     """Return rows of the data as a caller of the service would send them."""
-    columns, _ = dataframes.check(data.load().head(ROWS), contract)
+    columns, _ = dataframes.check_features(data.load().head(ROWS), contract)
     values = {column.name: [sendable(value, column.kind) for value in columns[column.name]] for column in contract.row}
     return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 
@@ -153,12 +155,10 @@ def save(tmp_path: Path) -> Callable[..., artifact.Artifact]:
         label = predictions[contract.label.name]
         lock = tmp_path / "lock"
         lock.touch()
-        return artifact.save(
-            tmp_path / name,
+        contents = Contents(
             contract=contract,
             model=estimator,
-            compiled=None,
-            code=model,
+            onnx=None,
             example=artifact.Example(rows=examples, predictions=as_records(predictions, contract)),
             background=columns,
             profile=Profile.of(contract, training=columns, holdout=columns, predictions=predictions, label=label),
@@ -166,6 +166,7 @@ def save(tmp_path: Path) -> Callable[..., artifact.Artifact]:
             card="",
             lock=lock,
         )
+        return contents.save(tmp_path / name, model)
 
     return save
 

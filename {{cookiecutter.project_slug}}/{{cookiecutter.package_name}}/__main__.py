@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .toolkit.common.errors import UserError, attribute_errors_to
+from .toolkit.common.errors import UserError, attribute_errors_to, explain_missing_extras
 
 if TYPE_CHECKING:
     from .config import Settings
@@ -179,7 +179,7 @@ def edits() -> None:
 def main() -> None:
     """Run a command; what a person can mend is said in a sentence, and ends with exit code 1."""
     try:
-        with attribute_errors_to(Path(__file__).parent / "model"):
+        with attribute_errors_to(Path(__file__).parent / "model"), explain_missing_extras():
             app()
     except UserError as error:
         if os.environ.get("DEBUG"):

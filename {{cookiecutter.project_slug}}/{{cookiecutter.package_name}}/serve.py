@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from . import config
 from .access import access_policy
 from .toolkit.common import console
-from .toolkit.common.errors import UserError
+from .toolkit.common.errors import UserError, explain_missing_extras
 from .toolkit.common.sockets import listen, url
 from .toolkit.release.store import Store
 
@@ -43,15 +43,16 @@ def run(settings: config.Settings, *, pull: bool = True, beside: bool = False, p
 
 def _pull(settings: config.Settings, store: Store) -> None:
     """Pull the release that the registry asks for; if that fails, the store's release is served, if there is one."""
-    # Not above: with --no-pull the service needs no MLflow.
-    from .toolkit.release.reconcile import pull
-
     try:
+        with explain_missing_extras():
+            # Not above: the service is installed without MLflow.
+            from .toolkit.release.reconcile import pull
+
         pull(settings.mlflow_tracking_uri, settings.model_name, store)
     except UserError as error:
         if store.release() is None:
             raise
-        console.say(f"{error}\nServing the release in {store.root}, which may not be in sync with the registry.")
+        console.say(f"{error} Serving the release in {store.root}, which may not be in sync with the registry.")
 
 
 def _serve(settings: config.Settings, sockets: list[socket.socket]) -> None:

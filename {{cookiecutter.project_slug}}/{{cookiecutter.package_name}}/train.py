@@ -12,7 +12,8 @@ from .model import data, pipeline, quality, schema
 from .toolkit.common import console
 from .toolkit.common.errors import attribute_errors_to
 from .toolkit.common.names import CHALLENGER, CHAMPION, COMMIT, DIGEST, GATES, GATES_FAILED
-from .toolkit.contract.schema import Contract, derive
+from .toolkit.contract.derivation import derive
+from .toolkit.contract.schema import Contract
 from .toolkit.registry import history
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
@@ -29,6 +30,7 @@ from .toolkit.training.gates import GateResult
 from .toolkit.training.onnx_export import export
 from .toolkit.version import artifact
 from .toolkit.version.artifact import Artifact
+from .toolkit.version.contents import Contents
 
 MODEL = Path(str(model.__file__)).parent
 
@@ -144,12 +146,10 @@ def _origin() -> Origin:
 
 
 def _save(folder: Path, rows: Dataset, fitted: FittedModel, evaluation: Evaluation, details: Details) -> Artifact:
-    return artifact.save(
-        folder,
+    contents = Contents(
         contract=rows.contract,
         model=fitted.estimator,
-        compiled=fitted.onnx.model,
-        code=model,
+        onnx=fitted.onnx.model,
         example=samples.example(fitted.runtime, rows.holdout, rows.contract),
         background=samples.background(rows.training),
         profile=evaluation.profile,
@@ -157,12 +157,13 @@ def _save(folder: Path, rows: Dataset, fitted: FittedModel, evaluation: Evaluati
         card=model_card.write(details, rows.contract),
         lock=config.ROOT / "requirements" / "dev.lock",
     )
+    return contents.save(folder, model)
 
 
 def _register(registry: Registry, version: Artifact, evaluation: Evaluation) -> int:
     """Register the version as challenger, with its card and the result of its gates, and return its number."""
     with console.step("register") as step:
-        number = register(version, registry.name, provenance.requirements())
+        number = register(version, registry.name, pipeline)
         registry.set_description(number, (version.folder / "card.md").read_text(encoding="utf-8"))
         tags = {DIGEST: artifact.digest(version.folder), COMMIT: str(version.details["commit"])}
         tags |= {GATES: "failed" if evaluation.failures else "passed"}

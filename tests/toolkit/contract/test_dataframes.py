@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from pydantic import BaseModel, Field, create_model
 from titanic_survival.toolkit.contract import dataframes
+from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.json_rows import InvalidRowsError, RowParser
-from titanic_survival.toolkit.contract.schema import Contract, derive
+from titanic_survival.toolkit.contract.schema import Contract
 
 DICE = random.Random(0)
 NUMBERS: list[Any] = [0, -0.0, 3, 3.0, 2.5, -5, -5.5, 10, 10.0000001, 99, 100, 1e-50, 3.000000001, 16777215.99]
@@ -67,8 +68,8 @@ def from_json(field: str, value: Any, contract: Contract) -> np.ndarray | None:
 
 def from_table(field: str, frame: pd.DataFrame, contract: Contract) -> list[np.ndarray | None]:
     """Return what becomes of the values of one column, None where they are refused."""
-    checked = dataframes.check(frame, contract)
-    good = checked.good(len(frame))
+    checked = dataframes.check_features(frame, contract)
+    good = checked.valid_rows(len(frame))
     return [value if passed else None for value, passed in zip(checked.columns[field], good, strict=True)]
 
 
@@ -92,60 +93,68 @@ def test_table_takes_what_json_takes(field: str, form: str) -> None:
 def test_ways_to_write_a_missing_value(text: str) -> None:
     frame = pd.DataFrame({"maybe": [text], "maybe_word": [text]})
     contract = contract_of(maybe=(float | None, ...), maybe_word=(Literal["a"] | None, ...))
-    columns, problems = dataframes.check(frame, contract)
-    assert not problems
+    columns, violations = dataframes.check_features(frame, contract)
+    assert not violations
     assert np.isnan(columns["maybe"][0])
     assert columns["maybe_word"][0] == ""
     strict = contract_of(maybe=(float, ...), maybe_word=(Literal["a"], ...))
-    assert [problem.field for problem in dataframes.check(frame, strict).problems] == ["maybe", "maybe_word"]
+    assert [violation.field for violation in dataframes.check_features(frame, strict).violations] == [
+        "maybe",
+        "maybe_word",
+    ]
 
 
 def test_allowed_word_is_never_taken_for_a_missing_value() -> None:
     contract = contract_of(word=(Literal["NA", "EU"] | None, ...))
-    assert dataframes.check(pd.DataFrame({"word": ["NA", "EU"]}), contract).columns["word"].tolist() == ["NA", "EU"]
+    assert dataframes.check_features(pd.DataFrame({"word": ["NA", "EU"]}), contract).columns["word"].tolist() == [
+        "NA",
+        "EU",
+    ]
 
 
 @pytest.mark.parametrize("text", ["inf", "-Infinity", "1e400", "0x10", "1_000", "1,5", "2020-01-01"])
 def test_text_that_is_no_finite_number_is_refused(text: str) -> None:
-    assert dataframes.check(pd.DataFrame({"given": [text]}), contract_of(given=(float, ...))).problems
+    assert dataframes.check_features(pd.DataFrame({"given": [text]}), contract_of(given=(float, ...))).violations
 
 
 def test_date_is_no_number() -> None:
     frame = pd.DataFrame({"given": pd.to_datetime(["2020-01-01"])})
-    assert dataframes.check(frame, contract_of(given=(float, ...))).problems
+    assert dataframes.check_features(frame, contract_of(given=(float, ...))).violations
 
 
 def test_missing_column_takes_its_default_or_is_named() -> None:
     contract = contract_of(needed=(float, ...), spare=(int, 7), maybe=(Literal["a"] | None, None))
-    columns, problems = dataframes.check(pd.DataFrame({"other": [1, 2]}), contract)
-    assert [(problem.row, problem.field) for problem in problems] == [(None, "needed")]
+    columns, violations = dataframes.check_features(pd.DataFrame({"other": [1, 2]}), contract)
+    assert [(violation.row, violation.field) for violation in violations] == [(None, "needed")]
     assert columns["spare"].tolist() == [7, 7]
     assert columns["maybe"].tolist() == ["", ""]
 
 
 def test_column_that_stands_twice_is_named() -> None:
     frame = pd.DataFrame([[1.0, 2.0]], columns=["given", "given"])
-    assert [problem.field for problem in dataframes.check(frame, contract_of(given=(float, ...))).problems] == ["given"]
+    assert [
+        violation.field for violation in dataframes.check_features(frame, contract_of(given=(float, ...))).violations
+    ] == ["given"]
 
 
 def test_every_bad_row_is_named_at_once_and_no_other() -> None:
     contract = contract_of(number=(float, ...), word=(Literal["a"], ...))
     frame = pd.DataFrame({"number": [1, "x", 3, None], "word": ["a", "a", "b", "c"]}, index=[9, 9, 9, 9])
-    checked = dataframes.check(frame, contract)
-    assert sorted((problem.row, problem.field) for problem in checked.problems) == [
+    checked = dataframes.check_features(frame, contract)
+    assert sorted((violation.row, violation.field) for violation in checked.violations) == [
         (1, "number"),
         (2, "word"),
         (3, "number"),
         (3, "word"),
     ]
-    assert checked.good(4).tolist() == [True, False, False, False]
+    assert checked.valid_rows(4).tolist() == [True, False, False, False]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "Int64", "str", "object", "category"])
 def test_type_of_a_column_does_not_matter(dtype: str) -> None:
     frame = pd.DataFrame({"given": pd.Series([0, 1, 2]).astype(dtype)})
-    columns, problems = dataframes.check(frame, contract_of(given=(int, ...)))
-    assert not problems
+    columns, violations = dataframes.check_features(frame, contract_of(given=(int, ...)))
+    assert not violations
     assert columns["given"].tolist() == [0, 1, 2]
 
 
@@ -153,17 +162,17 @@ def test_type_of_a_column_does_not_matter(dtype: str) -> None:
 def test_vector_may_be_spread_over_columns(dtype: str) -> None:
     contract = contract_of(v=(list[float], Field(min_length=2, max_length=2)))
     frame = pd.DataFrame({"v_0": [1.0, 3.0], "v_1": [2.0, 4.0]}).astype(dtype)
-    columns, problems = dataframes.check(frame, contract)
-    assert not problems
+    columns, violations = dataframes.check_features(frame, contract)
+    assert not violations
     assert columns["v"].tolist() == [[1, 2], [3, 4]]
 
 
 def test_endless_nesting_is_a_bad_value() -> None:
     contract = contract_of(v=(list[float], Field(min_length=2, max_length=2)))
-    assert dataframes.check(pd.DataFrame({"v": ["[" * 100_000]}), contract).problems
+    assert dataframes.check_features(pd.DataFrame({"v": ["[" * 100_000]}), contract).violations
 
 
 def test_model_sees_the_columns_of_the_contract(contract: Contract, rows: list[dict[str, Any]]) -> None:
-    frame = dataframes.as_frame(dataframes.check(pd.DataFrame(rows), contract).columns, contract)
+    frame = dataframes.as_frame(dataframes.check_features(pd.DataFrame(rows), contract).columns, contract)
     assert list(frame.columns) == contract.model_columns
     assert len(frame) == len(rows)

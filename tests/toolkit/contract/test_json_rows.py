@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pytest
 from pydantic import BaseModel, Field
-from titanic_survival.toolkit.contract.json_rows import NAMED, InvalidRowsError, RowParser, TooManyRowsError
-from titanic_survival.toolkit.contract.schema import derive
+from titanic_survival.toolkit.contract.derivation import derive
+from titanic_survival.toolkit.contract.json_rows import MAX_VIOLATIONS, InvalidRowsError, RowParser, TooManyRowsError
 
 
 class Row(BaseModel):
@@ -38,8 +38,8 @@ VECTOR = {"vector": [0, 1]}
 def refused(body: Any) -> list[tuple[int | None, str]]:
     with pytest.raises(InvalidRowsError) as error:
         PARSER.parse(body if isinstance(body, bytes) else json.dumps(body).encode())
-    assert all(problem.reason for problem in error.value.problems)
-    return [(problem.row, problem.field) for problem in error.value.problems]
+    assert all(violation.reason for violation in error.value.violations)
+    return [(violation.row, violation.field) for violation in error.value.violations]
 
 
 @pytest.mark.parametrize(
@@ -153,17 +153,17 @@ def test_value_of_the_wrong_kind_is_named_for_every_field(version: Any, rows: li
     for name in rows[0]:
         with pytest.raises(InvalidRowsError) as error:
             parse(json.dumps([rows[0], rows[0] | {name: {}}]).encode())
-        assert [(problem.row, problem.field) for problem in error.value.problems] == [(1, name)]
+        assert [(violation.row, violation.field) for violation in error.value.violations] == [(1, name)]
 
 
 def test_of_too_many_bad_values_the_first_are_named_soon() -> None:
     rows: list[Any] = [VECTOR] * 150 + [{"vector": "no", "unknown": 1}] * 100_000
     start = time.perf_counter()
-    with pytest.raises(InvalidRowsError, match=f"more than {NAMED} values") as error:
+    with pytest.raises(InvalidRowsError, match=f"more than {MAX_VIOLATIONS} values") as error:
         PARSER.parse(json.dumps(rows).encode())
     assert time.perf_counter() - start < 3, "to describe them all takes longer"
-    named = [(problem.row, problem.field) for problem in error.value.problems]
-    assert named == [(row, field) for row in range(150, 150 + NAMED // 2) for field in ("vector", "unknown")]
+    named = [(violation.row, violation.field) for violation in error.value.violations]
+    assert named == [(row, field) for row in range(150, 150 + MAX_VIOLATIONS // 2) for field in ("vector", "unknown")]
 
 
 @pytest.mark.parametrize("name", ['"a"', '"a%d"'])

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field, PositiveInt, create_model, field_validator
 from titanic_survival.toolkit.common.errors import UserError
-from titanic_survival.toolkit.contract.schema import Contract, derive
+from titanic_survival.toolkit.contract.derivation import derive
+from titanic_survival.toolkit.contract.schema import Contract
 
 
 class Colour(enum.Enum):

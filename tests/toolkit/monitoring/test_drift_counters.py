@@ -12,8 +12,9 @@ from pydantic import BaseModel
 from titanic_survival.model import data
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import Columns
+from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.json_rows import RowParser
-from titanic_survival.toolkit.contract.schema import Contract, FieldSpec, derive
+from titanic_survival.toolkit.contract.schema import Contract, FieldSpec
 from titanic_survival.toolkit.monitoring.version_counters import VersionCounters
 from titanic_survival.toolkit.version.artifact import Artifact
 from titanic_survival.toolkit.version.reference_profile import Profile
@@ -86,12 +87,12 @@ def test_predictions_that_are_no_numbers_do_not_stop_the_training() -> None:
     assert Profile.model_validate_json(made.model_dump_json()) == made
 
 
-def test_shift_is_largest_where_it_is(profile: Profile) -> None:
+def test_drift_is_largest_in_the_feature_that_changed(profile: Profile) -> None:
     columns, _ = drawn(2)
-    assert max(profile.shift(columns).values()) < 0.1
-    shift = profile.shift(columns | {"colour": np.full(ROWS, "red", object)})
-    assert list(shift) == ["colour", "amount"]
-    assert shift["colour"] > 0.25 > shift["amount"]
+    assert max(profile.drift(columns).values()) < 0.1
+    drift = profile.drift(columns | {"colour": np.full(ROWS, "red", object)})
+    assert list(drift) == ["colour", "amount"]
+    assert drift["colour"] > 0.25 > drift["amount"]
 
 
 def test_everything_is_shown_before_anything_is_counted(profile: Profile) -> None:
@@ -103,7 +104,7 @@ def test_everything_is_shown_before_anything_is_counted(profile: Profile) -> Non
                 assert now[f"model_{kind}_bin_rows_total", bin_, name] == 0
                 assert now[f"model_{kind}_reference_share", bin_, name] == pytest.approx(share)
     assert now["model_outlier_rows_total",] == 0
-    assert now["model_outlier_reference_share",] == pytest.approx(profile.outliers.share)
+    assert now["model_outlier_reference_share",] == pytest.approx(profile.outliers.rate)
     quality = {key[1]: value for key, value in now.items() if key[0] == "model_reference_quality"}
     assert quality == pytest.approx(profile.quality | {"profit": 5})
     assert now["model_requests_total", "500"] == 0
@@ -164,9 +165,9 @@ def test_trained_version_carries_its_profile(version: Artifact, contract: Contra
 
 
 def test_rows_of_the_training_are_no_shift_and_few_outliers(version: Artifact, contract: Contract) -> None:
-    columns, _ = dataframes.check(data.load(), contract)
+    columns, _ = dataframes.check_features(data.load(), contract)
     profile = version.profile
-    assert max(profile.shift(columns).values()) < 0.1
+    assert max(profile.drift(columns).values()) < 0.1
     positions = {name: bins.find(columns[name]) for name, bins in profile.features.items()}
     assert profile.outliers.find(profile.features, columns, positions).mean() < 0.05
 

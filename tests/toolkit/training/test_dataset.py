@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from pydantic import BaseModel, Field
 from titanic_survival.toolkit.common.errors import UserError
-from titanic_survival.toolkit.contract.schema import derive
+from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.training import dataset
 
 

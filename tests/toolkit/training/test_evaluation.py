@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pydantic import BaseModel
 from titanic_survival.toolkit.common.errors import UserError
-from titanic_survival.toolkit.contract.schema import derive
+from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.training import dataset, evaluation, samples
 from titanic_survival.toolkit.training.importance import importance
 from titanic_survival.toolkit.version.runtime import PythonRuntime

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression
 from titanic_survival.toolkit.contract import dataframes
+from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.json_rows import RowParser
-from titanic_survival.toolkit.contract.schema import derive
 from titanic_survival.toolkit.training import onnx_export
 from titanic_survival.toolkit.version import artifact
 from titanic_survival.toolkit.version.runtime import OnnxRuntime, PythonRuntime

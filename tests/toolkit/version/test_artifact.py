@@ -1,4 +1,4 @@
-"""A version on disk: complete, provable, independent of what the project becomes."""
+"""A version on disk: complete, verifiable, independent of later changes to the project."""
 
 import importlib
 import json
@@ -14,8 +14,9 @@ import pytest
 from pydantic import BaseModel
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.columns import plain
-from titanic_survival.toolkit.contract.schema import derive
-from titanic_survival.toolkit.version import artifact
+from titanic_survival.toolkit.contract.derivation import derive
+from titanic_survival.toolkit.version import artifact, formats
+from titanic_survival.toolkit.version.contents import Contents
 
 
 class Row(BaseModel):
@@ -52,17 +53,18 @@ def saved(save: Callable[..., artifact.Artifact]) -> artifact.Artifact:
 def test_loaded_version_is_what_was_saved(saved: artifact.Artifact) -> None:
     loaded = artifact.Artifact(saved.folder)
     loaded.verify()
+    assert formats.number(saved.folder) == formats.CURRENT
     assert loaded.contract == derive(Row, Prediction)
     assert loaded.example.predictions == [{"answer": 2.0}, {"answer": 5.0}]
     assert loaded.runtime.score({"amount": np.array([3], np.float32)})["answer"].tolist() == [6]
 
 
-def test_trained_version_proves_itself(version: artifact.Artifact) -> None:
+def test_trained_version_is_verified(version: artifact.Artifact) -> None:
     version.verify()
     assert version.example.rows
 
 
-def test_version_that_predicts_no_number_proves_itself(save: Callable[..., artifact.Artifact]) -> None:
+def test_version_that_predicts_nan_is_verified(save: Callable[..., artifact.Artifact]) -> None:
     saved = save(Row, Prediction, Factor(float("nan")), EXAMPLES, name="nothing")
     assert saved.example.predictions[0]["answer"] is None
     saved.verify()
@@ -119,19 +121,18 @@ def test_version_outlives_the_next_change_to_its_code(
     (package / "__init__.py").touch()
     (package / "pipeline.py").write_text("class Mine:\n    predict = lambda self, rows: rows['amount'].to_numpy() + 1")
     monkeypatch.syspath_prepend(tmp_path)
-    folder = artifact.save(
-        tmp_path / "mine",
+    mine = Contents(
         contract=saved.contract,
         model=importlib.import_module("owners.pipeline").Mine(),
-        compiled=None,
-        code=importlib.import_module("owners"),
+        onnx=None,
         example=artifact.Example(rows=EXAMPLES, predictions=[{"answer": 2.0}, {"answer": 3.5}]),
         background={"amount": np.array([1, 2.5], np.float32)},
         profile=saved.profile,
         details={},
         card="",
-        lock=saved.folder / "requirements.lock",
-    ).folder
+        lock=saved.folder / artifact.LOCK,
+    )
+    folder = mine.save(tmp_path / "mine", importlib.import_module("owners")).folder
     shutil.rmtree(package)
     for name in ("owners", "owners.pipeline"):
         monkeypatch.delitem(sys.modules, name)

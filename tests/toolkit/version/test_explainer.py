@@ -12,8 +12,9 @@ import pytest
 from pydantic import BaseModel, Field, create_model
 from titanic_survival.model import data
 from titanic_survival.toolkit.contract.columns import Columns
+from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.json_rows import RowParser
-from titanic_survival.toolkit.contract.schema import Contract, derive
+from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.training import dataset, samples
 from titanic_survival.toolkit.version import explainer
 from titanic_survival.toolkit.version.artifact import Artifact

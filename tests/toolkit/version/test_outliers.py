@@ -7,11 +7,11 @@ from titanic_survival.toolkit.contract.schema import FieldSpec
 from titanic_survival.toolkit.version import binning, outliers
 
 ROWS = 4000
-WORDS = tuple("abcdefgh")
+CATEGORIES = tuple("abcdefgh")
 
 
 def drawn(seed: int, rows: int = ROWS) -> Columns:
-    """Return rows of a normal, a skewed and a missing number, and of words of which some are rare."""
+    """Return rows of a normal, a skewed and a missing number, and of categories of which some are rare."""
     random = np.random.default_rng(seed)
     rare = np.array([0.3, 0.3, 0.3, 0.07, 0.01, 0.01, 0.005, 0.005])
     columns = {
@@ -19,32 +19,34 @@ def drawn(seed: int, rows: int = ROWS) -> Columns:
         "skewed": np.exp(random.normal(0, 1.5, rows)),
         "missing": np.where(random.random(rows) < 0.3, np.nan, random.random(rows)),
     }
-    words = {name: random.choice(np.array(WORDS, object), rows, p=rare) for name in ("first", "second", "third")}
-    return {name: array.astype(np.float32) for name, array in columns.items()} | words
+    categories = {
+        name: random.choice(np.array(CATEGORIES, object), rows, p=rare) for name in ("first", "second", "third")
+    }
+    return {name: array.astype(np.float32) for name, array in columns.items()} | categories
 
 
 TRAINING = drawn(0)
 FEATURES = {
     name: binning.make(
-        FieldSpec(name=name, kind="category", categories=WORDS)
+        FieldSpec(name=name, kind="category", categories=CATEGORIES)
         if array.dtype == object
         else FieldSpec(name=name, kind="float", nullable=True),
         array,
     )
     for name, array in TRAINING.items()
 }
-LEARNED = outliers.learn(FEATURES, TRAINING, drawn(1))
+DETECTOR = outliers.fit(FEATURES, TRAINING, drawn(1))
 ORDINARY = {"normal": 50, "skewed": 1, "missing": 0.5, "first": "a", "second": "b", "third": "c"}
 
 
 def found(columns: Columns) -> np.ndarray:
-    return LEARNED.find(FEATURES, columns, {name: array.find(columns[name]) for name, array in FEATURES.items()})
+    return DETECTOR.find(FEATURES, columns, {name: array.find(columns[name]) for name, array in FEATURES.items()})
 
 
 def test_training_and_new_rows_are_outliers_as_often_as_said() -> None:
-    assert found(TRAINING).mean() == pytest.approx(outliers.SHARE, abs=0.002)
-    assert found(drawn(2)).mean() == pytest.approx(LEARNED.share, abs=0.006)
-    assert LEARNED.share == pytest.approx(outliers.SHARE, abs=0.006)
+    assert found(TRAINING).mean() == pytest.approx(outliers.TRAINING_RATE, abs=0.002)
+    assert found(drawn(2)).mean() == pytest.approx(DETECTOR.rate, abs=0.006)
+    assert DETECTOR.rate == pytest.approx(outliers.TRAINING_RATE, abs=0.006)
 
 
 @pytest.mark.parametrize(
@@ -71,16 +73,16 @@ def test_a_value_that_many_have_does_not_make_up_for_two_that_few_have() -> None
     columns = {name: TRAINING[name] for name in ("first", "second")} | capped
     features = {name: FEATURES[name] for name in ("first", "second")}
     features["normal"] = binning.make(FieldSpec(name="normal", kind="float"), capped["normal"])
-    learned = outliers.learn(features, columns, columns)
+    detector = outliers.fit(features, columns, columns)
     row = {"normal": np.array([50], np.float32)} | {name: np.array(["h"], object) for name in ("first", "second")}
     positions = {name: array.find(row[name]) for name, array in features.items()}
-    assert learned.find(features, row, positions).tolist() == [True]
+    assert detector.find(features, row, positions).tolist() == [True]
 
 
 def test_one_row_is_enough_to_learn_from() -> None:
     columns = {"x": np.array([1], np.float32)}
     features = {"x": binning.make(FieldSpec(name="x", kind="float"), columns["x"])}
-    learned = outliers.learn(features, columns, columns)
+    detector = outliers.fit(features, columns, columns)
     row = {"x": np.array([1, 500, np.nan], np.float32)}
-    assert learned.find(features, row, {"x": features["x"].find(row["x"])}).tolist() == [False, True, True]
-    assert outliers.Outliers.model_validate_json(learned.model_dump_json()) == learned
+    assert detector.find(features, row, {"x": features["x"].find(row["x"])}).tolist() == [False, True, True]
+    assert outliers.OutlierDetector.model_validate_json(detector.model_dump_json()) == detector

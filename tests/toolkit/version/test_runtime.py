@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field, create_model
 from sklearn.dummy import DummyClassifier
 from titanic_survival.toolkit.common.errors import UserError
-from titanic_survival.toolkit.contract.schema import derive
+from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.version.runtime import PythonRuntime
 
 COLUMNS = {"given": np.array([1, 2, 3], np.float32)}

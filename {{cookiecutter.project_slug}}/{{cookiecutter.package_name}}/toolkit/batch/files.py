@@ -59,10 +59,10 @@ def score(
             write = _writer(part, output.suffix, output_schema, stack)
             reject = _writer(rejects_part, ".csv", reject_schema, stack)
             for chunk in chunks:
-                checked = dataframes.check(_frame(chunk), artifact.contract)
-                valid = checked.good(len(chunk))
+                checked = dataframes.check_features(_frame(chunk), artifact.contract)
+                valid = checked.valid_rows(len(chunk))
                 write(_scored(artifact, version, chunk, checked.columns, valid, output_schema))
-                reject(_rejected(chunk, checked.problems, ~valid, rows, reject_schema))
+                reject(_rejected(chunk, checked.violations, ~valid, rows, reject_schema))
                 rows, rejected = rows + len(chunk), rejected + int((~valid).sum())
                 progress(f"{rows} rows")
         part.replace(output)
@@ -112,7 +112,7 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 
 def _check_columns(schema: pa.Schema, contract: Contract, source: Path) -> None:
-    violations = dataframes.check(_frame(schema.empty_table()), contract).problems
+    violations = dataframes.check_features(_frame(schema.empty_table()), contract).violations
     if violations:
         lines = "\n".join(f"  - {violation.field}: {violation.reason}" for violation in violations)
         raise UserError(f"{source} cannot be scored; its columns are {', '.join(schema.names)}:\n{lines}")

@@ -20,6 +20,26 @@ class RejectedError(Exception):
         self.status = status
 
 
+#: The libraries of each extra in setup.py that the service does without.
+EXTRAS = {"train": {"cloudpickle", "matplotlib", "mlflow", "psutil", "pyarrow", "requests", "skl2onnx"}}
+
+
+@contextmanager
+def explain_missing_extras() -> Iterator[None]:
+    """Turn the failed import of a library of an extra into a `UserError` that names both."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        for extra, libraries in EXTRAS.items():
+            if library in libraries:
+                raise UserError(
+                    f"This needs {library}, which is not installed: install the {extra} extra "
+                    f"(pip install '.[{extra}]'), or everything (make setup)."
+                ) from error
+        raise
+
+
 @contextmanager
 def attribute_errors_to(folder: Path, file: str = "") -> Iterator[None]:
     """Turn an exception raised by a file of a folder into a `UserError` that names the file and the line.

@@ -1,4 +1,4 @@
-"""Rows as arrays, one a field: what models are given and what they return."""
+"""Columns: rows as arrays, one array for each field; models take them and return them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import orjson
 from .schema import Contract, FieldSpec
 
 Columns = dict[str, np.ndarray]
-"""One array a field: float32 (n,) for numbers, float32 (n, length) for vectors, str objects (n,) for categories."""
+"""The array of each field: float32 (n,), of a vector (n, length); of categories, str objects (n,)."""
 
 
 def take(columns: Columns, where: np.ndarray) -> Columns:
-    """Return the rows of a mask or of a list of positions."""
+    """Return the rows at a mask or at positions."""
     return {name: array[where] for name, array in columns.items()}
 
 
@@ -25,7 +25,7 @@ def concatenate(parts: Sequence[Columns]) -> Columns:
 
 
 def from_rows(rows: Sequence[dict[str, Any]], contract: Contract) -> Columns:
-    """Return the columns of valid rows, with the default where a field is left out."""
+    """Return the columns of valid rows, with the default for a field that is left out."""
     return {field.name: _array(field, [row.get(field.name, field.default) for row in rows]) for field in contract.row}
 
 
@@ -37,8 +37,8 @@ def _array(field: FieldSpec, values: list[Any]) -> np.ndarray:
 
 
 def as_records(predictions: Columns, contract: Contract) -> list[dict[str, Any]]:
-    """Return predictions as one plain dict a row, numbers in the shortest form that says the same float32."""
-    lists = {column.name: plain(predictions[column.name]) for column in contract.prediction}
+    """Return one dict for each prediction; numbers have the fewest digits that give the same float32."""
+    lists = {field.name: plain(predictions[field.name]) for field in contract.prediction}
     return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""DataFrames in, columns out: the contract as training data and batch files meet it."""
+"""DataFrames in, columns out: the checks of training data and batch files."""
 
 from __future__ import annotations
 
@@ -10,44 +10,41 @@ import numpy as np
 import pandas as pd
 
 from .columns import Columns
-from .schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, Contract, FieldSpec, Violation, spread
+from .schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, Contract, FieldSpec, Violation, model_columns
 
 
-class Checked(NamedTuple):
-    """Columns of all rows, and what is wrong with them; only rows without a problem may be used."""
+class CheckResult(NamedTuple):
+    """Columns of all rows, and the violations in them; rows with a violation must not be used."""
 
     columns: Columns
-    problems: list[Violation]
+    violations: list[Violation]
 
-    def good(self, rows: int) -> np.ndarray:
-        """Return a mask of the rows without a problem, of shape (rows,)."""
+    def valid_rows(self, rows: int) -> np.ndarray:
+        """Return a mask of the rows without a violation, of shape (rows,)."""
         mask = np.ones(rows, dtype=bool)
-        bad = {problem.row for problem in self.problems}
-        if None in bad:
+        invalid = {violation.row for violation in self.violations}
+        if None in invalid:
             mask[:] = False
-        mask[[row for row in bad if row is not None]] = False
+        mask[[row for row in invalid if row is not None]] = False
         return mask
 
 
-def check(frame: pd.DataFrame, contract: Contract) -> Checked:
-    """Check the input columns of a table; columns that the contract does not know are ignored."""
+def check_features(frame: pd.DataFrame, contract: Contract) -> CheckResult:
+    """Check the features of a DataFrame; columns that the contract does not know are ignored."""
     return _check(frame, contract.row)
 
 
-def check_label(frame: pd.DataFrame, contract: Contract) -> Checked:
-    """Check the label column of a table."""
+def check_label(frame: pd.DataFrame, contract: Contract) -> CheckResult:
+    """Check the label of a DataFrame."""
     return _check(frame, (contract.label,))
 
 
 def as_frame(columns: Columns, contract: Contract) -> pd.DataFrame:
-    """Return the table that the model sees: numbers float32, words str, vectors spread over columns."""
+    """Return the DataFrame that the model sees: numbers float32, categories str, one column for each vector element."""
     parts: dict[str, np.ndarray] = {}
-    for column in contract.row:
-        array = columns[column.name]
-        if column.length is None:
-            parts[column.name] = array
-        else:
-            parts |= dict(zip(spread(column), array.T, strict=True))
+    for field in contract.row:
+        array = columns[field.name]
+        parts |= dict(zip(model_columns(field), [array] if field.length is None else array.T, strict=True))
     return pd.DataFrame(parts)
 
 
@@ -58,39 +55,39 @@ def label_array(columns: Columns, label: FieldSpec) -> np.ndarray:
 
 
 def learnable(label: np.ndarray) -> np.ndarray:
-    """Return a label as models learn it: truth values as 0 and 1, which the converter to ONNX needs."""
+    """Return a label as models learn it: bools as 0 and 1, which the export to ONNX needs."""
     return label.astype(np.int64) if label.dtype == np.bool_ else label
 
 
 LABEL_TYPES: dict[str, type] = {"float": np.float64, "int": np.int64, "bool": np.bool_}
 
 
-def _check(frame: pd.DataFrame, wanted: tuple[FieldSpec, ...]) -> Checked:
+def _check(frame: pd.DataFrame, fields: tuple[FieldSpec, ...]) -> CheckResult:
     columns: Columns = {}
-    problems: list[Violation] = []
-    for column in wanted:
-        if list(frame.columns).count(column.name) > 1:
-            problems.append(Violation(None, column.name, None, "two columns have this name; remove or rename one"))
+    violations: list[Violation] = []
+    for field in fields:
+        if list(frame.columns).count(field.name) > 1:
+            violations.append(Violation(None, field.name, None, "two columns have this name; remove or rename one"))
             continue
-        values = _find(frame, column)
-        if values is None and column.required:
-            problems.append(Violation(None, column.name, None, f"the column is missing; expected {column.expects}"))
+        values = _find(frame, field)
+        if values is None and field.required:
+            violations.append(Violation(None, field.name, None, f"the column is missing; expected {field.expects}"))
             continue
         if values is None:
-            values = pd.Series([column.default] * len(frame), dtype=object)
-        columns[column.name], bad = CHECKS[column.kind](values.reset_index(drop=True), column)
-        problems += [
-            Violation(int(row), column.name, _plain(values.iloc[row]), f"expected {column.expects}")
-            for row in np.flatnonzero(bad)
+            values = pd.Series([field.default] * len(frame), dtype=object)
+        columns[field.name], invalid = CHECKS[field.kind](values.reset_index(drop=True), field)
+        violations += [
+            Violation(int(row), field.name, _plain(values.iloc[row]), f"expected {field.expects}")
+            for row in np.flatnonzero(invalid)
         ]
-    return Checked(columns, problems)
+    return CheckResult(columns, violations)
 
 
-def _find(frame: pd.DataFrame, column: FieldSpec) -> pd.Series | None:
-    if column.name in frame:
-        return frame[column.name]
-    if column.length is not None and set(spread(column)) <= set(frame.columns):
-        parts = [_numbers(frame[name], _is_missing(frame[name])) for name in spread(column)]
+def _find(frame: pd.DataFrame, field: FieldSpec) -> pd.Series | None:
+    if field.name in frame:
+        return frame[field.name]
+    if field.length is not None and set(model_columns(field)) <= set(frame.columns):
+        parts = [_numbers(frame[name], _is_missing(frame[name])) for name in model_columns(field)]
         return pd.Series(list(np.column_stack(parts)), dtype=object)
     return None
 
@@ -99,18 +96,18 @@ def _is_missing(values: pd.Series) -> np.ndarray:
     return (values.isna() | values.isin(MISSING_TEXTS)).to_numpy(dtype=bool)
 
 
-def _check_number(values: pd.Series, column: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
+def _check_number(values: pd.Series, field: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
     missing = _is_missing(values)
     numbers = _numbers(values, missing)
-    bad = np.isnan(numbers) & ~missing | missing & (not column.nullable)
-    bad |= ~missing & ~_within(numbers, column)
-    if column.kind == "int":
-        bad |= ~missing & (numbers != np.round(numbers))
-    return np.where(bad, 0, numbers).astype(np.float32), bad
+    invalid = np.isnan(numbers) & ~missing | missing & (not field.nullable)
+    invalid |= ~missing & ~_within(numbers, field)
+    if field.kind == "int":
+        invalid |= ~missing & (numbers != np.round(numbers))
+    return np.where(invalid, 0, numbers).astype(np.float32), invalid
 
 
 def _numbers(values: pd.Series, missing: np.ndarray) -> np.ndarray:
-    """Return float64, NaN for what is no number: a date, a truth value, a word."""
+    """Return float64, NaN for what is no number: a date, a bool, a text."""
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         return values.to_numpy(np.float64, na_value=np.nan)
     if pd.api.types.is_string_dtype(values) and values.dtype != object:
@@ -122,48 +119,48 @@ def _number(value: Any) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, str | int | float | np.number):
         return np.nan
     try:
-        # What pandas reads as a number in a column of text, and not what Python does: "1_000" and " 1" are none.
+        # By the rules of pandas for a column of text, not by those of Python: "1_000" and " 1" are no numbers.
         return float(pd.to_numeric(value)) if isinstance(value, str) else float(value)
     except (ValueError, OverflowError):
         return np.nan
 
 
-def _within(numbers: np.ndarray, column: FieldSpec) -> np.ndarray:
+def _within(numbers: np.ndarray, field: FieldSpec) -> np.ndarray:
     tests: dict[str, Callable[[Any, Any], np.ndarray]] = {
         "at_least": np.greater_equal,
         "above": np.greater,
         "at_most": np.less_equal,
         "below": np.less,
     }
-    return np.logical_and.reduce([tests[name](numbers, bound) for name, bound in column.bounds.items()])
+    return np.logical_and.reduce([tests[name](numbers, bound) for name, bound in field.bounds.items()])
 
 
-def _check_bool(values: pd.Series, column: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
+def _check_bool(values: pd.Series, field: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
     missing = _is_missing(values)
-    words = values.astype(str).str.lower()
-    true, false = words.isin(TRUE_TEXTS).to_numpy(), words.isin(FALSE_TEXTS).to_numpy()
-    bad = ~(true | false | missing) | missing & (not column.nullable)
-    return np.where(missing, np.nan, true).astype(np.float32), bad
+    texts = values.astype(str).str.lower()
+    true, false = texts.isin(TRUE_TEXTS).to_numpy(), texts.isin(FALSE_TEXTS).to_numpy()
+    invalid = ~(true | false | missing) | missing & (not field.nullable)
+    return np.where(missing, np.nan, true).astype(np.float32), invalid
 
 
-def _check_category(values: pd.Series, column: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
-    known = values.isin(column.categories).to_numpy()
+def _check_category(values: pd.Series, field: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
+    known = values.isin(field.categories).to_numpy()
     missing = _is_missing(values) & ~known
-    bad = ~(known | missing) | missing & (not column.nullable)
-    return np.where(known, values.to_numpy(dtype=object), "").astype(object), bad
+    invalid = ~(known | missing) | missing & (not field.nullable)
+    return np.where(known, values.to_numpy(dtype=object), "").astype(object), invalid
 
 
-def _check_vector(values: pd.Series, column: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
-    array = np.zeros((len(values), column.length or 0), dtype=np.float32)
-    bad = np.zeros(len(values), dtype=bool)
+def _check_vector(values: pd.Series, field: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
+    array = np.zeros((len(values), field.length or 0), dtype=np.float32)
+    invalid = np.zeros(len(values), dtype=bool)
     for i, value in enumerate(values):
         try:
             numbers = _vector(json.loads(value) if isinstance(value, str) else value)
-            bad[i] = numbers.shape != array.shape[1:] or not _within(numbers, column).all()
-            array[i] = 0 if bad[i] else numbers
+            invalid[i] = numbers.shape != array.shape[1:] or not _within(numbers, field).all()
+            array[i] = 0 if invalid[i] else numbers
         except (ValueError, TypeError, RecursionError):
-            bad[i] = True
-    return array, bad
+            invalid[i] = True
+    return array, invalid
 
 
 def _vector(value: Any) -> np.ndarray:

@@ -29,7 +29,7 @@ class DriftCounters:
             for name, bins in profile.outputs.items()
         }
         self._outliers = metrics.OUTLIER_ROWS.labels(version)
-        metrics.OUTLIER_SHARE.labels(version).set(profile.outliers.share)
+        metrics.OUTLIER_SHARE.labels(version).set(profile.outliers.rate)
 
     def add(self, columns: Columns, predictions: Columns) -> None:
         """Count rows (n,) and their predictions (n,)."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -12,52 +14,87 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
 from ..contract.schema import Contract, FieldSpec
-from ..version import artifact
+from ..version.artifact import Artifact, digest
+from . import dependencies
 from .errors import quiet
 
+#: In the folder of the package: what MLflow runs, and what it loads a version by. The latter and the modules that it
+#: imports travel with the version.
+PYFUNC, LOADER = "toolkit/registry/pyfunc.py", "toolkit/version/frame_scorer.py"
+#: What a pickled model needs, whatever it is.
+PICKLE_LIBRARIES = {"cloudpickle", "sklearn"}
 
-def register(version: artifact.Artifact, model_name: str, requirements: list[str]) -> int:
-    """Log a version as a self-contained MLflow model, register it, and return its number."""
-    package = __package__.split(".")[0]
+
+def register(version: Artifact, model_name: str, pipeline: ModuleType) -> int:
+    """Log a version as a self-contained MLflow model, register it, and return its number.
+
+    `pipeline` is the module that built the model; what it imports, the pickled model needs.
+    """
     with tempfile.TemporaryDirectory() as scratch, quiet():
-        code = Path(scratch) / package
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(Path(__file__).parents[1], code / "toolkit", ignore=ignore)
-        shutil.copy(Path(__file__).parents[2] / "__init__.py", code)
-        info = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(Path(__file__).with_name("pyfunc.py")),
-            code_paths=[str(code)],
-            artifacts={"version": str(version.folder)},
-            model_config={"package": package},
-            signature=signature(version.contract),
-            input_example=_example(version),
-            pip_requirements=requirements,
-            registered_model_name=model_name,
-        )
+        model = mlflow_model(version, pipeline, Path(scratch))
+        info = mlflow.pyfunc.log_model(name="model", registered_model_name=model_name, **model)
     return int(info.registered_model_version)
+
+
+def mlflow_model(version: Artifact, pipeline: ModuleType, scratch: Path) -> dict[str, Any]:
+    """Return a version in the parameters that MLflow saves a model by; the code in `scratch` is needed until then."""
+    code = copy_code(scratch)
+    return {
+        "python_model": str(dependencies.PACKAGE / PYFUNC),
+        "code_paths": [str(code)],
+        "artifacts": {"version": str(version.folder)},
+        "model_config": {"toolkit": code.name},
+        "signature": signature(version.contract),
+        "input_example": _example(version),
+        "pip_requirements": requirements(version, pipeline),
+    }
+
+
+def copy_code(folder: Path) -> Path:
+    """Copy the modules that load a version to a package in `folder`, and return its path.
+
+    The package has the name of its digest: in one process, versions with the same code share it, and versions with
+    different code do not meet.
+    """
+    copied, toolkit = folder / "toolkit", dependencies.PACKAGE / "toolkit"
+    for path in dependencies.modules(dependencies.PACKAGE / LOADER):
+        if path.is_relative_to(toolkit):
+            target = copied / path.relative_to(toolkit)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    return copied.rename(folder / f"toolkit_{digest(copied)[:16]}")
+
+
+def requirements(version: Artifact, pipeline: ModuleType) -> list[str]:
+    """Return what an environment needs to load a version, pinned to what is installed here."""
+    loading = dependencies.modules(dependencies.PACKAGE / LOADER)
+    names = dependencies.libraries({dependencies.PACKAGE / PYFUNC, *loading})
+    if not version.has_onnx:
+        names -= {"onnxruntime"}
+        names |= PICKLE_LIBRARIES | dependencies.libraries(dependencies.modules(Path(str(pipeline.__file__))))
+    return dependencies.requirements(names)
 
 
 def signature(contract: Contract) -> ModelSignature:
     """Return the MLflow signature of a contract; numbers are double there, since MLflow refuses to narrow."""
     return ModelSignature(
-        inputs=Schema([_spec(column) for column in contract.row]),
-        outputs=Schema([_spec(column) for column in contract.prediction]),
+        inputs=Schema([_spec(field) for field in contract.row]),
+        outputs=Schema([_spec(field) for field in contract.prediction]),
     )
 
 
-def _spec(column: FieldSpec) -> ColSpec:
-    # Whole numbers and truth values that may be missing are double too: only that type has a missing value.
-    kind = "float" if column.nullable and column.kind != "category" else column.kind
+def _spec(field: FieldSpec) -> ColSpec:
+    # Whole numbers and bools that may be missing are double too: only that type has a missing value.
+    kind = "float" if field.nullable and field.kind != "category" else field.kind
     types = {"float": DataType.double, "int": DataType.long, "bool": DataType.boolean, "category": DataType.string}
     mlflow_type = Array(DataType.double) if kind == "vector" else types[kind]
-    return ColSpec(mlflow_type, column.name, required=column.required)
+    return ColSpec(mlflow_type, field.name, required=field.required)
 
 
-def _example(version: artifact.Artifact) -> pd.DataFrame:
+def _example(version: Artifact) -> pd.DataFrame:
     """Return the example rows as a caller of `mlflow.pyfunc` would give them."""
     frame = pd.DataFrame(version.example.rows)
-    for column in version.contract.row:
-        if _spec(column).type == DataType.double:
-            frame[column.name] = frame[column.name].astype("float64")
+    for field in version.contract.row:
+        if _spec(field).type == DataType.double:
+            frame[field.name] = frame[field.name].astype("float64")
     return frame

@@ -25,7 +25,7 @@ def error_json(error: RejectedError | InvalidRowsError) -> bytes:
     """Return the JSON of an error: a sentence and, if rows are invalid, the violations."""
     content: dict[str, Any] = {"error": str(error)}
     if isinstance(error, InvalidRowsError):
-        content["problems"] = as_json(error.problems)
+        content["problems"] = as_json(error.violations)
     return orjson.dumps(content)
 
 

@@ -42,7 +42,7 @@ def check(table: Any, contract: Contract) -> LabelledRows:
     if table.empty:
         raise UserError("model/data.py: load() returned no rows. Check that its file or query is not empty.")
     table = table.reset_index(drop=True)
-    columns, problems = dataframes.check(table, contract)
+    columns, problems = dataframes.check_features(table, contract)
     label_columns, label_problems = dataframes.check_label(table, contract)
     lines = list(summarize(problems + label_problems, len(table)))
     if not label_problems:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from .dataset import Dataset
 from .evaluation import Evaluation
@@ -32,9 +32,7 @@ class DataDetails(BaseModel):
 
 
 class Details(Origin):
-    """The content of a version's details.json, which versions of the registry keep: its keys never change."""
-
-    model_config = ConfigDict(validate_by_name=True)
+    """The content of a version's details.json; another name of a key is another format of the version's folder."""
 
     metrics: dict[str, float]
     groups: dict[str, int]
@@ -44,7 +42,7 @@ class Details(Origin):
     runtime: str
     runtime_note: str
     #: PSI of the hold-out rows against the training rows, by field.
-    drift: dict[str, float] = Field(alias="shift")
+    drift: dict[str, float]
     #: The share of the hold-out rows that are outliers.
     outliers: float
 
@@ -63,9 +61,9 @@ class Details(Origin):
             runtime=model.runtime.name,
             runtime_note=model.onnx.note,
             drift=evaluation.drift,
-            outliers=evaluation.profile.outliers.share,
+            outliers=evaluation.profile.outliers.rate,
         )
 
     def content(self) -> dict[str, Any]:
         """Return the content of details.json."""
-        return self.model_dump(by_alias=True)
+        return self.model_dump()

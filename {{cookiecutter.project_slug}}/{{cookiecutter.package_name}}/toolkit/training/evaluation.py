@@ -87,13 +87,13 @@ def evaluate(model: FittedModel, data: Dataset, criteria: Criteria, champion: Ch
         gates=gates.evaluate(criteria.gates, measured.metrics, champion.metrics),
         importance=importance(model.runtime, data.holdout, data.contract),
         profile=profile,
-        drift=profile.shift(data.holdout.columns),
+        drift=profile.drift(data.holdout.columns),
     )
 
 
 def evaluate_champion(number: int, champion: Artifact, data: Dataset, criteria: Criteria) -> ChampionMetrics:
     """Return the champion's metrics on the hold-out rows; none if its schema differs."""
-    columns, violations = dataframes.check(data.holdout.table, champion.contract)
+    columns, violations = dataframes.check_features(data.holdout.table, champion.contract)
     if violations or champion.contract.prediction != data.contract.prediction:
         return ChampionMetrics({}, f"not comparable with the champion, version {number}, whose schema differs")
     measured = measure(data.holdout, champion.runtime.score(columns), criteria.metrics, criteria.slices)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..contract.columns import Columns
 from ..contract.schema import Contract, FieldSpec
-from ..version.runtime import ALL_NUMBERS, OnnxRuntime, PythonRuntime
+from ..version.runtime import MATRIX_INPUT, OnnxRuntime, PythonRuntime
 
 #: The largest difference that passes the parity check: float32 has seven digits, of which sums lose some.
 TOLERANCE = 1e-5
@@ -53,7 +53,7 @@ def _convert(estimator: Any, contract: Contract) -> bytes:
     names = contract.model_columns
     categories = {field.name for field in contract.row if field.kind == "category"}
     separate = [(n, StringTensorType([None, 1]) if n in categories else FloatTensorType([None, 1])) for n in names]
-    matrix = [(ALL_NUMBERS, FloatTensorType([None, len(names)]))]
+    matrix = [(MATRIX_INPUT, FloatTensorType([None, len(names)]))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # One matrix if all columns are numbers: a separate input for each column costs time in every request.

@@ -1,13 +1,9 @@
-"""Provenance of a version: its commit and its environment."""
+"""Provenance of a version: its commit."""
 
 from __future__ import annotations
 
 import subprocess
-from importlib.metadata import version
 from pathlib import Path
-
-#: What an environment needs to load a version.
-LOADING = ("mlflow", "numpy", "pandas", "pydantic", "scikit-learn", "cloudpickle", "onnxruntime")
 
 
 def commit(folder: Path) -> str:
@@ -19,8 +15,3 @@ def commit(folder: Path) -> str:
     except (OSError, subprocess.CalledProcessError):
         return "none"
     return head.stdout.strip() + ("-dirty" if changes.stdout else "")
-
-
-def requirements() -> list[str]:
-    """Return what loading a version needs, pinned to what is installed here."""
-    return [f"{name}=={version(name)}" for name in LOADING]

@@ -1,4 +1,4 @@
-"""Bins: into which parts the values of a column fall, and which share of the training rows fell into each."""
+"""Bins: the parts of a field's range, and the share of the training rows in each of them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..contract.schema import FieldSpec
 
-#: The most bins of numbers, besides those of what lies outside of the training, and of words: each is a time series.
+#: The most bins of numbers (besides the two outside of the training's range) and of categories: each is a time series.
 MAX_NUMBER_BINS, MAX_CATEGORY_BINS = 10, 20
-#: Fewer rows a bin, and their share would be chance; but so many bins there may be.
+#: With fewer training rows in a bin, its share would be chance; but a field may have `MIN_BINS` in any case.
 MIN_BIN_ROWS, MIN_BINS = 40, 5
 MISSING_BIN, OTHER_BIN = "missing", "other"
 
@@ -22,7 +22,7 @@ MISSING_BIN, OTHER_BIN = "missing", "other"
 class NumberBins(BaseModel):
     """Bins of numbers: below the first edge, from each edge to the next, and from the last edge on.
 
-    What is no number falls behind these; there `missing` stands where it may occur.
+    NaN falls behind these, into the bin `missing` if the field may be missing.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,8 +31,8 @@ class NumberBins(BaseModel):
     names: tuple[str, ...]
     shares: tuple[float, ...] = ()
     edges: tuple[float, ...]
-    #: What stands for a vector.
-    reduce: Literal["mean", "largest"] | None = None
+    #: The number that stands for a vector.
+    reduce: Literal["mean", "max"] | None = None
 
     @cached_property
     def _edges(self) -> np.ndarray:
@@ -51,14 +51,14 @@ class NumberBins(BaseModel):
 
 
 class CategoryBins(BaseModel):
-    """Bins of words; what the contract does not know falls behind the last."""
+    """Bins of categories; a category that the contract does not know falls behind the last."""
 
     model_config = ConfigDict(frozen=True)
 
     kind: Literal["categories"] = "categories"
     names: tuple[str, ...]
     shares: tuple[float, ...] = ()
-    #: The position of each word's bin.
+    #: The position of the bin of each category.
     positions: dict[str, int]
 
     @cached_property
@@ -71,20 +71,20 @@ class CategoryBins(BaseModel):
 
 
 class _Positions(dict[str, int]):
-    def __init__(self, known: dict[str, int], behind: int) -> None:
+    def __init__(self, known: dict[str, int], unknown: int) -> None:
         super().__init__(known)
-        self._behind = behind
+        self._unknown = unknown
 
-    def __missing__(self, word: str) -> int:
-        return self._behind
+    def __missing__(self, category: str) -> int:
+        return self._unknown
 
 
 Bins = Annotated[NumberBins | CategoryBins, Field(discriminator="kind")]
 
 
-def make(column: FieldSpec, array: np.ndarray) -> NumberBins | CategoryBins:
-    """Return bins for a column of shape (n,), of a vector (n, length), with the shares of its rows."""
-    bins = _words(column, array) if column.kind == "category" else _numbers(column, array)
+def make(field: FieldSpec, array: np.ndarray) -> NumberBins | CategoryBins:
+    """Return bins for a field's array (n,), of a vector (n, length), with the shares of its rows."""
+    bins = _category_bins(field, array) if field.kind == "category" else _number_bins(field, array)
     return bins.model_copy(update={"shares": shares(bins, bins.find(array))})
 
 
@@ -97,63 +97,67 @@ def shares(bins: NumberBins | CategoryBins, positions: np.ndarray) -> tuple[floa
     return tuple((rows / rows.sum()).tolist())
 
 
-def psi(now: Sequence[float], reference: Sequence[float]) -> float:
-    """Return the population stability index of two lists of shares: 0 if they are equal; 0.25 is called a shift."""
-    p, q = np.array(now), np.array(reference)
+def psi(current: Sequence[float], reference: Sequence[float]) -> float:
+    """Return the population stability index of two lists of shares, none of which may be 0.
+
+    It is 0 if they are equal. By convention, below 0.1 the population has not changed, from 0.1 to 0.25 it has changed
+    a little, and above 0.25 it has shifted (Siddiqi, "Credit Risk Scorecards", 2006).
+    """
+    p, q = np.array(current), np.array(reference)
     return float(((p - q) * np.log(p / q)).sum())
 
 
-def _at_most(limit: int, rows: int) -> int:
+def _max_bins(limit: int, rows: int) -> int:
     return min(limit, max(MIN_BINS, rows // MIN_BIN_ROWS))
 
 
-def _words(column: FieldSpec, array: np.ndarray) -> CategoryBins:
-    kept, limit = column.categories, _at_most(MAX_CATEGORY_BINS, len(array))
+def _category_bins(field: FieldSpec, array: np.ndarray) -> CategoryBins:
+    kept, limit = field.categories, _max_bins(MAX_CATEGORY_BINS, len(array))
     if len(kept) > limit:
         most = Counter(array.tolist()).most_common(limit - 1)
-        common = {word for word, rows in most if rows >= MIN_BIN_ROWS}
-        kept = tuple(word for word in kept if word in common)
-    further = [OTHER_BIN] * (len(kept) < len(column.categories)) + [MISSING_BIN] * column.nullable
-    # A choice of such a name means the same.
+        common = {category for category, rows in most if rows >= MIN_BIN_ROWS}
+        kept = tuple(category for category in kept if category in common)
+    further = [OTHER_BIN] * (len(kept) < len(field.categories)) + [MISSING_BIN] * field.nullable
+    # A category may have the name of one of these two bins, and shares it then.
     names = tuple(dict.fromkeys([*kept, *further]))
-    positions = {word: names.index(word if word in kept else OTHER_BIN) for word in column.categories}
-    if column.nullable:
+    positions = {category: names.index(category if category in kept else OTHER_BIN) for category in field.categories}
+    if field.nullable:
         positions[""] = names.index(MISSING_BIN)
     return CategoryBins(names=names, positions=positions)
 
 
-def _numbers(column: FieldSpec, array: np.ndarray) -> NumberBins:
-    missing = (MISSING_BIN,) * column.nullable
-    if column.kind == "bool":
+def _number_bins(field: FieldSpec, array: np.ndarray) -> NumberBins:
+    missing = (MISSING_BIN,) * field.nullable
+    if field.kind == "bool":
         return NumberBins(names=("false", "true", *missing), edges=(1,))
     bins = NumberBins(names=("any", *missing), edges=())
-    if column.kind == "vector":
-        # Chances have the same mean in every row.
-        bins = bins.model_copy(update={"reduce": "largest" if column.name == "probabilities" else "mean"})
+    if field.kind == "vector":
+        # The mean of probabilities is the same in every row.
+        bins = bins.model_copy(update={"reduce": "max" if field.name == "probabilities" else "mean"})
     values = bins.values(array).astype(np.float64)
     values = values[np.isfinite(values)]
     if not len(values):
         return bins
-    starts, whole = _starts(values), column.kind == "int"
+    starts, whole = _starts(values), field.kind == "int"
     names = [f"<{_text(starts[0])}", *_ranges(starts, values.max(), whole), f">{_text(values.max())}"]
     # The largest value belongs to the last bin but one.
     edges = (*starts.tolist(), float(np.nextafter(values.max(), np.inf)))
-    # In the order of the numbers, wherever they are sorted as text.
+    # Numbered, so that they keep their order where they are sorted as text.
     ordered = (f"{i:02} {name}" for i, name in enumerate(names))
     return bins.model_copy(update={"names": (*ordered, *missing), "edges": edges})
 
 
 def _starts(values: np.ndarray) -> np.ndarray:
     """Return the smallest number of each bin: each number if they are few, else quantiles."""
-    count = _at_most(MAX_NUMBER_BINS, len(values))
+    count = _max_bins(MAX_NUMBER_BINS, len(values))
     distinct = np.unique(values)
     if len(distinct) <= count:
         return distinct
     return np.unique(np.quantile(values, np.arange(count) / count, method="higher"))
 
 
-def _ranges(starts: np.ndarray, largest: float, whole: bool) -> list[str]:
-    ends = np.append(starts[1:] - 1 if whole else starts[1:], largest)
+def _ranges(starts: np.ndarray, maximum: float, whole: bool) -> list[str]:
+    ends = np.append(starts[1:] - 1 if whole else starts[1:], maximum)
     return [
         _text(start) if start == end else f"{_text(start)}..{_text(end)}"
         for start, end in zip(starts, ends, strict=True)

@@ -1,4 +1,4 @@
-"""Explanations: what each field adds to a prediction, as Shapley values over the runtime, whatever the model is.
+"""Explanations: the contribution of each field to a prediction, as Shapley values, whatever the model is.
 
 A field outside a coalition has its values from a background sample of the training rows; the worth of a coalition is
 the mean output over that sample ("interventional": Lundberg and Lee, "A unified approach to interpreting model
@@ -9,6 +9,7 @@ the background.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,9 @@ from ..contract.columns import Columns
 from ..contract.schema import Contract
 from .shapley import drawn_orders, every_coalition
 
-#: Mixed rows for one row that is explained: values are exact as long as that is enough, and estimates above. With 50
-#: background rows that are 8 fields. It is also what is scored in one call, which bounds its memory.
-POINTS = 2**14
-#: What a 64-bit key of a row can hold.
-KEYS = 2**62
+#: The most mixed rows for one explained row: values are exact up to there, which with 50 background rows is up to 8
+#: fields, and estimates beyond. It is also the most rows that are scored in one call, which bounds the memory.
+MAX_POINTS = 2**14
 
 
 class Explanations(NamedTuple):
@@ -47,16 +46,16 @@ class Explainer:
 
     def __init__(self, contract: Contract, background: Columns) -> None:
         self.contract, self.background = contract, background
-        self._names = [column.name for column in contract.row]
+        self._names = [field.name for field in contract.row]
         fields, samples = len(self._names), len(background[self._names[0]])
-        exact = samples * 2**fields <= POINTS
-        self._plan = every_coalition(fields, samples) if exact else drawn_orders(fields, samples, POINTS)
+        exact = samples * 2**fields <= MAX_POINTS
+        self._plan = every_coalition(fields, samples) if exact else drawn_orders(fields, samples, MAX_POINTS)
         self._whole = int(self._plan.coalitions.all(axis=1).argmax())
         self._empty = ~self._plan.coalitions.any(axis=1)
         self._points = len(self._plan.samples)
-        self._rows_at_once = max(1, POINTS // self._points)
+        self._rows_at_once = max(1, MAX_POINTS // self._points)
         samples_of = [background[name] for name in self._names]
-        self._keys = _Keys(samples_of, self._plan.coalitions, self._plan.samples, self._rows_at_once)
+        self._duplicates = _Duplicates(samples_of, self._plan.coalitions, self._plan.samples, self._rows_at_once)
 
     def explain(self, columns: Columns, score: Callable[[Columns], Columns]) -> Explanations:
         """Explain one row or more; `score` is called with many times as many rows."""
@@ -73,14 +72,14 @@ class Explainer:
         )
 
     def _explain(self, columns: Columns, score: Callable[[Columns], Columns]) -> Explanations:
-        first, same = self._keys.distinct(list(columns.values()))
+        first, same = self._duplicates.find(list(columns.values()))
         row, point = np.divmod(first, self._points)
         predictions: list[Columns] = []
-        for start in range(0, len(first), POINTS):
-            part = slice(start, start + POINTS)
+        for start in range(0, len(first), MAX_POINTS):
+            part = slice(start, start + MAX_POINTS)
             predictions.append(score(self._mix(columns, row[part], point[part])))
         together = {name: np.concatenate([part[name] for part in predictions]) for name in predictions[0]}
-        # Where each row itself stands among those scored: for some outputs its label says which number is explained.
+        # The positions of the explained rows among the scored ones: their labels may select the explained number.
         whole = same[:, self._whole]
         values, output = _output(self.contract, together, whole, row)
         worth = values.astype(np.float64)[same]
@@ -88,7 +87,7 @@ class Explainer:
         return Explanations(self._plan.solve(worth), base, worth[:, self._whole], output)
 
     def _mix(self, columns: Columns, row: np.ndarray, point: np.ndarray) -> Columns:
-        """Return rows that keep the fields of the coalition at a point, and have the others from the point's sample."""
+        """Return rows that keep the fields of a point's coalition, and have the others from the point's sample."""
         kept, sample = self._plan.coalitions[point], self._plan.samples[point]
         return {
             name: np.where(kept[:, i].reshape(-1, *[1] * (array.ndim - 1)), array[row], self.background[name][sample])
@@ -96,42 +95,41 @@ class Explainer:
         }
 
 
-class _Keys:
-    """Finds mixed rows that are the same: where fields take few values, a fraction of them is left to be scored."""
+class _Duplicates:
+    """Finds equal mixed rows: where fields take few values, a fraction of the rows is left to be scored.
+
+    Each becomes one whole number. On the sample project (7 fields, 50 background rows), one explanation takes 3 ms this
+    way, 10 ms with `np.unique(axis=0)` over the fields, and 14 ms where equal rows are all scored.
+    """
 
     def __init__(self, background: list[np.ndarray], coalitions: np.ndarray, samples: np.ndarray, rows: int) -> None:
-        self._known = [array[np.unique(_positions(array, array))] for array in background]
-        # A digit for each field; the last value of a digit is for all that the background does not have.
-        digits = [len(known) + 1 for known in self._known]
-        weights = [1]
-        for size in digits:
-            weights.append(weights[-1] * size)
-        self._all = weights.pop()
         self._points = len(samples)
-        self._fits = self._all * rows < KEYS
+        self._known = [array[np.unique(_positions(array, array))] for array in background]
+        # Rows are kept apart, and a field has one code more, for the values that are not in the background.
+        self._sizes = [rows, *(len(known) + 1 for known in self._known)]
+        self._fits = prod(self._sizes) <= np.iinfo(np.intp).max
         if self._fits:
-            self._weights = np.array(weights)
-            self._kept = coalitions.T.astype(np.int64)
-            self._own = ((self._code(background) * self._weights)[samples] * ~coalitions).sum(axis=1)
+            self._kept = list(coalitions.T)
+            self._own = [
+                _positions(array, known)[samples] for array, known in zip(background, self._known, strict=True)
+            ]
 
-    def _code(self, arrays: list[np.ndarray]) -> np.ndarray:
-        found = [_positions(array, known) for array, known in zip(arrays, self._known, strict=True)]
-        return np.stack(found, axis=1)
-
-    def distinct(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Return which mixed rows to score, as row * points + point, and for each (row, point) which of them it is."""
+    def find(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows to score, as row * points + point, and for each (row, point) the position among them."""
         rows = len(arrays[0])
-        count = rows * self._points
         if not self._fits:
+            count = rows * self._points
             return np.arange(count), np.arange(count).reshape(rows, -1)
-        # Rows have keys of their own: what the background does not have is not the same in all of them.
-        keys = self._own + (self._code(arrays) * self._weights) @ self._kept + self._all * np.arange(rows)[:, None]
+        codes = [np.arange(rows)[:, None]]
+        for array, known, own, kept in zip(arrays, self._known, self._own, self._kept, strict=True):
+            codes.append(np.where(kept, _positions(array, known)[:, None], own))
+        keys = np.ravel_multi_index(codes, self._sizes)
         _, first, same = np.unique(keys, return_index=True, return_inverse=True)
         return first, same.reshape(rows, -1)
 
 
 def _positions(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return for each value the first position at which it is known, the number of known ones where it is not."""
+    """Return the first position of each value among the known ones; their number for a value that is not known."""
     same = values[:, None] == known[None]
     if values.dtype != object:
         same |= np.isnan(values)[:, None] & np.isnan(known)[None]
@@ -143,23 +141,23 @@ def _positions(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 def _output(
     contract: Contract, predictions: Columns, whole: np.ndarray, row: np.ndarray
 ) -> tuple[np.ndarray, list[str]]:
-    """Return the number that is explained in each prediction, and its name for each row.
+    """Return the explained number of each prediction, and its name for each row.
 
-    `whole` has the positions of the rows themselves among the predictions, `row` the row to which each belongs.
+    `whole` has the positions of the explained rows among the predictions, `row` the row that each prediction belongs to.
     """
-    kinds, count = {column.name: column.kind for column in contract.prediction}, len(whole)
+    kinds, count = {field.name: field.kind for field in contract.prediction}, len(whole)
     label = contract.label.name
-    said = predictions[label]
+    labels = predictions[label]
     if contract.task == "regression":
-        return said, [label] * count
+        return labels, [label] * count
     if kinds.get("probability") == "float":
         return predictions["probability"], ["probability"] * count
     if kinds.get("probabilities") == "vector":
-        chances = predictions["probabilities"]
-        likeliest = chances[whole].argmax(axis=1)
-        return chances[np.arange(len(row)), likeliest[row]], [f"probabilities[{i}]" for i in likeliest]
+        probabilities = predictions["probabilities"]
+        likeliest = probabilities[whole].argmax(axis=1)
+        return probabilities[np.arange(len(row)), likeliest[row]], [f"probabilities[{i}]" for i in likeliest]
     if kinds.get("confidence") == "float":
-        return np.where(said == said[whole][row], predictions["confidence"], 0), ["confidence"] * count
+        return np.where(labels == labels[whole][row], predictions["confidence"], 0), ["confidence"] * count
     if kinds[label] == "bool":
-        return said, [label] * count
-    return said == said[whole][row], [f"{label}={value}" for value in said[whole]]
+        return labels, [label] * count
+    return labels == labels[whole][row], [f"{label}={value}" for value in labels[whole]]

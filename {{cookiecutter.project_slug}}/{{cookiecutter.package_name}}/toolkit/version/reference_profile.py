@@ -1,7 +1,7 @@
-"""The reference profile of a version: how its training rows and its predictions are distributed, in bins.
+"""The reference profile of a version: the distributions of its training rows and of its predictions, in bins.
 
-What the service counts of the rows it scores is compared with this. It is made from the rows of the training, and the
-bins of outputs from the predictions for the hold-out, which the model has not learned.
+The service counts the rows that it scores in these bins, and drift is the difference. The features are binned by the
+training rows, the outputs by the predictions for the hold-out, which the model has not seen.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pydantic import BaseModel, ConfigDict
 from ..contract.columns import Columns
 from ..contract.schema import Contract, FieldSpec
 from .binning import Bins, make, psi, shares
-from .outliers import Outliers, learn
+from .outliers import OutlierDetector, fit
 
 
 class Profile(BaseModel):
-    """The bins of every feature and of every output, what is an outlier, and how good the model is."""
+    """The bins of every feature and of every output, the outlier detector, and the quality of the model."""
 
     model_config = ConfigDict(frozen=True)
 
     features: dict[str, Bins]
     outputs: dict[str, Bins]
-    outliers: Outliers
-    #: On the hold-out rows, in the terms in which feedback is counted.
+    outliers: OutlierDetector
+    #: On the hold-out rows, by the metrics in which feedback is counted.
     quality: dict[str, float]
 
     @classmethod
@@ -34,27 +34,26 @@ class Profile(BaseModel):
     ) -> Profile:
         """Return the profile of a version; predictions and label (n,) are those of the hold-out rows."""
         features = _bins(contract.row, training)
-        # A model may answer NaN where its contract says nothing of it.
-        numbers = ("float", "vector")
-        answers = (column.model_copy(update={"nullable": column.kind in numbers}) for column in contract.prediction)
+        # A model may return NaN, whatever its contract says.
+        outputs = (f.model_copy(update={"nullable": f.kind in ("float", "vector")}) for f in contract.prediction)
         return cls(
             features=features,
-            outputs=_bins(answers, predictions),
-            outliers=learn(features, training, holdout),
+            outputs=_bins(outputs, predictions),
+            outliers=fit(features, training, holdout),
             quality=_quality(contract, predictions[contract.label.name], label),
         )
 
-    def shift(self, columns: Columns) -> dict[str, float]:
-        """Return the population stability index of each feature, largest first, for other rows of some number."""
-        found = {
+    def drift(self, columns: Columns) -> dict[str, float]:
+        """Return the population stability index of each feature for other rows, largest first."""
+        indices = {
             name: psi(shares(feature, feature.find(columns[name])), feature.shares)
             for name, feature in self.features.items()
         }
-        return dict(sorted(found.items(), key=lambda item: -item[1]))
+        return dict(sorted(indices.items(), key=lambda item: -item[1]))
 
 
-def _bins(columns: Iterable[FieldSpec], arrays: Columns) -> dict[str, Bins]:
-    return {column.name: make(column, arrays[column.name]) for column in columns}
+def _bins(fields: Iterable[FieldSpec], columns: Columns) -> dict[str, Bins]:
+    return {field.name: make(field, columns[field.name]) for field in fields}
 
 
 def _quality(contract: Contract, predicted: np.ndarray, label: np.ndarray) -> dict[str, float]:

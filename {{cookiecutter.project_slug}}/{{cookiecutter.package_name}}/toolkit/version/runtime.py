@@ -9,10 +9,10 @@ import numpy as np
 
 from ..common.errors import UserError
 from ..contract.columns import Columns
-from ..contract.schema import Contract, FieldSpec, spread
+from ..contract.schema import Contract, FieldSpec, model_columns
 
-#: The name of the single input of a compiled model whose columns are all numbers.
-ALL_NUMBERS = "numbers"
+#: The name of the input of an ONNX model that takes all features as one matrix; they are all numbers then.
+MATRIX_INPUT = "numbers"
 
 
 class Runtime(Protocol):
@@ -26,7 +26,7 @@ class Runtime(Protocol):
 
 
 class OnnxRuntime:
-    """Runs the compiled model: no pickle, no scikit-learn, tens of microseconds a row."""
+    """Runs the ONNX model: no pickle, no scikit-learn, tens of microseconds for a row."""
 
     name = "onnx"
 
@@ -34,30 +34,30 @@ class OnnxRuntime:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        # Requests run beside each other; threads within one of them would only wait for the others.
+        # Requests run in parallel already; threads within one of them would only wait for the others.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.contract = contract
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        inputs = {put.name for put in self._session.get_inputs()}
-        self._together = inputs == {ALL_NUMBERS}
-        # A model that does not use a column has no input for it.
+        inputs = {tensor.name for tensor in self._session.get_inputs()}
+        self._takes_matrix = inputs == {MATRIX_INPUT}
+        # The export drops inputs that the model does not use.
         self._inputs = [
-            (name, column.name, slice(None) if column.length is None else slice(i, i + 1))
-            for column in contract.row
-            for i, name in enumerate(spread(column))
+            (name, field.name, slice(None) if field.length is None else slice(i, i + 1))
+            for field in contract.row
+            for i, name in enumerate(model_columns(field))
             if name in inputs
         ]
-        self._answer = _Answer(contract)
+        self._outputs = _Outputs(contract)
 
     def score(self, columns: Columns) -> Columns:
         """Return the predictions for the rows of `columns`."""
-        if self._together:
-            arrays = [columns[column.name] for column in self.contract.row]
-            feed = {ALL_NUMBERS: arrays[0] if len(arrays) == 1 and arrays[0].ndim == 2 else np.column_stack(arrays)}
+        if self._takes_matrix:
+            arrays = [columns[field.name] for field in self.contract.row]
+            feed = {MATRIX_INPUT: arrays[0] if len(arrays) == 1 and arrays[0].ndim == 2 else np.column_stack(arrays)}
         else:
-            feed = {name: _as_matrix(columns[column])[:, part] for name, column, part in self._inputs}
-        label, *chances = self._session.run(None, feed)
-        return self._answer(label, chances[0] if chances else None)
+            feed = {name: _as_matrix(columns[field])[:, part] for name, field, part in self._inputs}
+        label, *probabilities = self._session.run(None, feed)
+        return self._outputs.predictions(label, probabilities[0] if probabilities else None)
 
 
 def _as_matrix(array: np.ndarray) -> np.ndarray:
@@ -65,73 +65,76 @@ def _as_matrix(array: np.ndarray) -> np.ndarray:
 
 
 class PythonRuntime:
-    """Calls the Python model itself: slower than a compiled one, and right for anything with a `predict`."""
+    """Calls the Python model itself: slower than ONNX, and right for anything with a `predict`."""
 
     name = "python"
 
     def __init__(self, model: Any, contract: Contract) -> None:
         self.model = model
         self.contract = contract
-        self._answer = _Answer(contract)
+        self._outputs = _Outputs(contract)
 
     def score(self, columns: Columns) -> Columns:
-        """Return the predictions for the rows of `columns`; `UserError` if the model answers something else."""
+        """Return the predictions for the rows of `columns`; `UserError` if the output of the model does not fit."""
         from ..contract.dataframes import as_frame
 
         frame = as_frame(columns, self.contract)
-        answer = self.model.predict(frame)
+        output = self.model.predict(frame)
         # A Series has keys too, which are rows.
-        if isinstance(answer, Mapping) or hasattr(answer, "columns"):
-            answers = {str(name): np.asarray(answer[name]) for name in answer.keys()}  # noqa: SIM118 (a DataFrame too)
-            return {column.name: _conform(column, answers, len(frame)) for column in self.contract.prediction}
-        chances = None
-        if self._answer.wants_chances and hasattr(self.model, "predict_proba"):
-            chances = np.asarray(self.model.predict_proba(frame))
-        return self._answer(np.asarray(answer), chances)
+        if isinstance(output, Mapping) or hasattr(output, "columns"):
+            outputs = {str(name): np.asarray(output[name]) for name in output.keys()}  # noqa: SIM118 (a DataFrame too)
+            return {field.name: _conform(field, outputs, len(frame)) for field in self.contract.prediction}
+        probabilities = None
+        if self._outputs.need_probabilities and hasattr(self.model, "predict_proba"):
+            probabilities = np.asarray(self.model.predict_proba(frame))
+        return self._outputs.predictions(np.asarray(output), probabilities)
 
 
-class _Answer:
-    """Turns what a model returns into the fields of a prediction."""
+class _Outputs:
+    """Makes the fields of a prediction from the outputs of a model."""
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        self._wanted = [column.name for column in contract.prediction if column.name in CHANCES]
-        self.wants_chances = bool(self._wanted) and contract.task == "classification"
+        self._derived = [field.name for field in contract.prediction if field.name in PROBABILITY_FIELDS]
+        self.need_probabilities = bool(self._derived) and contract.task == "classification"
 
-    def __call__(self, label: np.ndarray, chances: np.ndarray | None) -> Columns:
-        """Return the fields from labels (n,) and, of a classification, chances (n, classes)."""
-        answers = {self._contract.label.name: label}
-        if chances is not None:
-            answers |= {
-                name: CHANCES[name](chances) for name in self._wanted if name != "probability" or chances.shape[1] == 2
+    def predictions(self, label: np.ndarray, probabilities: np.ndarray | None) -> Columns:
+        """Return the fields from labels (n,) and, of a classification, probabilities (n, classes)."""
+        outputs = {self._contract.label.name: label}
+        if probabilities is not None:
+            outputs |= {
+                name: PROBABILITY_FIELDS[name](probabilities)
+                for name in self._derived
+                if name != "probability" or probabilities.shape[1] == 2
             }
-        return {column.name: _conform(column, answers, len(label)) for column in self._contract.prediction}
+        return {field.name: _conform(field, outputs, len(label)) for field in self._contract.prediction}
 
 
-#: What the fields of these names are, from the chances (n, classes) of a classification.
-CHANCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "probability": lambda chances: chances[:, 1],
-    "probabilities": lambda chances: chances,
-    "confidence": lambda chances: chances.max(axis=1, initial=0),
+#: The fields of `Prediction` that are derived from the probabilities (n, classes) of a classification.
+PROBABILITY_FIELDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "probability": lambda probabilities: probabilities[:, 1],
+    "probabilities": lambda probabilities: probabilities,
+    "confidence": lambda probabilities: probabilities.max(axis=1, initial=0),
 }
 
 
-def _conform(column: FieldSpec, answers: Columns, rows: int) -> np.ndarray:
-    """Return a field's array in the type and shape that the schema promises."""
-    if column.name not in answers:
+def _conform(field: FieldSpec, outputs: Columns, rows: int) -> np.ndarray:
+    """Return the output of a field in the type and shape of the schema."""
+    if field.name not in outputs:
         raise UserError(
-            f"Prediction.{column.name} is not among what the model answers ({', '.join(sorted(answers))}): "
+            f"Prediction.{field.name} is not among the outputs of the model ({', '.join(sorted(outputs))}): "
             "have predict() return it, or remove the field from model/schema.py"
         )
-    array = answers[column.name]
-    shape = (rows,) if column.length is None else (rows, column.length)
-    if column.length is None and array.shape == (rows, 1):
+    array = outputs[field.name]
+    shape = (rows,) if field.length is None else (rows, field.length)
+    if field.length is None and array.shape == (rows, 1):
         array = array[:, 0]
     if array.shape != shape:
-        raise UserError(f"Prediction.{column.name}: the model answers an array of shape {array.shape}, not {shape}")
-    if column.kind == "category":
+        raise UserError(f"Prediction.{field.name}: the model returns an array of shape {array.shape}, not {shape}")
+    if field.kind == "category":
         return array if array.dtype == object else array.astype(str).astype(object)
-    return array.astype(KINDS.get(column.kind, np.float32), copy=False)
+    return array.astype(DTYPES.get(field.kind, np.float32), copy=False)
 
 
-KINDS: dict[str, type] = {"int": np.int64, "bool": np.bool_}
+#: The data types of predictions that are not float32.
+DTYPES: dict[str, type] = {"int": np.int64, "bool": np.bool_}

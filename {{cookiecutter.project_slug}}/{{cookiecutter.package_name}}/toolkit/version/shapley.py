@@ -1,8 +1,8 @@
-"""Shapley values of a game, from the worth of coalitions: which to ask for, and how to weigh the answers.
+"""Shapley values of a game: the coalitions whose worth they need, and the values that follow from it.
 
-A coalition is a set of players, and has a worth before the background of each of some samples. A player's Shapley value
-is what it adds to the worth, averaged over the samples and over the orders in which players may join (Shapley, "A value
-for n-person games", 1953).
+A coalition is a set of players, and has a worth against each of some samples. A player's Shapley value is its addition
+to the worth, averaged over the samples and over the orders in which players may join (Shapley, "A value for n-person
+games", 1953).
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ def message(error: RejectedError | InvalidRowsError) -> str:
     if not isinstance(error, InvalidRowsError):
         return str(error)
     texts = []
-    for row, field, value, reason in error.problems[:MAX_VIOLATIONS_LISTED]:
+    for row, field, value, reason in error.violations[:MAX_VIOLATIONS_LISTED]:
         place = "" if row is None else f"row {row}: "
         texts.append(f"{place}{quote(field)} = {quote(value)}: {reason}")
-    count = len(error.problems)
+    count = len(error.violations)
     more = f"; and {count - MAX_VIOLATIONS_LISTED} more" if count > MAX_VIOLATIONS_LISTED else ""
     return f"{error}: {'; '.join(texts)}{more}"
 
