@@ -143,7 +143,7 @@ def _output(
 ) -> tuple[np.ndarray, list[str]]:
     """Return the explained number of each prediction, and its name for each row.
 
-    `whole` has the positions of the explained rows among the predictions, `row` the row that each prediction belongs to.
+    `whole` has the positions of the explained rows among the predictions, `row` the row of each prediction.
     """
     kinds, count = {field.name: field.kind for field in contract.prediction}, len(whole)
     label = contract.label.name
