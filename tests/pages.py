@@ -119,7 +119,7 @@ def run(block: Block, folder: Path, environment: Mapping[str, str], ports: Mappi
     command = [".venv/bin/python", "-c", text] if block.language == "python" else ["sh", "-euc", text]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{text}\nended with {done.returncode}:\n{done.stdout}{done.stderr}"
-    if "curl " in text:
+    if re.search(r"^curl ", text, re.MULTILINE):
         _compare(done.stdout, block)
     return done.stdout
 
@@ -156,7 +156,8 @@ def _compare(output: str, block: Block) -> None:
     found = list(_documents(output))
     assert found, f"{block.text}\nprinted nothing"
     for document in found:
-        assert "error" in block.answer or "error" not in document, f"{block.text}\nprinted {output}"
+        failed = isinstance(document, dict) and "error" in document
+        assert "error" in block.answer or not failed, f"{block.text}\nprinted {output}"
     if block.answer:
         assert [_keys(document) for document in found] == [_keys(json.loads(block.answer))], f"{block.text}\n{output}"
 

@@ -54,7 +54,9 @@ def train() -> None:
     train.run(_settings())
 
 
-@app.command(epilog=_guide("make promote VERSION=3 WHY=reviewed", "make deploy serves it; make rollback takes it back."))
+@app.command(
+    epilog=_guide("make promote VERSION=3 WHY=reviewed", "make deploy serves it; make rollback takes it back.")
+)
 def promote(
     version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "challenger",
     why: Why = "approved by hand",
@@ -65,7 +67,9 @@ def promote(
     promote.run(_settings(), version, why)
 
 
-@app.command(epilog=_guide("make rollback WHY=complaints", "make deploy serves it; make history shows both promotions."))
+@app.command(
+    epilog=_guide("make rollback WHY=complaints", "make deploy serves it; make history shows both promotions.")
+)
 def rollback(why: Why = "rolled back by hand") -> None:
     """Make the previous champion the champion again. A second rollback goes back one champion further."""
     from . import promote
@@ -81,7 +85,11 @@ def history() -> None:
     promote.show_history(_settings())
 
 
-@app.command(epilog=_guide("make predict INPUT=rows.csv OUTPUT=predictions.parquet", "make mlflow shows the run that recorded it."))
+@app.command(
+    epilog=_guide(
+        "make predict INPUT=rows.csv OUTPUT=predictions.parquet", "make mlflow shows the run that recorded it."
+    )
+)
 def predict(
     input: Annotated[Path, typer.Argument(help="CSV or Parquet file with the columns of Row.")],
     output: Annotated[Path, typer.Argument(help="CSV or Parquet file to write.")],
@@ -101,7 +109,9 @@ def build() -> None:
     build.run(_settings())
 
 
-@app.command(epilog=_guide("make serve", "open the URL that it prints; Ctrl-C ends it. make deploy does it in the background."))
+@app.command(
+    epilog=_guide("make serve", "open the URL that it prints; Ctrl-C ends it. make deploy does it in the background.")
+)
 def serve(
     pull: Annotated[bool, typer.Option(help="Pull the versions that the registry wants first.")] = True,
     beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,
@@ -121,7 +131,11 @@ def deploy() -> None:
     deploy.run(_settings())
 
 
-@app.command(epilog=_guide("make sync", "make promote in another terminal; the service follows within seconds. Ctrl-C ends sync."))
+@app.command(
+    epilog=_guide(
+        "make sync", "make promote in another terminal; the service follows within seconds. Ctrl-C ends sync."
+    )
+)
 def sync(
     once: Annotated[bool, typer.Option("--once", help="Sync once and exit.")] = False,
     register: Annotated[

@@ -21,7 +21,9 @@ def test_the_page_of_settings_has_every_setting_with_its_default_and_its_meaning
         text = str(getattr(default, "get_secret_value", lambda: default)())
         return text.replace(f"sqlite:///{config.ROOT}/", "").replace(f"{config.ROOT}/", "")
 
-    rows = re.findall(r"^\| `([A-Z_]+)` \|(?: `(.*?)`(?: in the project folder)?)? \| (.+) \|$", PAGE, flags=re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \|(?: `(.*?)`(?: in the project folder)?)? \| (.+) \|$", PAGE, flags=re.MULTILINE
+    )
     fields = config.Settings.model_fields.items()
     assert sorted(rows) == sorted((name.upper(), shown(field.default), field.description) for name, field in fields)
 
