@@ -76,7 +76,9 @@ def test_commands_of_a_project_are_targets(bake: Bake) -> None:
 
 
 def test_every_code_block_says_its_language(bake: Bake, template: Path) -> None:
-    for page in [*markdown(bake()), *map(Page, template.glob("*.md"))]:
+    # The changelog is printed by `make update`, so that it is read as text.
+    own = [Page(path) for path in template.glob("*.md") if path.name != "CHANGELOG.md"]
+    for page in [*markdown(bake()), *own]:
         assert {block.language for block in page.blocks} <= LANGUAGES, page.path.name
 
 

@@ -39,7 +39,7 @@ def test_help_of_each_command_has_an_example_and_what_comes_next() -> None:
     for info in __main__.app.registered_commands:
         assert info.callback
         assert info.epilog, info.callback
-        assert info.epilog.startswith(f"Example: [bold]make {info.callback.__name__}"), info.epilog
+        assert info.epilog.startswith("Example: [bold]make "), info.epilog
         assert "\n\nNext: " in info.epilog
         assert set(re.findall(r"make ([a-z]+)", info.epilog)) <= targets
     said = command("deploy", "--help", COLUMNS="200")
