@@ -23,7 +23,9 @@ from markdown_it.token import Token
 SERVER = re.compile(r"  # until Ctrl-C(?:; (?P<url>http\S+))?$")
 #: Addresses of servers that only the reader has: what is sent there is not run.
 ELSEWHERE = "example.com"
-START_SECONDS, STOP_SECONDS = 60, 60
+#: How long a server without an address has to run.
+ALIVE_SECONDS = 5.0
+START_SECONDS, STOP_SECONDS = 60.0, 60.0
 
 
 class Block(NamedTuple):
@@ -129,10 +131,17 @@ def _interrupt(text: str, url: str | None, folder: Path, environment: Mapping[st
     log = folder / "server.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
-            ["sh", "-c", text], cwd=folder, env=environment, stdout=file, stderr=file, start_new_session=True
+            ["sh", "-c", text],
+            cwd=folder,
+            env=environment,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            # A shell has its background jobs ignore Ctrl-C, the tests and their children among them.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
         )
     try:
-        deadline = time.monotonic() + (START_SECONDS if url else 5)
+        deadline = time.monotonic() + (START_SECONDS if url else ALIVE_SECONDS)
         while time.monotonic() < deadline and not (url and _answers(url)):
             assert process.poll() is None, f"{text}\nended by itself:\n{log.read_text()}"
             time.sleep(0.2)
@@ -140,7 +149,11 @@ def _interrupt(text: str, url: str | None, folder: Path, environment: Mapping[st
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
-            process.wait(STOP_SECONDS)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise AssertionError(f"{text}\ndoes not end at Ctrl-C:\n{log.read_text()}") from None
 
 
 def _answers(url: str) -> bool:

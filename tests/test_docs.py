@@ -123,9 +123,12 @@ ENVIRONMENT = {"PATH": os.environ["PATH"]}
         ("false\ntrue\n", "ended with 1"),
         ("echo 1 $UNSET", "ended with"),
         ("true  # until Ctrl-C\n", "ended by itself"),
+        ("trap '' INT; sleep 60  # until Ctrl-C\n", "does not end at Ctrl-C"),
     ],
 )
-def test_command_that_fails_is_found(text: str, fault: str, tmp_path: Path) -> None:
+def test_command_that_fails_is_found(text: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "STOP_SECONDS", 0.5)
+    monkeypatch.setattr(pages, "ALIVE_SECONDS", 0.5)
     with pytest.raises(AssertionError, match=fault):
         pages.run(Block("sh", text), tmp_path, ENVIRONMENT, {})
 
@@ -143,5 +146,6 @@ def test_answer_that_is_not_the_one_shown_is_found(printed: str, shown: str, tmp
     assert pages.run(Block("sh", "curl localhost:1", printed), tmp_path, environment, {"1": "2"}) if printed else True
 
 
-def test_server_runs_until_it_is_interrupted(tmp_path: Path) -> None:
+def test_server_runs_until_it_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "ALIVE_SECONDS", 0.5)
     pages.run(Block("sh", "sleep 60  # until Ctrl-C\n"), tmp_path, ENVIRONMENT, {})
