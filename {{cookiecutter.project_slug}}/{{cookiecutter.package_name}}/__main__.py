@@ -183,7 +183,7 @@ def mlflow(port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000)
     tracking.run(_settings(), port)
 
 
-@app.command()
+@app.command(epilog=_guide("make update", "git diff HEAD shows the changes; commit them, or undo them as it says."))
 def update() -> None:
     """Merge what is new in the template into the project, renew the locks, and run the tests."""
     from . import update
@@ -191,7 +191,7 @@ def update() -> None:
     update.run()
 
 
-@app.command()
+@app.command(epilog=_guide("make lint", "propose the edits to the template, or write model/endpoints.py."))
 def edits() -> None:
     """Name the files of the toolkit that were edited in this project; a warning, never a failure."""
     from . import edits
