@@ -1,6 +1,6 @@
-"""Show everything once: generate a project, train, package, deploy, call it over HTTP, and take it down.
+"""Show everything once: generate a project, train, package, deploy, predict over HTTP, and undeploy.
 
-All of it happens in `build/demo`; nothing is left in the home folder but caches.
+All files are in `build/demo`; only caches are written to the home folder.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def main() -> int:
         with step("cookiecutter . --no-input --output-dir build/demo"):
             bake()
         environment = environment_of(PROJECT) | {"PORT": str(port), "BENTOML_HOME": str(FOLDER / "bentoml")}
-        for word in ("setup", "train", "build"):
-            make(word, environment)
+        for target in ("setup", "train", "build"):
+            make(target, environment)
         try:
             make("deploy", environment, f"PORT={port} ")
             with step(f"POST {url}/predict, with three passengers of data/titanic.csv"):
@@ -61,25 +61,25 @@ def step(title: str) -> Iterator[None]:
     print(f"{DIM}# {time.perf_counter() - start:.1f} s{PLAIN}", flush=True)
 
 
-def make(word: str, environment: dict[str, str], before: str = "") -> None:
-    """Run a word of the project's Makefile, visibly; `CalledProcessError` if it fails."""
-    with step(f"{before}make {word}"):
-        subprocess.run(["make", "--no-print-directory", word], cwd=PROJECT, env=environment, check=True)
+def make(target: str, environment: dict[str, str], before: str = "") -> None:
+    """Run a target of the project's Makefile, with its output; `CalledProcessError` if it fails."""
+    with step(f"{before}make {target}"):
+        subprocess.run(["make", "--no-print-directory", target], cwd=PROJECT, env=environment, check=True)
 
 
 def bake() -> None:
-    """Generate the project from the defaults, whatever the settings of cookiecutter on this machine."""
+    """Generate the project with the default answers; ignore this machine's cookiecutter settings."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     config = FOLDER / "cookiecutter.yaml"
     config.write_text(json.dumps({"replay_dir": str(FOLDER / "replay")}))
     command = [sys.executable, "-m", "cookiecutter", str(ROOT), "--no-input", "--output-dir", str(FOLDER)]
     subprocess.run([*command, "--config-file", str(config)], check=True, stdout=subprocess.DEVNULL)
-    print(f"A project of {sum(path.is_file() for path in PROJECT.rglob('*'))} files: {PROJECT.relative_to(ROOT)}")
+    print(f"Generated {PROJECT.relative_to(ROOT)}; titanic_survival/model/ has the four files of the model")
 
 
 def environment_of(project: Path) -> dict[str, str]:
-    """Return this environment without what would lead the project elsewhere: its own settings, MLflow's and make's."""
+    """Return this environment without variables that would change the demo: the project's, MLflow's and make's."""
     [config] = project.glob("*/config.py")
     settings = {name.upper() for name in re.findall(r"^    (\w+): .*Field\(", config.read_text(), re.MULTILINE)}
     foreign = settings | {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
@@ -87,7 +87,7 @@ def environment_of(project: Path) -> dict[str, str]:
 
 
 def show_predictions(url: str) -> None:
-    """Ask the service about three passengers, and print its answers beside what became of them."""
+    """Print the predictions for three passengers beside their actual fate."""
     with (PROJECT / "data" / "titanic.csv").open(newline="", encoding="utf-8") as file:
         passengers = [row for row in csv.DictReader(file) if row["name"].startswith(PASSENGERS)]
     rows = [{name: value(text) for name, text in row.items() if name not in ("name", "survived")} for row in passengers]
@@ -95,15 +95,15 @@ def show_predictions(url: str) -> None:
     request = urllib.request.Request(f"{url}/predict", json.dumps(rows).encode(), headers)
     with urllib.request.urlopen(request, timeout=30) as answer:
         predictions = json.load(answer)
-    print(f"{DIM}{'passenger':<44}{'survival':>8}   {'prediction':<12}in 1912{PLAIN}")
-    words = ("died", "survived")
+    print(f"{DIM}{'passenger':<44}{'probability':>11}   {'predicted':<12}actual{PLAIN}")
+    names = ("died", "survived")
     for row, prediction in zip(passengers, predictions, strict=True):
-        predicted, truth = words[prediction["survived"]], words[int(row["survived"])]
-        print(f"{row['name']:<44}{prediction['probability']:>8.0%}   {predicted:<12}{truth}")
+        predicted, actual = names[prediction["survived"]], names[int(row["survived"])]
+        print(f"{row['name']:<44}{prediction['probability']:>11.0%}   {predicted:<12}{actual}")
 
 
 def value(text: str) -> float | str | None:
-    """Return a field of the table as JSON has it: a number, a word, or nothing."""
+    """Return a field of the CSV file as a number, text, or None."""
     try:
         return float(text)
     except ValueError:
@@ -118,14 +118,17 @@ def free_port() -> int:
 
 
 def print_end(url: str, seconds: float) -> None:
-    """Say what happened and what to try next."""
+    """Print a summary and the next commands."""
     steps = [
-        (f"cd {PROJECT.relative_to(ROOT)}", "look around: model/ has the four files that say what the model is"),
-        ("make deploy", "serve it again, on port 3000; the URL opens in a browser"),
-        ("make mlflow", "see the run, its plots and the registered version"),
-        ("edit titanic_survival/model/pipeline.py", "then make train, make deploy: version 2, if its gates pass"),
+        (
+            f"cd {PROJECT.relative_to(ROOT)}",
+            "look around: titanic_survival/model has the four files that describe the model",
+        ),
+        ("make deploy", "serve it again on port 3000; open the URL in a browser"),
+        ("make mlflow", "look at the run, its plots and the registered version"),
+        ("edit titanic_survival/model/pipeline.py", "then make train, make deploy: version 2, if it passes its gates"),
     ]
-    print(f"\n{BOLD}From no project to answers at {url} in {seconds:.0f} s.{PLAIN} It is down again. Next:")
+    print(f"\n{BOLD}From no project to predictions at {url} in {seconds:.0f} s.{PLAIN} Stopped again. Next:")
     for command, why in steps:
         print(f"  {BOLD}{command:<40}{PLAIN}  {DIM}{why}{PLAIN}")
 

@@ -85,14 +85,14 @@ def _git(*words: str, folder: Path) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def next_steps(project: Path) -> str:
+def next_steps(project: Path, package: str) -> str:
     """Return the three commands that lead to an endpoint, each with its reason."""
     here = Path(os.environ.get("PWD", ".")).resolve() == project.parent.resolve()
     enter = f"cd {shlex.quote(project.name if here else str(project))}"
     steps = [
-        (enter, "the project; its folder model/ is yours, the rest works already"),
-        ("make train", "set up once, then train, record and register a first version"),
-        ("make deploy", "serve it: prints the URL and a call to try"),
+        (enter, f"the project; {package}/model/ is yours, the rest works already"),
+        ("make train", "install the environment (once), then train and register a first version"),
+        ("make deploy", "serve it, and print its URL and a curl line to try"),
     ]
     return "\n".join(["", "Next:", *(f"  {command:<20}  {why}" for command, why in steps)])
 
@@ -110,7 +110,7 @@ def main() -> None:
     text = json.dumps(record(answers), indent=2)
     (project / ".cruft.json").write_text(text + "\n", encoding="utf-8")
     begin_history(project)
-    print(next_steps(project))
+    print(next_steps(project, answers["package_name"]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Refuse answers that cannot make a working project: all of them at once, each with its cure."""
+"""Reject answers that cannot make a working project: all of them at once, each with a suggestion."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ANSWERS = r"""{{ cookiecutter | jsonify }}"""
 
 SLUG_LENGTH, MODEL_NAME_LENGTH = 40, 60
 
-#: What lies in a project's folder, or comes to lie there.
+#: Files and folders of a project, now or later.
 FOLDERS = frozenset(
     "build conftest data deploy dist docs env mlartifacts mlruns monitoring requirements setup store tests venv".split()
 )
 
-#: What the project's environment brings: distributions (with "_" for "-" and ".") and what they let one import.
+#: Distributions of the project's environment (with "_" for "-" and "."), and the packages that they install.
 LIBRARIES = frozenset(
     """
     a2wsgi aiohappyeyeballs aiohttp aiohttp_asgi_connector aiosignal aiosqlite alembic annotated_doc annotated_types
@@ -47,11 +47,11 @@ LIBRARIES = frozenset(
 
 
 def problems(answers: dict[str, object]) -> list[str]:
-    """Return one sentence for each answer that cannot be used, none if all can."""
+    """Return one sentence for each invalid answer."""
     checks: dict[str, Callable[[str], str]] = {
-        "project_name": _words("say what the project is called, e.g. 'Titanic survival'"),
-        "description": _words("say what the model predicts, e.g. 'Who survives the Titanic.'"),
-        "author": _words("say who answers for it, e.g. 'Data Science'"),
+        "project_name": _words("write what the project is called, e.g. 'Titanic survival'"),
+        "description": _words("write what the model predicts, e.g. 'Who survives the Titanic.'"),
+        "author": _words("write which person or team is responsible, e.g. 'Data Science'"),
         "project_slug": _slug,
         "package_name": _package,
         "model_name": _model,
@@ -61,14 +61,14 @@ def problems(answers: dict[str, object]) -> list[str]:
     for name, check in checks.items():
         text = str(answers.get(name, ""))
         if problem := check(text):
-            # A password that came in an address does not go out again, into a log perhaps.
+            # A password in an address must not be printed, perhaps into a log.
             found.append(f"{name} {re.sub('//[^/]*@', '//***@', text)!r}: {problem}")
     return found
 
 
 def _words(cure: str) -> Callable[[str], str]:
     def check(text: str) -> str:
-        # Halves of characters, from a terminal that does not speak UTF-8, cannot be written to a file.
+        # Surrogates, from a terminal that is not set to UTF-8, cannot be written to a file.
         if re.search("[\ud800-\udfff]", text):
             return f"is not UTF-8; {cure}"
         return "" if text.strip() else f"must not be empty; {cure}"
@@ -81,9 +81,9 @@ def _slug(text: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", text):
         return f"use a-z, 0-9 and single '-' between them, starting with a letter, {cure}"
     if len(text) > SLUG_LENGTH:
-        return f"has {len(text)} characters, of which Kubernetes and image names bear {SLUG_LENGTH}, {cure}"
+        return f"has {len(text)} characters; Kubernetes and image names allow {SLUG_LENGTH}, {cure}"
     if text.replace("-", "_") in LIBRARIES:
-        return f"is a library that the project installs and would replace; choose another name, {cure}"
+        return f"is the name of a library that the project installs; choose another name, {cure}"
     return ""
 
 
@@ -96,14 +96,14 @@ def _package(text: str) -> str:
 
 
 def _taken(name: str) -> str:
-    """Return what a package of this name would collide with."""
+    """Return what this package name would collide with, or ""."""
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
-        return "a word of the Python language"
+        return "a keyword of Python"
     if name in sys.stdlib_module_names:
         return "a module of Python's standard library"
     if name in LIBRARIES:
         return "a library that the project needs"
-    return "a folder or module that the project has already" if name in FOLDERS else ""
+    return "the name of a folder or module of the project" if name in FOLDERS else ""
 
 
 def _model(text: str) -> str:
@@ -111,7 +111,9 @@ def _model(text: str) -> str:
     if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", text) and len(text) <= MODEL_NAME_LENGTH:
         return ""
     cure = _identifier(text, "-", MODEL_NAME_LENGTH, keep="._")
-    return f"use at most {MODEL_NAME_LENGTH} of a-z, 0-9, '.', '_' and '-', no sign first, e.g. {cure!r}"
+    return (
+        f"use at most {MODEL_NAME_LENGTH} of a-z, 0-9, '.', '_' and '-', starting with a letter or digit, e.g. {cure!r}"
+    )
 
 
 def _tracking_uri(text: str) -> str:
@@ -119,27 +121,27 @@ def _tracking_uri(text: str) -> str:
     if not text or re.fullmatch(r"databricks(://[\w.-]+)?", text, re.ASCII):
         return ""
     if re.search(r"""[^!-~]|["'`\\<>{}|^]""", text):
-        return "an address has no spaces, quotes, backslashes, braces or accents; write them as %20 and the like"
+        return "must have no spaces, quotes, backslashes, braces or accents; encode them (a space is %20)"
     if scheme == "file" or (not colon and text[0] in "./~"):
         folder = re.sub("^/*", "/", rest) if colon else text if text[0] == "/" else "/path/to/mlruns"
-        return f"MLflow keeps no runs in folders any more; use a database, e.g. 'sqlite:///{folder}/mlflow.db'"
+        return f"MLflow no longer keeps runs in folders; use a database, e.g. 'sqlite:///{folder}/mlflow.db'"
     if scheme == "sqlite":
-        return "" if re.match("///.", rest) else "name the database's file, e.g. 'sqlite:////path/to/mlflow.db'"
+        return "" if re.match("///.", rest) else "must name the database's file, e.g. 'sqlite:////path/to/mlflow.db'"
     if not rest.startswith("//"):
         server = re.sub("^(https?:)?/*", "", text)
         return f"must begin with http:// or https:// (or be a database's address), e.g. {'http://' + server!r}"
     if scheme in ("http", "https"):
         return _server(text)
     if scheme.lower() in ("http", "https"):
-        return f"write the beginning in small letters, e.g. {scheme.lower() + colon + rest!r}"
+        return f"must begin in lower case, e.g. {scheme.lower() + colon + rest!r}"
     return _database(scheme, rest)
 
 
 def _database(scheme: str, rest: str) -> str:
     if not re.fullmatch(r"(postgresql|mysql|mssql)(\+[a-z0-9_]+)?", scheme):
-        return f"MLflow knows no {scheme}://; use http, https, sqlite, postgresql, mysql, mssql or databricks"
+        return f"MLflow does not support {scheme}://; use http, https, sqlite, postgresql, mysql, mssql or databricks"
     if re.match("//[^/@]*:[^/@]*@", rest):
-        return "holds a password, which git would keep; leave it empty and put it into .env as MLFLOW_TRACKING_URI"
+        return "contains a password, which git would keep; leave the answer empty and set MLFLOW_TRACKING_URI in .env"
     return "" if rest.strip("/") else f"names no database, e.g. '{scheme}://host/database'"
 
 
@@ -148,11 +150,11 @@ def _server(uri: str) -> str:
         parts = urlsplit(uri)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        return f"is no address ({error}); use e.g. 'https://mlflow.example.com'"
+        return f"is not a valid address ({error}); use e.g. 'https://mlflow.example.com'"
     if "@" in parts.netloc:
         clean = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         return (
-            f"holds credentials, which git would keep; use {clean!r} and put them into .env as "
+            f"contains credentials, which would be committed to git; use {clean!r} and set them in .env as "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
     return "" if host else f"names no host; use e.g. '{parts.scheme}://mlflow.example.com'"
@@ -172,7 +174,7 @@ def main() -> int:
     """Check the answers of this generation, and return the exit code."""
     found = problems(json.loads(ANSWERS))
     if found:
-        print("These answers cannot be used:", *(f"  {problem}" for problem in found), sep="\n", file=sys.stderr)
+        print("These answers are invalid:", *(f"  {problem}" for problem in found), sep="\n", file=sys.stderr)
     return 1 if found else 0
 
 

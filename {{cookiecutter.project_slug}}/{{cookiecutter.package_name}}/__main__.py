@@ -1,6 +1,6 @@
-"""The command line: one command for each button of the Makefile."""
+"""The command line: one command for each target of the Makefile."""
 
-# Imports of a command's module stand inside it: `--help` answers before MLflow or BentoML would be loaded.
+# Each command imports its module when it runs: `--help` must not wait for MLflow or BentoML.
 from __future__ import annotations
 
 import os
@@ -16,13 +16,22 @@ if TYPE_CHECKING:
     from .config import Settings
 
 app = typer.Typer(
-    help="Train, promote, serve and deploy this project's model. Settings come from the environment or .env.",
+    help=(
+        "Train, promote, serve and deploy this project's model.\n\n"
+        "Start with [bold]make train[/], then [bold]make deploy[/]. "
+        "Settings are environment variables or lines of .env; docs/settings.md lists them."
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-Why = Annotated[str, typer.Option(help="The reason, kept in the registry's history.")]
+Why = Annotated[str, typer.Option(help="The reason, recorded in the registry.")]
+
+
+def _guide(example: str, following: str) -> str:
+    """Return the end of a command's help: an example to paste, and what comes next."""
+    return f"Example: [bold]{example}[/]\n\nNext: {following}"
 
 
 def _settings() -> Settings:
@@ -34,92 +43,106 @@ def _settings() -> Settings:
         return config.settings()
     except ValidationError as error:
         lines = [f"  {str(e['loc'][0]).upper()}={e['input']}: {e['msg']}" for e in error.errors()]
-        raise UserError("Settings (environment or .env) that cannot be used:\n" + "\n".join(lines)) from None
+        raise UserError("Invalid settings (environment variables or .env):\n" + "\n".join(lines)) from None
 
 
-@app.command()
+@app.command(epilog=_guide("make train", "make deploy serves the champion; make mlflow shows the run."))
 def train() -> None:
-    """Train a version, record and register it; make it champion when its gates pass."""
+    """Train a version and register it as challenger; it becomes champion if it passes its gates (model/quality.py)."""
     from . import train
 
     train.run(_settings())
 
 
-@app.command()
+@app.command(
+    epilog=_guide("make promote VERSION=3 WHY=reviewed", "make deploy serves it; make rollback takes it back.")
+)
 def promote(
     version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "challenger",
     why: Why = "approved by hand",
 ) -> None:
-    """Make a version the champion; with approval required, this is the approval."""
+    """Make a version the champion. With APPROVAL_REQUIRED, this is the approval."""
     from . import promote
 
     promote.run(_settings(), version, why)
 
 
-@app.command()
+@app.command(
+    epilog=_guide("make rollback WHY=complaints", "make deploy serves it; make history shows both promotions.")
+)
 def rollback(why: Why = "rolled back by hand") -> None:
-    """Make the champion before this one the champion again."""
+    """Make the previous champion the champion again. A second rollback goes back one champion further."""
     from . import promote
 
     promote.roll_back(_settings(), why)
 
 
-@app.command()
+@app.command(epilog=_guide("make history", "make promote VERSION=3 makes a version the champion."))
 def history() -> None:
-    """Show the versions and who made which of them champion, when and why."""
+    """Show the versions with aliases and gates, and each promotion: who, when and why."""
     from . import promote
 
     promote.show_history(_settings())
 
 
-@app.command()
+@app.command(
+    epilog=_guide(
+        "make predict INPUT=rows.csv OUTPUT=predictions.parquet", "make mlflow shows the run that recorded it."
+    )
+)
 def predict(
     input: Annotated[Path, typer.Argument(help="CSV or Parquet file with the columns of Row.")],
     output: Annotated[Path, typer.Argument(help="CSV or Parquet file to write.")],
     version: Annotated[str, typer.Option(help="Number or alias of the version.")] = "champion",
 ) -> None:
-    """Score a file: predictions beside the input columns, rows that break the contract in OUTPUT.rejects.csv."""
+    """Score a file: predictions beside the input columns; rows that break the contract go to <OUTPUT>.rejects.csv."""
     from . import predict
 
     predict.run(_settings(), input, output, version)
 
 
-@app.command()
+@app.command(epilog=_guide("make build", "bentoml serve runs the Bento; bentoml export writes it to a file."))
 def build() -> None:
-    """Package the served versions and the service as a Bento."""
+    """Package the service and the versions that the registry wants served as a Bento."""
     from . import build
 
     build.run(_settings())
 
 
-@app.command()
+@app.command(
+    epilog=_guide("make serve", "open the URL that it prints; Ctrl-C ends it. make deploy does it in the background.")
+)
 def serve(
-    pull: Annotated[bool, typer.Option(help="Bring the store up to date with the registry first.")] = True,
+    pull: Annotated[bool, typer.Option(help="Pull the versions that the registry wants first.")] = True,
     beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,
     probe_port: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Serve the champion in the foreground."""
+    """Serve the current release in the foreground."""
     from . import serve
 
     serve.run(_settings(), pull=pull, beside=beside, probe_port=probe_port)
 
 
-@app.command()
+@app.command(epilog=_guide("make deploy", "make status shows what runs; make undeploy stops it."))
 def deploy() -> None:
-    """Make TARGET serve what the registry says, and print the URL."""
+    """Pull and verify the versions that the registry wants, serve them on TARGET, and print the URL."""
     from . import deploy
 
     deploy.run(_settings())
 
 
-@app.command()
+@app.command(
+    epilog=_guide(
+        "make sync", "make promote in another terminal; the service follows within seconds. Ctrl-C ends sync."
+    )
+)
 def sync(
-    once: Annotated[bool, typer.Option("--once", help="Do it once instead of until interrupted.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Sync once and exit.")] = False,
     register: Annotated[
-        str, typer.Option(metavar="URL", help="Only have MLflow deliver its webhooks to a sync that answers there.")
+        str, typer.Option(metavar="URL", help="Only register a webhook: MLflow then notifies the sync at this address.")
     ] = "",
 ) -> None:
-    """Keep the store in step with the registry; a running service follows without a restart."""
+    """Keep the store in sync with the registry. A running service follows without a restart."""
     from . import sync
 
     if register:
@@ -128,39 +151,39 @@ def sync(
         sync.run(_settings(), once=once)
 
 
-@app.command()
+@app.command(epilog=_guide("make plan", "make deploy does it."))
 def plan() -> None:
-    """Show what deploy would change."""
+    """Show what deploy would change, and change nothing."""
     from . import deploy
 
     deploy.plan(_settings())
 
 
-@app.command()
+@app.command(epilog=_guide("make status", "make deploy brings the service in sync with the registry."))
 def status() -> None:
-    """Show what is deployed, and whether it is what the registry says."""
+    """Show what is deployed, and whether it is in sync with the registry."""
     from . import deploy
 
     deploy.status(_settings())
 
 
-@app.command()
+@app.command(epilog=_guide("make undeploy", "make deploy starts it again."))
 def undeploy() -> None:
-    """Take the deployment down."""
+    """Stop the deployed service; versions and registry stay as they are."""
     from . import deploy
 
     deploy.undeploy(_settings())
 
 
-@app.command()
+@app.command(epilog=_guide("make mlflow", "open the URL that it prints; Ctrl-C ends it."))
 def mlflow(port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000) -> None:
-    """Run a local MLflow server over the project's database."""
+    """Show runs, plots and versions in a browser: a local MLflow server for the project's database."""
     from . import tracking
 
     tracking.run(_settings(), port)
 
 
-@app.command()
+@app.command(epilog=_guide("make update", "git diff HEAD shows the changes; commit them, or undo them as it says."))
 def update() -> None:
     """Merge what is new in the template into the project, renew the locks, and run the tests."""
     from . import update
@@ -168,7 +191,7 @@ def update() -> None:
     update.run()
 
 
-@app.command()
+@app.command(epilog=_guide("make lint", "propose the edits to the template, or write model/endpoints.py."))
 def edits() -> None:
     """Name the files of the toolkit that were edited in this project; a warning, never a failure."""
     from . import edits
@@ -177,7 +200,7 @@ def edits() -> None:
 
 
 def main() -> None:
-    """Run a command; what a person can mend is said in a sentence, and ends with exit code 1."""
+    """Run a command; a `UserError` is printed without a traceback, and the exit code is 1."""
     try:
         with attribute_errors_to(Path(__file__).parent / "model"), explain_missing_extras():
             app()

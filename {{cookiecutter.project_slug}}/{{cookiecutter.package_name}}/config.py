@@ -14,48 +14,55 @@ SERVICE_NAME = "{{ cookiecutter.project_slug }}"
 PACKAGE = "{{ cookiecutter.package_name }}"
 TRACKING_URI = "{{ cookiecutter.mlflow_tracking_uri }}"
 
-#: The project folder; everything the project writes lies in it, whatever the working directory is.
+#: The project folder. By default everything is written below it, whatever the working directory.
 ROOT = Path(__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
-    """What may differ from machine to machine; each field is an environment variable of the same name, in capitals."""
+    """Settings of one machine; each field is read from the environment variable of its name in capitals."""
 
-    model_name: str = Field("{{ cookiecutter.model_name }}", description="the model's name in the registry")
+    model_name: str = Field("{{ cookiecutter.model_name }}", description="name of the model in the registry")
     mlflow_tracking_uri: str = Field(
-        TRACKING_URI or f"sqlite:///{ROOT / 'mlflow.db'}", description="where runs and versions are recorded"
+        TRACKING_URI or f"sqlite:///{ROOT / 'mlflow.db'}",
+        description="MLflow server, or database, with runs and registered versions",
     )
-    approval_required: bool = Field(False, description="train stops at challenger; `promote` is the approval")
-    target: Literal["local"] = Field("local", description="where deploy and its companions work")
-    bind_address: str = Field("127.0.0.1", description="the address that the service listens on")
-    port: int = Field(3000, ge=1, le=65535, description="the port that the service listens on")
-    workers: int = Field(1, ge=1, le=256, description="processes that the service runs in")
+    approval_required: bool = Field(False, description="train stops at challenger; promote is the approval")
+    target: Literal["local"] = Field("local", description="where deploy, plan, status and undeploy work")
+    bind_address: str = Field(
+        "127.0.0.1", description="address that the service listens on; 0.0.0.0 admits other machines"
+    )
+    port: int = Field(3000, ge=1, le=65535, description="port that the service listens on")
+    workers: int = Field(1, ge=1, le=256, description="number of processes that serve")
     auth: Literal["none", "token", "mlflow"] = Field(
-        "none", description="who may call: anyone, whoever has a token, or whoever may read the model in MLflow"
+        "none", description="who may call: anyone, callers with a token, or callers who may read the model in MLflow"
     )
-    tokens: Path = Field(ROOT / "tokens", description="the file of the tokens, one a line; # begins a comment")
-    auth_seconds: float = Field(60, ge=0, description="how long MLflow's word on a caller is kept")
+    tokens: Path = Field(ROOT / "tokens", description="file of tokens for AUTH=token, one a line; # begins a comment")
+    auth_seconds: float = Field(60, ge=0, description="seconds for which a permission of MLflow is cached")
     auth_exempt: str = Field(
         "/livez,/readyz,/healthz,/ping,/health,/v2/health/live,/v2/health/ready,/metrics",
-        description="the paths at which nobody is asked for credentials; a * at the end stands for anything",
+        description="paths that need no credentials; a * at the end of one matches any continuation",
     )
-    max_rows: int = Field(10_000, ge=1, description="rows in one request; more are refused with 413")
-    max_bytes: int = Field(16_000_000, ge=1, description="bytes in one request; more are refused with 413")
-    max_waiting: int = Field(1000, ge=1, description="requests in work at once, a process; more are refused with 429")
-    log_share: float = Field(1, ge=0, le=1, description="the share of requests whose predictions are logged")
-    log_folder: Path = Field(ROOT / "log", description="where predictions and feedback are logged")
+    max_rows: int = Field(10_000, ge=1, description="most rows in a request; more are rejected with 413")
+    max_bytes: int = Field(16_000_000, ge=1, description="most bytes in a request; more are rejected with 413")
+    max_waiting: int = Field(1000, ge=1, description="most requests at once in each worker; more are rejected with 429")
+    log_share: float = Field(
+        1, ge=0, le=1, description="share of the requests whose predictions are logged, from 0 to 1"
+    )
+    log_folder: Path = Field(ROOT / "log", description="folder of the logs of predictions and feedback")
     log_megabytes: int = Field(
-        1000, ge=100, description="the most that the logs of each kind take; the oldest files go first"
+        1000, ge=100, description="most megabytes of each kind of log; the oldest files are removed"
     )
-    sync_seconds: float = Field(5, ge=0.1, description="how often `sync` asks the registry what should be served")
-    grace_seconds: float = Field(3600, ge=0, description="how long `sync` keeps a version that is not served any more")
-    webhook_secret: SecretStr = Field(SecretStr(""), description="signs MLflow's webhooks; `sync` listens with it")
-    webhook_port: int = Field(3001, ge=1, le=65535, description="the port that `sync` listens on, at BIND_ADDRESS")
-    store: Path = Field(ROOT / "store", description="the versions on this machine's disk")
+    sync_seconds: float = Field(5, ge=0.1, description="seconds between two requests of sync to the registry")
+    grace_seconds: float = Field(3600, ge=0, description="seconds for which sync keeps a version that is not served")
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="secret that signs MLflow's webhooks; when set, sync listens for them"
+    )
+    webhook_port: int = Field(3001, ge=1, le=65535, description="port at BIND_ADDRESS that sync listens on")
+    store: Path = Field(ROOT / "store", description="folder of the versions and the current release")
 
 
 def settings() -> Settings:
-    """Return the settings in force; the environment wins over `.env`."""
-    # MLflow reads its credentials from the environment itself, so `.env` has to reach that too.
+    """Return the current settings; the environment takes precedence over `.env`."""
+    # MLflow reads its credentials from the environment, so `.env` is loaded into that.
     load_dotenv(ROOT / ".env")
     return Settings()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from titanic_survival import config
 
+PAGE = (config.ROOT / "docs/settings.md").read_text()
 EXAMPLE = dict(re.findall(r"^# ([A-Z_]+)=(.*)$", (config.ROOT / ".env.example").read_text(), flags=re.MULTILINE))
 CREDENTIALS = {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"}
 
@@ -13,6 +14,18 @@ CREDENTIALS = {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"}
 def test_every_setting_is_explained_in_the_example_and_nothing_else() -> None:
     assert EXAMPLE.keys() - CREDENTIALS == {name.upper() for name in config.Settings.model_fields}
     assert EXAMPLE.keys() >= CREDENTIALS
+
+
+def test_the_page_of_settings_has_every_setting_with_its_default_and_its_meaning() -> None:
+    def shown(default: object) -> str:
+        text = str(getattr(default, "get_secret_value", lambda: default)())
+        return text.replace(f"sqlite:///{config.ROOT}/", "").replace(f"{config.ROOT}/", "")
+
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \|(?: `(.*?)`(?: in the project folder)?)? \| (.+) \|$", PAGE, flags=re.MULTILINE
+    )
+    fields = config.Settings.model_fields.items()
+    assert sorted(rows) == sorted((name.upper(), shown(field.default), field.description) for name, field in fields)
 
 
 def test_every_value_of_the_example_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:

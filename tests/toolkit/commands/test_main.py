@@ -1,6 +1,7 @@
 """The command line: quick to explain itself, and brief about mistakes."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -30,6 +31,20 @@ def test_help_lists_every_command_at_once() -> None:
     names = [str(info.name or info.callback.__name__) for info in __main__.app.registered_commands if info.callback]
     assert len(names) > 5
     assert [name for name in names if f" {name} " not in said.stdout] == []
+
+
+def test_help_of_each_command_has_an_example_and_what_comes_next() -> None:
+    makefile = (config.ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    for info in __main__.app.registered_commands:
+        assert info.callback
+        assert info.epilog, info.callback
+        assert info.epilog.startswith("Example: [bold]make "), info.epilog
+        assert "\n\nNext: " in info.epilog
+        assert set(re.findall(r"make ([a-z]+)", info.epilog)) <= targets
+    said = command("deploy", "--help", COLUMNS="200")
+    assert "Example: make deploy" in said.stdout
+    assert "Next: make status shows what runs" in said.stdout
 
 
 def test_mistake_is_said_in_one_line(tmp_path: Path) -> None:

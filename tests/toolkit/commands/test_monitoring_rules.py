@@ -72,7 +72,7 @@ def test_whatever_is_counted_is_looked_at() -> None:
     assert unseen == set()
 
 
-def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
+def test_every_alert_has_a_runbook_with_meaning_place_and_cure() -> None:
     alerts = [rule for rule in RULES if "alert" in rule]
     assert len(alerts) > 10
     for alert in alerts:
@@ -80,7 +80,7 @@ def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
         notes = alert["annotations"]
         assert notes["summary"], alert["alert"]
         assert notes["description"], alert["alert"]
-        assert re.fullmatch(r"Look: \S[^§]+\nDo: \S[^§]+\n", notes["runbook"]), alert["alert"]
+        assert re.fullmatch(r"Meaning: \S[^§]+\nLook: \S[^§]+\nDo: \S[^§]+\n", notes["runbook"]), alert["alert"]
 
 
 def test_commands_of_the_runbooks_are_those_of_the_makefile() -> None:

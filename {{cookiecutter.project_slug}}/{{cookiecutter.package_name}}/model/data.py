@@ -1,8 +1,8 @@
-"""The labelled rows to learn from.
+"""The labelled rows for training and evaluation.
 
-To make it yours, have `load` return a pandas DataFrame with the columns of `Row` and the label, one row an example,
-from a file, a database or wherever your data lives; further columns are ignored. Rows that break the contract stop
-the training with a list of what is wrong. `split` decides which rows the model never sees while it learns.
+To make it yours, let `load` return a pandas DataFrame with the columns of `Row` and the label, one row per example,
+from a file, a database or any other source; other columns are ignored. If rows break the contract, training stops and
+lists the violations. `split` decides which rows are held out: the model is not fitted on them, but evaluated.
 """
 
 from pathlib import Path
@@ -20,8 +20,8 @@ def load() -> pd.DataFrame:
 def split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return training rows and hold-out rows.
 
-    A row's side follows from its content alone, so it stays there when others are added, twins never stand on both
-    sides, and the champion is compared on rows that it has not learned. With rows in time order, cut at a date instead.
+    The side depends on the row's content alone. So a row stays on its side when others are added, duplicates are on one
+    side, and the champion is compared on rows that it was not fitted on. Cut rows in time order at a date instead.
     """
     one_in_five = pd.util.hash_pandas_object(rows, index=False) % 5 == 0
     return rows[~one_in_five], rows[one_in_five]

@@ -1,10 +1,10 @@
-"""The model before it has learned.
+"""The model, not yet fitted.
 
-To make it yours, have `build` return any scikit-learn estimator or pipeline. It is fitted on a DataFrame with the
-columns of `Row`: numbers and truth values as float32, NaN where missing; words as str, "" where missing; a vector `v`
+To make it yours, let `build` return any scikit-learn estimator or pipeline. It is fitted on a DataFrame with the
+columns of `Row`: numbers and booleans as float32, NaN where missing; categories as str, "" where missing; a vector `v`
 of length n as the columns `v_0` to `v_<n-1>`.
 
-An object of your own will do too: give it `predict(frame)`, returning one label a row, or a dict or DataFrame with
+An object of your own works too: give it `predict(frame)`, which returns one label per row, or a dict or DataFrame with
 every field of `Prediction`; and `fit(frame, label)` if it learns. Fix its seed: the same data must give the same model.
 """
 
@@ -13,14 +13,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-WORDS = ["sex", "passenger_class", "port"]
+CATEGORIES = ["sex", "passenger_class", "port"]
 
 
 def build() -> Pipeline:
     """Return the pipeline, not yet fitted."""
-    # Trees take missing numbers as they are and need no scaling.
+    # The trees handle missing numbers and need no scaling.
     columns = make_column_transformer(
-        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), WORDS),
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), CATEGORIES),
         remainder="passthrough",
         verbose_feature_names_out=False,
     )

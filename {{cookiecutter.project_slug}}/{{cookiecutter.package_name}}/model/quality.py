@@ -1,12 +1,12 @@
-"""The quality of a model: its metrics, and the gates that a version must pass.
+"""Metrics, slices and gates: how good a version is, and how good it must be.
 
-To make it yours, have `metrics` return the metrics that matter to you; name in `SLICES` the columns for whose groups
-they are computed too; and set in `GATES` what a version must reach before it may serve:
+To make it yours, let `metrics` return the metrics that matter to you; name in `SLICES` the columns for whose groups the
+metrics are computed too; and set in `GATES` what a version must reach to become champion:
 
-    "at_least" or "at_most"    the bound on the hold-out rows
-    "tolerance"                how much worse than the champion on the same rows it may be (0 if not given)
+    "at_least" or "at_most"    the bound on the held-out rows
+    "tolerance"                how much worse than the champion's, on the same rows, the metric may be (default 0)
 
-A gate may name the metric of a group too, as "accuracy/sex/female".
+A gate may name the metric of one group, for example "accuracy/sex/female".
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ GATES = {
 
 
 def metrics(actual: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
-    """Return the metrics of predictions, a table with the fields of `Prediction`, for the actual labels (n,)."""
+    """Return metrics by name; `actual` has the labels (n,), `predictions` n rows with the fields of `Prediction`."""
     probability = predictions["probability"]
     return {
         "accuracy": accuracy_score(actual, predictions["survived"]),

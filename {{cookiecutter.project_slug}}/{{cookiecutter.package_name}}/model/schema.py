@@ -1,17 +1,17 @@
-"""One row in, one prediction out: the contract that training, the service and batch scoring all hold.
+"""One row in, one prediction out: the contract for training, the service and batch scoring.
 
 To make it yours, list the fields of your own rows in `Row`. A field is one of
 
-    float, int, bool                  a number or a truth value; bounds by Field(ge=, gt=, le=, lt=)
-    Literal["a", "b"] or a StrEnum    one of a few words
-    list[float]                       a vector; its length by Field(min_length=64, max_length=64)
+    float, int, bool                  a number or a boolean; bounds with Field(ge=, gt=, le=, lt=)
+    Literal["a", "b"] or a StrEnum    a category
+    list[float]                       a vector; its length with Field(min_length=64, max_length=64)
 
-All but vectors may be missing: add `| None`. `description` is what callers read in the API's documentation.
+All but vectors may be missing: add `| None`. `description` shows in the API's documentation.
 
-The first field of `Prediction` is the label: the column of that name in the data is what the model learns. A float
-label makes a regression, any other a classification. A classification may add `probability: float` (of the second of
-two classes, such as True), `probabilities: list[float]` (of every class, in order) or `confidence: float` (the highest
-of them). What else `Prediction` names, the model's own `predict` must return.
+The first field of `Prediction` is the label: the model learns the column of that name in the data. A float label makes
+a regression, any other a classification. A classification may add `probability: float` (of the second of two classes,
+such as True), `probabilities: list[float]` (of all classes, in order) or `confidence: float` (the highest of them). The
+model's own `predict` must return all other fields of `Prediction`.
 """
 
 from typing import Literal
@@ -32,7 +32,7 @@ class Row(BaseModel):
 
 
 class Prediction(BaseModel):
-    """What the model says of one passenger."""
+    """The prediction for one passenger."""
 
     survived: bool
     probability: float = Field(ge=0, le=1, description="of survival")
