@@ -45,6 +45,7 @@ def test_defaults_bake_exactly_the_files_of_the_template(template: Path, bake: B
     assert files(made) == expected | {".cruft.json"}
 
 
+@pytest.mark.alone
 def test_baking_takes_less_than_three_seconds(command: Cookiecutter, template: Path) -> None:
     start = time.perf_counter()
     done = command(template)

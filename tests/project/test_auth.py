@@ -18,7 +18,7 @@ import pytest
 
 from .conftest import Project, call, free_port, mlflow_server, running, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("auth")]
 
 ADMIN = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": "correct horse battery"}
 READER = {"MLFLOW_TRACKING_USERNAME": "reader", "MLFLOW_TRACKING_PASSWORD": "a long enough password"}
@@ -160,6 +160,7 @@ def test_permission_to_read_the_model_authorizes_callers(guarded: Guarded) -> No
     assert "in step" in status
 
 
+@pytest.mark.alone
 def test_change_of_permission_takes_effect_when_the_cached_one_expires(guarded: Guarded) -> None:
     guarded.permit(READER, "revoke")
     guarded.permit(STRANGER)
@@ -168,6 +169,7 @@ def test_change_of_permission_takes_effect_when_the_cached_one_expires(guarded: 
     assert guarded.ask(ADMIN) == 200
 
 
+@pytest.mark.alone
 def test_nobody_is_authorized_while_the_server_is_down(guarded: Guarded) -> None:
     assert guarded.ask(ADMIN) == 200
     guarded.server.terminate()

@@ -10,14 +10,30 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import Project, call, free_port, running, wait_for
+from .conftest import Project, call, free_port, running, targets, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("targets")]
+
+
+@pytest.fixture(scope="module")
+def project(generated: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """Return a project of their own, since these tests train, promote and deploy."""
+    copy = generated.copy(tmp_path_factory.mktemp("targets") / "titanic-survival")
+    yield copy
+    copy.make("undeploy")
+
+
+@pytest.fixture(scope="module")
+def trained(project: Project) -> Project:
+    """Return the project with a first version, which is champion."""
+    project.make("train")
+    return project
 
 
 def test_setup_installs_exactly_what_is_locked(project: Project) -> None:
@@ -38,7 +54,7 @@ print(json.dumps([str(pin) for pin in here if version(pin.name) not in pin.speci
     assert compiled, "bytecode was not compiled"
 
 
-def test_help_explains_every_word(project: Project) -> None:
+def test_help_explains_every_target(project: Project) -> None:
     shown = re.sub(r"\x1b\[\d*m", "", project.make("help"))
     for target in targets(project):
         assert re.search(rf"^  {target} +\S", shown, re.MULTILINE), target
@@ -196,7 +212,7 @@ def test_a_new_deployment_replaces_the_old_one_without_a_failed_request(trained:
 
 
 def test_sync_brings_a_running_service_in_step_without_a_failed_request(trained: Project) -> None:
-    trained.called.add("sync")
+    trained.calls("sync")
     command, env = ["make", "sync"], trained.env | {"SYNC_SECONDS": "1", "GRACE_SECONDS": "0"}
     with running(command, f"{trained.url}/readyz", trained.path, env), Asking(trained) as asking:
         assert asking.version == 1
@@ -314,7 +330,7 @@ def test_serve_runs_in_the_foreground_until_a_signal(trained: Project) -> None:
 
 def test_mlflow_shows_the_projects_runs(trained: Project) -> None:
     port = free_port()
-    trained.called.add("mlflow")
+    trained.calls("mlflow")
     command = ["make", "mlflow", f"ARGS=--port {port}"]
     with running(command, f"http://127.0.0.1:{port}/health", trained.path, trained.env):
         url = f"http://127.0.0.1:{port}/api/2.0/mlflow/registered-models/get?name=titanic-survival"
@@ -364,6 +380,7 @@ def test_a_port_of_another_program_is_not_shared(trained: Project) -> None:
     assert f"127.0.0.1:{port} cannot be used (Address already in use)" in said
 
 
+@pytest.mark.alone
 def test_commands_work_from_any_folder_and_answer_help_at_once(trained: Project, tmp_path: Path) -> None:
     python = str(trained.path / ".venv/bin/python")
     trained.run(python, "-m", trained.package, "history", cwd=tmp_path, PYTHONPATH=str(trained.path))
@@ -391,13 +408,3 @@ def test_clean_removes_what_can_be_made_again(trained: Project, tmp_path: Path) 
     assert not (copy.path / ".venv").exists()
     assert not list(copy.path.rglob("__pycache__"))
     assert (copy.path / "store").exists()
-
-
-def test_every_target_was_exercised(trained: Project) -> None:
-    assert targets(trained) == trained.called
-
-
-def targets(project: Project) -> set[str]:
-    """Return the words of the Makefile."""
-    makefile = (project.path / "Makefile").read_text()
-    return set(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split())
