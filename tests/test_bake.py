@@ -93,7 +93,7 @@ def metadata(project: Path) -> dict[str, Any]:
     return found
 
 
-def test_metadata_say_what_was_answered(bake: Bake) -> None:
+def test_metadata_contain_the_answers(bake: Bake) -> None:
     found = metadata(bake(description="Two\nlines.", author="Ada", project_slug="two-lines", package_name="other"))
     assert (found["name"], found["version"]) == ("two-lines", "0.1.0")
     assert (found["description"], found["author"]) == ("Two lines.", "Ada")

@@ -1,4 +1,4 @@
-"""Every word of a generated project's Makefile, by what it brings about.
+"""Every target of a generated project's Makefile, by its effect.
 
 The tests build on one another, in this order.
 """
@@ -64,7 +64,7 @@ def test_lint_passes(project: Project) -> None:
     assert "Success: no issues found" in project.make("lint")
 
 
-def test_own_tests_pass(project: Project) -> None:
+def test_tests_of_the_project_pass(project: Project) -> None:
     assert " passed" in project.make("test")
 
 
@@ -102,7 +102,7 @@ print(json.dumps({{
     assert run["example"]
 
 
-def test_training_again_gives_the_same_bit_for_bit(trained: Project) -> None:
+def test_training_again_gives_identical_metrics_and_predictions(trained: Project) -> None:
     said = trained.make("train")
     assert "compared with the champion, version 1" in said
     versions = trained.registry()["versions"]
@@ -138,7 +138,7 @@ def test_rollback_and_promote_move_the_champion_and_are_recorded(trained: Projec
     assert re.search(r"^2 +challenger, champion", shown, re.MULTILINE)
 
 
-def test_plan_deploy_status(trained: Project) -> None:
+def test_plan_deploy_and_status_show_the_served_version(trained: Project) -> None:
     assert re.search(r"champion +- +2", trained.make("plan"))
     assert "Nothing is deployed" in trained.make("status")
     said = trained.make("deploy")
@@ -170,8 +170,8 @@ def test_the_service_answers_on_every_route(trained: Project) -> None:
     assert {(p["row"], p["field"]) for p in answer["problems"]} == {(1, "sex"), (1, "age"), (1, "passenger_class")}
 
 
-class Asking:
-    """Keeps asking the service for a prediction, in a thread, and keeps the answers."""
+class RequestLoop:
+    """Requests one prediction after another in a thread, and keeps the responses."""
 
     def __init__(self, project: Project) -> None:
         self.seen: list[Any] = []
@@ -179,7 +179,7 @@ class Asking:
         self._url, self._rows, self._stop = f"{project.url}/predict", project.rows(1), threading.Event()
         self._thread = threading.Thread(target=self._ask)
 
-    def __enter__(self) -> "Asking":
+    def __enter__(self) -> "RequestLoop":
         self._thread.start()
         wait_for(lambda: bool(self.seen))
         return self
@@ -204,30 +204,30 @@ class Asking:
 
 def test_a_new_deployment_replaces_the_old_one_without_a_failed_request(trained: Project) -> None:
     trained.make("promote", "VERSION=1")
-    with Asking(trained) as asking:
-        assert asking.version == 2
+    with RequestLoop(trained) as loop:
+        assert loop.version == 2
         trained.make("deploy")
-        wait_for(lambda: asking.version == 1)
-    assert asking.failed == []
+        wait_for(lambda: loop.version == 1)
+    assert loop.failed == []
 
 
-def test_sync_brings_a_running_service_in_step_without_a_failed_request(trained: Project) -> None:
+def test_sync_updates_a_running_service_without_a_failed_request(trained: Project) -> None:
     trained.calls("sync")
     command, env = ["make", "sync"], trained.env | {"SYNC_SECONDS": "1", "GRACE_SECONDS": "0"}
-    with running(command, f"{trained.url}/readyz", trained.path, env), Asking(trained) as asking:
-        assert asking.version == 1
+    with running(command, f"{trained.url}/readyz", trained.path, env), RequestLoop(trained) as loop:
+        assert loop.version == 1
         trained.make("promote", "VERSION=2")
-        wait_for(lambda: asking.version == 2, 10)
+        wait_for(lambda: loop.version == 2, 10)
         wait_for(lambda: not (trained.path / "store/versions/1").exists(), 10)
 
         # A version that is not what was registered does not get into the store, and what is there serves on.
         trained.python(SPOIL)
         trained.make("promote", "VERSION=1")
         time.sleep(4)
-        assert asking.version == 2
+        assert loop.version == 2
         trained.python(SPOIL.replace("0" * 64, trained.registry()["versions"]["1"]["true-digest"]))
-        wait_for(lambda: asking.version == 1, 15)
-    assert asking.failed == []
+        wait_for(lambda: loop.version == 1, 15)
+    assert loop.failed == []
     assert re.search(r"registry +in step", trained.make("status"))
 
 
@@ -245,7 +245,7 @@ print("null")
 """
 
 
-def test_a_service_that_does_not_start_leaves_the_old_one_in_place(trained: Project) -> None:
+def test_failed_start_keeps_the_running_service(trained: Project) -> None:
     trained.make("promote", "VERSION=2")
     service = trained.path / "titanic_survival/service.py"
     code = service.read_text()
@@ -364,7 +364,7 @@ print(json.dumps([float(str(p)) for p in model.predict(pd.DataFrame({rows!r}))["
     assert [prediction["probability"] for prediction in answer["predictions"]] == pytest.approx(expected, abs=1e-7)
 
 
-def test_undeploy_takes_it_down_and_keeps_the_versions(trained: Project) -> None:
+def test_undeploy_stops_the_service_and_keeps_the_versions(trained: Project) -> None:
     trained.make("undeploy")
     with pytest.raises(OSError):
         call(f"{trained.url}/livez")
@@ -394,7 +394,7 @@ def test_commands_work_from_any_folder_and_answer_help_at_once(trained: Project,
     assert min(times) < 1.5, "0.5 s on an idle machine; imports of MLflow or BentoML would take more than this"
 
 
-def test_lock_leaves_a_settled_lock_alone(trained: Project) -> None:
+def test_lock_does_not_change_a_current_lock(trained: Project) -> None:
     locks = {path: path.read_text() for path in (trained.path / "requirements").glob("*.lock")}
     assert len(locks) == 3
     trained.make("lock")

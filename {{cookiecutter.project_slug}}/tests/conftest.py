@@ -1,7 +1,7 @@
 """What the tests share: a registry of their own, one training, and the service over the version that it made.
 
-No test names a field of your rows: rows and expected predictions come from the trained version, which keeps some rows
-of the hold-out as its example. So the tests still hold when you rewrite the files of `model/`; add your own beside them.
+No test names a field of your rows: rows and expected predictions come from the trained version, which keeps a few rows
+of the hold-out as its example. So the tests hold when you rewrite the files of `model/`; add your own beside them.
 """
 
 import os
