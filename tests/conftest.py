@@ -11,9 +11,11 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cookiecutter.main import cookiecutter
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = "{{cookiecutter.project_slug}}"
@@ -33,6 +35,21 @@ collect_ignore = ["toolkit", "problems"]
 LONGEST = ("test_targets", "test_toolkit", "test_problems", "test_auth", "test_protocols", "test_schema")
 #: This one waits for the others.
 LAST = "test_makefile"
+#: Files whose tests may run on different workers. Those of others share servers or build on one another.
+INDEPENDENT = ("test_toolkit", "test_problems", "test_mistakes")
+
+
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives the tests of a file to one worker, in order, unless they are independent."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if Path(file).stem in INDEPENDENT else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
+    """Return what distributes the tests to the workers."""
+    return Scheduler(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from .conftest import Project, call, free_port, mlflow_server, running, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("auth")]
+pytestmark = pytest.mark.slow
 
 ADMIN = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": "correct horse battery"}
 READER = {"MLFLOW_TRACKING_USERNAME": "reader", "MLFLOW_TRACKING_PASSWORD": "a long enough password"}

@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("explain")]
+pytestmark = pytest.mark.slow
 
 #: What is explained, once by the version itself and once by shap's own enumeration, over the same background.
 BOTH = """

@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import Project, call, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("log")]
+pytestmark = pytest.mark.slow
 
 
 def logged(folder: Path, kind: str) -> list[dict[str, Any]]:

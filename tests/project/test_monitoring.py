@@ -18,7 +18,7 @@ import pytest
 
 from .conftest import Project, call, free_port, needed, running, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("monitoring")]
+pytestmark = pytest.mark.slow
 
 #: A test cannot wait for hours: what the rules say in minutes, hours and days happens within seconds.
 SECONDS = [

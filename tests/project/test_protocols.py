@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException
 
 from .conftest import Project, free_port, running
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("protocols")]
+pytestmark = pytest.mark.slow
 
 MODEL = "titanic-survival"
 ROW = {

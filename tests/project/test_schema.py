@@ -20,7 +20,7 @@ import pytest
 
 from .conftest import Project, call, free_port, running
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("schema")]
+pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 TOKEN = "a-token-of-enough-letters"

@@ -13,7 +13,7 @@ import pytest
 
 from .conftest import Project, call, free_port, mlflow_server, running, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.slow
 
 #: Without them a server delivers to https and public addresses only, and with a key of the moment.
 WEBHOOKS = {

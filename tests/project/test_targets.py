@@ -18,7 +18,7 @@ import pytest
 
 from .conftest import Project, call, free_port, running, targets, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("targets")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
