@@ -1,4 +1,4 @@
-# The words of this repository; README.md, CONTRIBUTING.md and CI use no others.
+# The targets of this repository; README.md, CONTRIBUTING.md and CI use no others.
 #
 # GNU make 3.81 and a POSIX shell are enough.
 
@@ -6,14 +6,16 @@ PYTHON ?= python3
 TEMPLATE = "{{cookiecutter.project_slug}}"
 # Bytecode is written even where the environment forbids it: without it every command starts seconds later.
 UV = PYTHONDONTWRITEBYTECODE= $(shell command -v uv || echo .venv/bin/uv) pip
+# A worker a core, four at most; tests/conftest.py says which tests stay together, and in which order they start.
+PYTEST = .venv/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 LOCK = .venv/bin/uv pip compile requirements/dev.in --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint bench bench-soak lock
+.PHONY: help setup demo test test-fast test-toolkit lint bench bench-soak lock
 
-help:  ## Explain every word
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help:  ## Explain every target
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.done  ## Make the environment .venv from requirements/dev.lock
 
@@ -21,10 +23,13 @@ demo: .venv/.done  ## Generate a project, train, package, deploy, call it and ta
 	@.venv/bin/python demo.py
 
 test: .venv/.done  ## Run every test, the slow ones last; those install and run generated projects. ARGS="-k word" picks
-	.venv/bin/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-fast: .venv/.done  ## Run the tests that install nothing (half a minute)
-	.venv/bin/python -m pytest -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-toolkit: .venv/.done  ## Run tests of the toolkit in a generated project that is kept; ARGS="serving -x" picks
+	@.venv/bin/python tests/run_toolkit.py $(ARGS)
 
 lint: .venv/.done  ## Check style (ruff) here and in the template as it stands, and types (mypy) here
 	.venv/bin/ruff check --config pyproject.toml . $(TEMPLATE)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cookiecutter.main import cookiecutter
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = "{{cookiecutter.project_slug}}"
@@ -24,9 +28,71 @@ Bake = Callable[..., Path]
 Cookiecutter = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+#: The tests of the toolkit run in a generated project; the problems are its models.
+collect_ignore = ["toolkit", "problems"]
+
+#: The longest of the slow tests, which start first, so that no worker is left with them at the end.
+LONGEST = ("test_targets", "test_toolkit", "test_problems", "test_auth", "test_protocols", "test_schema")
+#: This one waits for the others.
+LAST = "test_makefile"
+#: Files whose tests may run on different workers. Those of others share servers or build on one another.
+INDEPENDENT = ("test_toolkit", "test_problems", "test_mistakes")
+
+
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives the tests of a file to one worker, in order, unless they are independent."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if Path(file).stem in INDEPENDENT else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
+    """Return what distributes the tests to the workers."""
+    return Scheduler(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the slow tests last, so that a plain mistake shows within seconds."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+    def order(item: pytest.Item) -> tuple[bool, int]:
+        name = item.path.stem
+        place = LONGEST.index(name) if name in LONGEST else len(LONGEST) + (name == LAST)
+        return item.get_closest_marker("slow") is not None, place
+
+    items.sort(key=order)
+
+
+def shared_folder(config: pytest.Config) -> Path | None:
+    """Return the folder that all workers of this run share, None if there is one process only."""
+    return Path(config.getoption("basetemp")).parent if "PYTEST_XDIST_WORKER" in os.environ else None
+
+
+@contextmanager
+def file_lock(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold a lock that other processes respect, exclusively or with others (`LOCK_SH`)."""
+    with path.open("w") as file:
+        fcntl.flock(file, kind)
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Have a test that is marked `alone` wait until the other workers' tests have ended, and theirs until it has."""
+    folder = shared_folder(item.config)
+    if folder is None:
+        return (yield)
+    with (folder / "tests.lock").open("w") as tests:
+        # Whoever waits to be alone keeps the turn, so that no further test starts meanwhile.
+        with file_lock(folder / "turn.lock"):
+            fcntl.flock(tests, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        return (yield)
+
+
+@pytest.fixture(scope="session")
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all workers of this run share."""
+    return shared_folder(request.config) or tmp_path_factory.getbasetemp()
 
 
 @pytest.fixture(scope="session", autouse=True)

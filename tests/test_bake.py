@@ -45,6 +45,7 @@ def test_defaults_bake_exactly_the_files_of_the_template(template: Path, bake: B
     assert files(made) == expected | {".cruft.json", "titanic_survival/toolkit/MANIFEST"}
 
 
+@pytest.mark.alone
 def test_baking_takes_less_than_three_seconds(command: Cookiecutter, template: Path) -> None:
     start = time.perf_counter()
     done = command(template)
@@ -118,7 +119,7 @@ def metadata(project: Path) -> dict[str, Any]:
     return found
 
 
-def test_metadata_say_what_was_answered(bake: Bake) -> None:
+def test_metadata_contain_the_answers(bake: Bake) -> None:
     found = metadata(bake(description="Two\nlines.", author="Ada", project_slug="two-lines", package_name="other"))
     assert (found["name"], found["version"]) == ("two-lines", "0.1.0")
     assert (found["description"], found["author"]) == ("Two lines.", "Ada")

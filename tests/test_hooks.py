@@ -109,12 +109,12 @@ CASES = [
 ]
 
 
-def test_good_answers_are_taken() -> None:
+def test_valid_answers_are_accepted() -> None:
     assert problems(GOOD) == []
 
 
 @pytest.mark.parametrize(("field", "value", "cure"), CASES)
-def test_bad_answer_is_refused_with_its_value_and_its_cure(field: str, value: str, cure: str) -> None:
+def test_invalid_answer_is_rejected_with_its_value_and_a_cure(field: str, value: str, cure: str) -> None:
     [problem] = problems(GOOD | {field: value})
     shown = value.replace("anna:secret@", "***@").replace("anna@", "***@")
     assert problem.startswith(f"{field} {shown!r}: ")
@@ -147,7 +147,7 @@ def test_suggested_names_can_themselves_be_used(field: str) -> None:
         "databricks://profile",
     ],
 )
-def test_every_kind_of_tracking_address_is_taken(uri: str) -> None:
+def test_every_kind_of_tracking_address_is_accepted(uri: str) -> None:
     assert problems(GOOD | {"mlflow_tracking_uri": uri}) == []
 
 
@@ -156,7 +156,7 @@ def test_model_name_may_have_dots_and_digits(name: str) -> None:
     assert problems(GOOD | {"model_name": name}) == []
 
 
-def test_all_problems_are_named_at_once_and_nothing_is_left(command: Cookiecutter, tmp_path: Path) -> None:
+def test_all_invalid_answers_are_named_at_once_and_nothing_is_left(command: Cookiecutter, tmp_path: Path) -> None:
     done = command(
         ROOT, "project_slug=My Model", "package_name=class", "model_name=a/b", "mlflow_tracking_uri=ftp://x", "author= "
     )
@@ -171,17 +171,17 @@ def test_hooks_do_no_work_when_they_are_imported() -> None:
     assert pre_gen_project.ANSWERS == post_gen_project.ANSWERS == "{{ cookiecutter | jsonify }}"
 
 
-def test_folders_and_modules_of_a_project_are_refused_as_the_name_of_its_package(bake: Bake) -> None:
+def test_folders_and_modules_of_a_project_are_rejected_as_package_names(bake: Bake) -> None:
     made = bake(package_name="its_package")
     modules = {path.stem for path in made.iterdir() if path.is_dir() or path.suffix == ".py"} - {"its_package"}
     assert {name for name in modules if name.isidentifier()} <= FOLDERS
 
 
-def test_locked_distributions_are_refused_as_names(bake: Bake) -> None:
+def test_locked_distributions_are_rejected_as_names(bake: Bake) -> None:
     assert locked(bake()) - LIBRARIES - sys.stdlib_module_names == set()
 
 
-def test_no_git_is_no_failure(bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_baking_works_without_git(bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     monkeypatch.setenv("PATH", str(empty))

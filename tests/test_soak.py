@@ -41,7 +41,7 @@ def soaked(handler: Handler) -> soak.Round:
     return asyncio.run(serve())
 
 
-def test_right_answers_and_steady_memory_are_no_fault() -> None:
+def test_right_responses_and_steady_memory_pass() -> None:
     found = soaked(right)
     assert found.outcomes.total() == 1000
     assert {name for name, _ in found.outcomes} == {kind.name for kind in MIX}
@@ -51,7 +51,7 @@ def test_right_answers_and_steady_memory_are_no_fault() -> None:
 
 
 @pytest.mark.parametrize("harm", ["hangs up", "another status", "too few predictions"])
-def test_one_answer_in_a_thousand_that_is_lost_or_wrong_is_noticed(harm: str) -> None:
+def test_one_lost_or_wrong_response_in_a_thousand_is_detected(harm: str) -> None:
     seen = 0
 
     async def spoilt(request: web.Request) -> Any:
@@ -69,13 +69,13 @@ def test_one_answer_in_a_thousand_that_is_lost_or_wrong_is_noticed(harm: str) ->
     assert fault.startswith("1 of 'good' met")
 
 
-def test_memory_that_grows_after_the_warm_up_is_noticed() -> None:
+def test_memory_that_grows_after_the_warm_up_is_detected() -> None:
     nothing = soak.Round(Counter(), [], 1.0)
     [fault] = soak.faults(MIX, [nothing], [*STEADY[:-1], 105.0])
     assert fault.startswith("Memory grew by 5.0 %")
 
 
-def test_failures_that_only_the_service_saw_are_noticed() -> None:
+def test_failures_in_metrics_or_log_are_detected() -> None:
     harmless = 'model_requests_total{code="200",version="1"} 5.0\nmodel_requests_total{code="500",version="1"} 0.0\n'
     assert soak.complaints(harmless, "INFO") == []
     counted = 'model_shadow_requests_total{code="500",version="1"} 1.0'

@@ -110,7 +110,7 @@ def test_only_serve_imports_the_service(modules: dict[str, ast.Module]) -> None:
     assert {path for path, tree in modules.items() if ("service",) in {n[:1] for n in own(path, tree)}} <= {"serve.py"}
 
 
-def test_only_the_registry_s_room_knows_mlflow(modules: dict[str, ast.Module]) -> None:
+def test_only_the_registry_room_imports_mlflow(modules: dict[str, ast.Module]) -> None:
     knowing = {path for path, tree in modules.items() if "mlflow" in {name[0] for name in imports(path, tree)}}
     assert {path.rpartition("/")[0] for path in knowing} == {"toolkit/registry"}
 
@@ -172,7 +172,7 @@ def test_makefile_uses_nothing_newer_than_make_3_81(name: str, template: Path) -
 
 
 @pytest.mark.parametrize("name", MAKEFILES)
-def test_every_word_of_a_makefile_is_explained_and_declared(name: str, template: Path) -> None:
+def test_every_makefile_target_is_explained_and_declared(name: str, template: Path) -> None:
     text = (template / name).read_text()
     words = re.findall(r"^([a-z][a-z-]*):", text, re.MULTILINE)
     explained = re.findall(r"^([a-z][a-z-]*):.*  ## \S", text, re.MULTILINE)
@@ -181,7 +181,7 @@ def test_every_word_of_a_makefile_is_explained_and_declared(name: str, template:
     assert sorted(words) == sorted(phony.split())
 
 
-def test_workflows_and_ci_have_no_logic_of_their_own(template: Path) -> None:
+def test_workflows_only_call_make(template: Path) -> None:
     for workflow in template.rglob(".github/workflows/*.yml"):
         for line in re.findall(r"run: (.*)$", workflow.read_text(), re.MULTILINE):
             assert re.fullmatch(r"make [a-z-]+( [A-Z]+=\S+)*", line), f"{workflow.name}: {line}"

@@ -1,20 +1,25 @@
-"""One baked project with one environment, shared by all tests of this folder."""
+"""One generated project with one environment, shared by all tests of this folder; each worker has a copy of its own."""
 
+import fcntl
 import json
 import os
+import random
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
+from conftest import file_lock
 from cookiecutter.main import cookiecutter
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
@@ -39,14 +44,29 @@ FOREIGN = (
 )
 
 
+#: Below the ports that a system gives to outgoing connections.
+PORTS = range(20_000, 30_000)
+#: What a copy of a project is made without: its environment, runs, versions and logs.
+OWN = (
+    ".venv",
+    ".git",
+    "*_cache",
+    "*.egg-info",
+    "mlflow.db*",
+    "mlartifacts",
+    "mlruns",
+    "store",
+    "log",
+    "*.log",
+    ".bentoml",
+)
+
+
 class Project:
-    """A generated project, used as its owner would use it."""
+    """A generated project, used as its owner would use it; `called` is a folder that keeps the targets called."""
 
-    #: Makefile targets that some test has called.
-    called: set[str] = set()  # noqa: RUF012 (shared on purpose: the last test compares it with the Makefile)
-
-    def __init__(self, path: Path, package: str = "titanic_survival") -> None:
-        self.path, self.package = path, package
+    def __init__(self, path: Path, called: Path, package: str = "titanic_survival") -> None:
+        self.path, self.package, self._called = path, package, called
         self.port = free_port()
         own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         self.env = own | {"PORT": str(self.port), "BENTOML_HOME": str(path / ".bentoml"), "COLUMNS": "200"}
@@ -58,8 +78,14 @@ class Project:
 
     def make(self, *words: str, ok: bool = True, **env: str) -> str:
         """Run `make`, check whether it ends as expected, and return all that it printed."""
-        self.called.update(word for word in words if "=" not in word)
+        self.calls(*words)
         return self.run("make", *words, ok=ok, **env)
+
+    def calls(self, *words: str) -> None:
+        """Record that a test calls Makefile targets; assignments among the words are none."""
+        for word in words:
+            if "=" not in word:
+                (self._called / word).touch()
 
     def run(self, *command: str, ok: bool = True, cwd: Path | None = None, **env: str) -> str:
         """Run a command in the project."""
@@ -122,18 +148,19 @@ print(json.dumps({{
         version = self.path / "store/versions" / str(release["champion"])
         return json.loads((version / "example.json").read_text())["rows"][:count]
 
+    def copy(self, path: Path) -> "Project":
+        """Return a copy that has the same environment and neither runs nor versions."""
+        shutil.copytree(self.path, path, ignore=shutil.ignore_patterns(*OWN))
+        (path / ".venv").symlink_to((self.path / ".venv").resolve())
+        return Project(path, self._called, self.package)
+
     def variant(self, path: Path, problem: str) -> "Project":
-        """Return a copy with the four files of another problem, in the same environment."""
-        path.mkdir()
-        copied = ("Makefile", "setup.py", "pyproject.toml", "README.md", ".env.example")
-        folders = ("monitoring", "requirements", "tests", self.package)
-        for name in (*copied, *folders):
-            source = self.path / name
-            (shutil.copytree if source.is_dir() else shutil.copy2)(source, path / name)
-        (path / ".venv").symlink_to(self.path / ".venv")
+        """Return a copy with the four files of another problem and without the data of this one."""
+        copy = self.copy(path)
+        shutil.rmtree(path / "data")
         for file in (PROBLEMS / problem).glob("*.py"):
             shutil.copy(file, path / self.package / "model")
-        return Project(path, self.package)
+        return copy
 
 
 def call(url: str, body: Any = None, authorization: str = "") -> tuple[int, Any]:
@@ -152,6 +179,12 @@ def call(url: str, body: Any = None, authorization: str = "") -> tuple[int, Any]
         return status, text
 
 
+def targets(project: Project) -> set[str]:
+    """Return the targets of a project's Makefile."""
+    makefile = (project.path / "Makefile").read_text()
+    return set(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split())
+
+
 def needed(tool: str) -> str:
     """Return where a tool is that a test needs; without it, skip the test, or fail if REQUIRE_TOOLS is set."""
     found = shutil.which(tool)
@@ -162,11 +195,26 @@ def needed(tool: str) -> str:
     return found
 
 
+#: The locks of the ports that this process has taken, until it ends.
+_taken: list[IO[str]] = []
+
+
 def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nothing listens on, and that no other process that runs these tests is given."""
+    folder = Path(tempfile.gettempdir()) / f"test-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    for port in random.sample(PORTS, len(PORTS)):
+        lock = (folder / str(port)).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            lock.close()
+            continue
+        _taken.append(lock)
+        return port
+    raise AssertionError(f"no port of {PORTS} is free")
 
 
 @contextmanager
@@ -215,17 +263,35 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 @pytest.fixture(scope="session")
-def project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """Return a project baked from the defaults, with its environment set up by `make setup`."""
-    folder = tmp_path_factory.mktemp("bake")
-    baked = Project(Path(cookiecutter(str(template), no_input=True, output_dir=str(folder))))
-    baked.make("setup")
-    yield baked
-    baked.make("undeploy")
+def called(shared: Path) -> Path:
+    """Return the folder in which all workers record the Makefile targets that a test has called."""
+    folder = shared / "called"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def generated(template: Path, shared: Path, called: Path) -> Project:
+    """Return a project generated from the defaults, with its environment; the first worker that needs it makes it."""
+    path = shared / "generated" / "titanic-survival"
+    with file_lock(shared / "generated.lock"):
+        if not path.exists():
+            cookiecutter(str(template), no_input=True, output_dir=str(path.parent))
+        project = Project(path, called)
+        project.make("setup")
+    return project
+
+
+@pytest.fixture(scope="session")
+def project(generated: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """Return this worker's copy of the project."""
+    copy = generated.copy(tmp_path_factory.mktemp("project") / "titanic-survival")
+    yield copy
+    copy.make("undeploy")
 
 
 @pytest.fixture(scope="session")
 def trained(project: Project) -> Project:
-    """Return the project with a first version, which is champion."""
+    """Return the project with one version, which is champion; tests that train further need a copy of their own."""
     project.make("train")
     return project

@@ -160,6 +160,7 @@ def test_permission_to_read_the_model_authorizes_callers(guarded: Guarded) -> No
     assert "in sync" in status
 
 
+@pytest.mark.alone
 def test_change_of_permission_takes_effect_when_the_cached_one_expires(guarded: Guarded) -> None:
     guarded.permit(READER, "revoke")
     guarded.permit(STRANGER)
@@ -168,6 +169,7 @@ def test_change_of_permission_takes_effect_when_the_cached_one_expires(guarded: 
     assert guarded.ask(ADMIN) == 200
 
 
+@pytest.mark.alone
 def test_nobody_is_authorized_while_the_server_is_down(guarded: Guarded) -> None:
     assert guarded.ask(ADMIN) == 200
     guarded.server.terminate()

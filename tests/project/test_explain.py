@@ -55,7 +55,7 @@ def shap(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_contributions_are_those_of_shap(trained: Project, shap: Path, tmp_path: Path) -> None:
+def test_attributions_equal_those_of_shap(trained: Project, shap: Path, tmp_path: Path) -> None:
     found = trained.python(BOTH.format(package=trained.package), PYTHONPATH=str(shap), STORE=str(tmp_path / "store"))
     assert (found["fields"], found["background"]) == (7, 50)
     assert found["largest"] > 0.1

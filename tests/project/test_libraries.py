@@ -12,7 +12,7 @@ from .conftest import Project
 pytestmark = pytest.mark.slow
 
 
-def test_importable_libraries_are_refused_as_names(project: Project) -> None:
+def test_importable_libraries_are_rejected_as_package_names(project: Project) -> None:
     names = "import importlib.metadata, json; print(json.dumps(list(importlib.metadata.packages_distributions())))"
     imported = {name for name in project.python(names) if re.fullmatch("[a-z][a-z0-9_]*", name)}
     imported -= sys.stdlib_module_names | {project.package}

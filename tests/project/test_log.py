@@ -61,6 +61,7 @@ def test_every_prediction_of_every_worker_is_logged_and_takes_feedback(trained: 
     assert {line["id"] for line in logged(tmp_path, "feedback")} == {row["id"] for row in answers}
 
 
+@pytest.mark.alone
 def test_crash_loses_no_more_than_the_last_second(trained: Project, tmp_path: Path) -> None:
     answered: dict[str, float] = {}
     with trained.serving(LOG_FOLDER=str(tmp_path)) as (url, process):

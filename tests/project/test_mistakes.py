@@ -27,7 +27,7 @@ def edit(project: Project, file: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_data_that_breaks_the_contract_stops_before_fitting_with_every_problem(copy: Project) -> None:
+def test_invalid_data_stop_the_training_before_the_fit_with_every_violation(copy: Project) -> None:
     table = copy.path / "data/titanic.csv"
     lines = table.read_text().replace(",male,", ",man,", 2).replace("2nd", "second", 1).splitlines()
     lines[1] = lines[1].replace("29.0", "-29")
@@ -41,7 +41,7 @@ def test_data_that_breaks_the_contract_stops_before_fitting_with_every_problem(c
     assert "fit" not in said.split("Error:")[0]
 
 
-def test_one_class_and_no_rows_are_said(copy: Project) -> None:
+def test_single_class_and_empty_data_are_reported(copy: Project) -> None:
     table = copy.path / "data/titanic.csv"
     lines = table.read_text().splitlines()
     table.write_text("\n".join([lines[0], *(line for line in lines if line.endswith(",1"))]) + "\n")
@@ -83,7 +83,7 @@ def test_failed_gates_leave_the_champion_alone(copy: Project) -> None:
     assert copy.registry()["aliases"] == {"challenger": 3, "champion": 1}
 
 
-def test_approval_is_a_persons_word(copy: Project) -> None:
+def test_version_waits_for_approval_where_it_is_required(copy: Project) -> None:
     said = copy.make("train", APPROVAL_REQUIRED="true")
     assert "waits for approval" in said
     assert copy.registry()["aliases"] == {"challenger": 1}
@@ -94,7 +94,7 @@ def test_approval_is_a_persons_word(copy: Project) -> None:
     assert registry["history"][0]["why"] == "looked at it"
 
 
-def test_before_anything_is_trained(copy: Project) -> None:
+def test_commands_name_make_train_before_the_first_training(copy: Project) -> None:
     assert "make train" in copy.make("deploy", ok=False)
     assert "make train" in copy.make("serve", ok=False)
     assert "make train" in copy.make("rollback", ok=False)
@@ -102,6 +102,6 @@ def test_before_anything_is_trained(copy: Project) -> None:
     assert "Nothing is deployed" in copy.make("status")
 
 
-def test_settings_that_cannot_be_used_are_named(copy: Project) -> None:
+def test_invalid_settings_are_named(copy: Project) -> None:
     assert "PORT=abc" in copy.make("deploy", ok=False, PORT="abc")
     assert "no scheme" in copy.make("train", ok=False, MLFLOW_TRACKING_URI="mlflow.example.com")

@@ -136,9 +136,7 @@ class Traffic:
         self.dataset += len(labels)
 
 
-def test_rows_like_those_of_the_training_are_counted_right_and_raise_no_alarm(
-    service: Service, prometheus: Prometheus
-) -> None:
+def test_rows_like_the_training_rows_are_counted_and_raise_no_alert(service: Service, prometheus: Prometheus) -> None:
     wait_for(lambda: prometheus.value("up") == 1)
     with Traffic(service, service.rows) as traffic:
         wait_for(lambda: prometheus.value('version:rows:increase{window="1d"}') > 3000, 60)

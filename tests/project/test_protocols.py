@@ -192,7 +192,7 @@ def tensor(name: str, values: list[Any], kind: str) -> triton.InferInput:
     return put
 
 
-def test_a_client_of_the_open_inference_protocol_finds_its_way(deployed: Project) -> None:
+def test_triton_client_works_over_the_open_inference_protocol(deployed: Project) -> None:
     client = triton.InferenceServerClient(deployed.url.removeprefix("http://"))
     assert client.is_server_live()
     assert client.is_server_ready()
@@ -230,7 +230,7 @@ def test_a_client_of_the_open_inference_protocol_finds_its_way(deployed: Project
         client.infer(MODEL, [binary])
 
 
-def test_nothing_of_all_this_is_in_the_log_as_a_traceback(deployed: Project) -> None:
+def test_log_has_no_traceback(deployed: Project) -> None:
     logs = [path.read_text() for path in Path(deployed.path / "store").glob("*.log")]
     assert logs
     assert not any("Traceback" in log for log in logs)

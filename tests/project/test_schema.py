@@ -192,6 +192,7 @@ def test_caller_who_disconnects_early_does_not_affect_others(service: Service, p
     assert service.ask()[0] == 200
 
 
+@pytest.mark.alone
 def test_overloaded_service_rejects_what_is_too_much_at_once_and_recovers(service: Service) -> None:
     callers, each = 30, 20
     answers: list[tuple[int, float, str | None, Any]] = []

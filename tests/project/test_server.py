@@ -73,7 +73,7 @@ def test_every_command_works_against_a_server(shared: Project, tmp_path: Path) -
     assert "--app-name basic-auth" in shared.make("deploy", ok=False, AUTH="mlflow")
 
 
-def test_webhook_brings_a_change_before_the_next_poll(shared: Project) -> None:
+def test_webhook_triggers_a_sync_before_the_next_poll(shared: Project) -> None:
     port = free_port()
     address = f"http://127.0.0.1:{port}/"
     env = {"WEBHOOK_SECRET": "only for this test", "WEBHOOK_PORT": str(port), "SYNC_SECONDS": "3600"}
@@ -100,7 +100,7 @@ print(json.dumps([webhook.url for webhook in mlflow.MlflowClient().list_webhooks
     )
 
 
-def test_while_the_server_is_gone_the_service_serves_on_and_restarts(shared: Project, mlflow: Server) -> None:
+def test_service_serves_and_restarts_while_the_mlflow_server_is_down(shared: Project, mlflow: Server) -> None:
     os.killpg(mlflow.process.pid, signal.SIGTERM)
     mlflow.process.wait(30)
     assert call(f"{shared.url}/predict", shared.rows())[1][0]["version"] == 2

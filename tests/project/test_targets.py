@@ -1,4 +1,4 @@
-"""Every word of a generated project's Makefile, by what it brings about.
+"""Every target of a generated project's Makefile, by its effect.
 
 The tests build on one another, in this order.
 """
@@ -10,14 +10,30 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import Project, call, free_port, running, wait_for
+from .conftest import Project, call, free_port, running, targets, wait_for
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def project(generated: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """Return a project of their own, since these tests train, promote and deploy."""
+    copy = generated.copy(tmp_path_factory.mktemp("targets") / "titanic-survival")
+    yield copy
+    copy.make("undeploy")
+
+
+@pytest.fixture(scope="module")
+def trained(project: Project) -> Project:
+    """Return the project with a first version, which is champion."""
+    project.make("train")
+    return project
 
 
 def test_setup_installs_exactly_what_is_locked(project: Project) -> None:
@@ -38,7 +54,7 @@ print(json.dumps([str(pin) for pin in here if version(pin.name) not in pin.speci
     assert compiled, "bytecode was not compiled"
 
 
-def test_help_explains_every_word(project: Project) -> None:
+def test_help_explains_every_target(project: Project) -> None:
     shown = re.sub(r"\x1b\[\d*m", "", project.make("help"))
     for target in targets(project):
         assert re.search(rf"^  {target} +\S", shown, re.MULTILINE), target
@@ -48,7 +64,7 @@ def test_lint_passes(project: Project) -> None:
     assert "Success: no issues found" in project.make("lint")
 
 
-def test_own_tests_pass(project: Project) -> None:
+def test_tests_of_the_project_pass(project: Project) -> None:
     assert " passed" in project.make("test")
 
 
@@ -86,7 +102,7 @@ print(json.dumps({{
     assert run["example"]
 
 
-def test_training_again_gives_the_same_bit_for_bit(trained: Project) -> None:
+def test_training_again_gives_identical_metrics_and_predictions(trained: Project) -> None:
     said = trained.make("train")
     assert "compared with the champion, version 1" in said
     versions = trained.registry()["versions"]
@@ -122,7 +138,7 @@ def test_rollback_and_promote_move_the_champion_and_are_recorded(trained: Projec
     assert re.search(r"^2 +challenger, champion", shown, re.MULTILINE)
 
 
-def test_plan_deploy_status(trained: Project) -> None:
+def test_plan_deploy_and_status_show_the_served_version(trained: Project) -> None:
     assert re.search(r"champion +- +2", trained.make("plan"))
     assert "Nothing is deployed" in trained.make("status")
     said = trained.make("deploy")
@@ -154,8 +170,8 @@ def test_the_service_answers_on_every_route(trained: Project) -> None:
     assert {(p["row"], p["field"]) for p in answer["problems"]} == {(1, "sex"), (1, "age"), (1, "passenger_class")}
 
 
-class Asking:
-    """Keeps asking the service for a prediction, in a thread, and keeps the answers."""
+class RequestLoop:
+    """Requests one prediction after another in a thread, and keeps the responses."""
 
     def __init__(self, project: Project) -> None:
         self.seen: list[Any] = []
@@ -163,7 +179,7 @@ class Asking:
         self._url, self._rows, self._stop = f"{project.url}/predict", project.rows(1), threading.Event()
         self._thread = threading.Thread(target=self._ask)
 
-    def __enter__(self) -> "Asking":
+    def __enter__(self) -> "RequestLoop":
         self._thread.start()
         wait_for(lambda: bool(self.seen))
         return self
@@ -188,30 +204,30 @@ class Asking:
 
 def test_a_new_deployment_replaces_the_old_one_without_a_failed_request(trained: Project) -> None:
     trained.make("promote", "VERSION=1")
-    with Asking(trained) as asking:
-        assert asking.version == 2
+    with RequestLoop(trained) as loop:
+        assert loop.version == 2
         trained.make("deploy")
-        wait_for(lambda: asking.version == 1)
-    assert asking.failed == []
+        wait_for(lambda: loop.version == 1)
+    assert loop.failed == []
 
 
-def test_sync_brings_a_running_service_in_step_without_a_failed_request(trained: Project) -> None:
-    trained.called.add("sync")
+def test_sync_updates_a_running_service_without_a_failed_request(trained: Project) -> None:
+    trained.calls("sync")
     command, env = ["make", "sync"], trained.env | {"SYNC_SECONDS": "1", "GRACE_SECONDS": "0"}
-    with running(command, f"{trained.url}/readyz", trained.path, env), Asking(trained) as asking:
-        assert asking.version == 1
+    with running(command, f"{trained.url}/readyz", trained.path, env), RequestLoop(trained) as loop:
+        assert loop.version == 1
         trained.make("promote", "VERSION=2")
-        wait_for(lambda: asking.version == 2, 10)
+        wait_for(lambda: loop.version == 2, 10)
         wait_for(lambda: not (trained.path / "store/versions/1").exists(), 10)
 
         # A version that is not what was registered does not get into the store, and what is there serves on.
         trained.python(SPOIL)
         trained.make("promote", "VERSION=1")
         time.sleep(4)
-        assert asking.version == 2
+        assert loop.version == 2
         trained.python(SPOIL.replace("0" * 64, trained.registry()["versions"]["1"]["true-digest"]))
-        wait_for(lambda: asking.version == 1, 15)
-    assert asking.failed == []
+        wait_for(lambda: loop.version == 1, 15)
+    assert loop.failed == []
     assert re.search(r"registry +in sync", trained.make("status"))
 
 
@@ -229,7 +245,7 @@ print("null")
 """
 
 
-def test_a_service_that_does_not_start_leaves_the_old_one_in_place(trained: Project) -> None:
+def test_failed_start_keeps_the_running_service(trained: Project) -> None:
     trained.make("promote", "VERSION=2")
     service = trained.path / "titanic_survival/service.py"
     code = service.read_text()
@@ -314,7 +330,7 @@ def test_serve_runs_in_the_foreground_until_a_signal(trained: Project) -> None:
 
 def test_mlflow_shows_the_projects_runs(trained: Project) -> None:
     port = free_port()
-    trained.called.add("mlflow")
+    trained.calls("mlflow")
     command = ["make", "mlflow", f"ARGS=--port {port}"]
     with running(command, f"http://127.0.0.1:{port}/health", trained.path, trained.env):
         url = f"http://127.0.0.1:{port}/api/2.0/mlflow/registered-models/get?name=titanic-survival"
@@ -348,7 +364,7 @@ print(json.dumps([float(str(p)) for p in model.predict(pd.DataFrame({rows!r}))["
     assert [prediction["probability"] for prediction in answer["predictions"]] == pytest.approx(expected, abs=1e-7)
 
 
-def test_undeploy_takes_it_down_and_keeps_the_versions(trained: Project) -> None:
+def test_undeploy_stops_the_service_and_keeps_the_versions(trained: Project) -> None:
     trained.make("undeploy")
     with pytest.raises(OSError):
         call(f"{trained.url}/livez")
@@ -364,6 +380,7 @@ def test_a_port_of_another_program_is_not_shared(trained: Project) -> None:
     assert f"127.0.0.1:{port} cannot be used (Address already in use)" in said
 
 
+@pytest.mark.alone
 def test_commands_work_from_any_folder_and_answer_help_at_once(trained: Project, tmp_path: Path) -> None:
     python = str(trained.path / ".venv/bin/python")
     trained.run(python, "-m", trained.package, "history", cwd=tmp_path, PYTHONPATH=str(trained.path))
@@ -377,7 +394,7 @@ def test_commands_work_from_any_folder_and_answer_help_at_once(trained: Project,
     assert min(times) < 1.5, "0.5 s on an idle machine; imports of MLflow or BentoML would take more than this"
 
 
-def test_lock_leaves_a_settled_lock_alone(trained: Project) -> None:
+def test_lock_does_not_change_a_current_lock(trained: Project) -> None:
     locks = {path: path.read_text() for path in (trained.path / "requirements").glob("*.lock")}
     assert len(locks) == 3
     trained.make("lock")
@@ -391,13 +408,3 @@ def test_clean_removes_what_can_be_made_again(trained: Project, tmp_path: Path) 
     assert not (copy.path / ".venv").exists()
     assert not list(copy.path.rglob("__pycache__"))
     assert (copy.path / "store").exists()
-
-
-def test_every_target_was_exercised(trained: Project) -> None:
-    assert targets(trained) == trained.called
-
-
-def targets(project: Project) -> set[str]:
-    """Return the words of the Makefile."""
-    makefile = (project.path / "Makefile").read_text()
-    return set(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split())
