@@ -13,7 +13,7 @@ from pages import ELSEWHERE, Block, Page
 
 from .conftest import Project, free_port, needed
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("docs")]
+pytestmark = pytest.mark.slow
 
 TEMPLATE = Path(__file__).parents[2] / "{{cookiecutter.project_slug}}"
 #: The pages in the order in which they are linked; each continues where the one before it ended.

@@ -20,7 +20,7 @@ def rooms() -> Iterator[object]:
         yield pytest.param(room, marks=[pytest.mark.alone] if room in MEASURING else [])
 
 
-@pytest.mark.parametrize("room", rooms())
+@pytest.mark.parametrize("room", list(rooms()))
 def test_toolkit(project: Project, room: str) -> None:
     output = project.run(*command(project.path, room), **environment(project.path))
     print(output)
