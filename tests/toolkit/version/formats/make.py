@@ -29,7 +29,7 @@ from sklearn.tree import DecisionTreeClassifier
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import take
 from titanic_survival.toolkit.contract.derivation import derive
-from titanic_survival.toolkit.training import evaluation, onnx_export
+from titanic_survival.toolkit.training import onnx_export, samples
 from titanic_survival.toolkit.training.dataset import LabelledRows
 from titanic_survival.toolkit.version import formats
 from titanic_survival.toolkit.version.contents import Contents
@@ -113,7 +113,7 @@ def save(folder: Path, prediction: type[BaseModel], model: Any) -> None:
             contract=contract,
             model=model,
             onnx=export.model,
-            example=evaluation.example(runtime, LabelledRows(frame, holdout, label[300:]), contract),
+            example=samples.example(runtime, LabelledRows(frame, holdout, label[300:]), contract),
             background=take(training, np.arange(20)),
             profile=Profile.of(
                 contract,

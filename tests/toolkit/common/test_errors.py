@@ -1,0 +1,34 @@
+"""What a missing library is reported as."""
+
+import re
+from pathlib import Path
+
+import pytest
+from titanic_survival.toolkit.common.errors import EXTRAS, UserError, explain_missing_extras
+
+
+def missing(name: str) -> None:
+    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+@pytest.mark.parametrize("name", ["mlflow", "mlflow.exceptions"])
+def test_missing_library_of_an_extra_is_named_with_its_extra(name: str) -> None:
+    with (
+        pytest.raises(UserError, match=r"needs mlflow, which is not installed: install the train extra"),
+        explain_missing_extras(),
+    ):
+        missing(name)
+
+
+@pytest.mark.parametrize("name", ["mlflow_of_my_own", "numpy", ""])
+def test_other_missing_modules_are_reported_as_they_are(name: str) -> None:
+    with pytest.raises(ModuleNotFoundError), explain_missing_extras():
+        missing(name)
+
+
+def test_extras_are_those_of_the_setup() -> None:
+    setup = Path("setup.py").read_text()
+    for extra, libraries in EXTRAS.items():
+        listed = re.search(rf"^{extra.upper()} = \[(.*?)^\]", setup, re.DOTALL | re.MULTILINE)
+        assert listed
+        assert libraries <= set(re.findall(r'"([a-z0-9_-]+)', listed[1]))
