@@ -52,7 +52,8 @@ def _pull(settings: config.Settings, store: Store) -> None:
     except UserError as error:
         if store.release() is None:
             raise
-        console.say(f"{error} Serving the release in {store.root}, which may not be in sync with the registry.")
+        problem = str(error).rstrip(".")
+        console.say(f"{problem}. Serving the release in {store.root}, which may not be in sync with the registry.")
 
 
 def _serve(settings: config.Settings, sockets: list[socket.socket]) -> None:

@@ -19,24 +19,24 @@ NUMBERS += [2**24, 2**24 + 1, -(2**24) - 1, 2**63, 10**30, 10**400, 3.4e38, 3.5e
 NUMBERS += [DICE.gauss(0, 10.0 ** DICE.randint(-3, 40)) for _ in range(100)]
 NUMBERS += [DICE.randint(-200, 200) for _ in range(50)]
 #: No text of digits, and no 0 or 1 where a truth value belongs: files write numbers and truth values so, JSON does not.
-WORDS: list[Any] = ["a", "b", "c", "A", "true truth", "1.5.1", "[", "{}"]
+TEXTS: list[Any] = ["a", "b", "c", "A", "true truth", "1.5.1", "[", "{}"]
 VECTORS: list[Any] = [[0, 1, 0.5], [0, 1], [0, 1, 0, 1], [0, 1, 1.5], [], [[0, 1, 0]], [0, None, 0], [0, "1", 0]]
 VECTORS += [[True, 0, 1], [1e39, 0, 0], [10**30, 0, 0], [0, 1, {}]]
 TRUTHS: list[Any] = [True, False]
 NOTHING: list[Any] = [None]
 
 FIELDS: dict[str, tuple[Any, list[Any]]] = {
-    "number": ((float, ...), [*NUMBERS, *WORDS, *VECTORS, *TRUTHS, *NOTHING]),
-    "maybe_number": ((float | None, ...), [*NUMBERS, *WORDS, *VECTORS, *TRUTHS, *NOTHING]),
+    "number": ((float, ...), [*NUMBERS, *TEXTS, *VECTORS, *TRUTHS, *NOTHING]),
+    "maybe_number": ((float | None, ...), [*NUMBERS, *TEXTS, *VECTORS, *TRUTHS, *NOTHING]),
     "bounded": ((float, Field(ge=-5.5, lt=100)), [*NUMBERS, *NOTHING]),
     "outside": ((float | None, Field(gt=2.5, le=10)), [*NUMBERS, *NOTHING]),
-    "count": ((int, ...), [*NUMBERS, *WORDS, *VECTORS, *TRUTHS, *NOTHING]),
+    "count": ((int, ...), [*NUMBERS, *TEXTS, *VECTORS, *TRUTHS, *NOTHING]),
     "maybe_count": ((int | None, Field(ge=-5, lt=100)), [*NUMBERS, *TRUTHS, *NOTHING]),
-    "truth": ((bool, ...), [*TRUTHS, *WORDS, *VECTORS, 2, 2.5, *NOTHING]),
-    "maybe_truth": ((bool | None, ...), [*TRUTHS, *WORDS, *NOTHING]),
-    "word": ((Literal["a", "b", "1.5.1"], ...), [*WORDS, *TRUTHS, *NUMBERS, *NOTHING]),
-    "maybe_word": ((Literal["a", "b"] | None, ...), [*WORDS, *NOTHING]),
-    "vector": ((list[float], Field(min_length=3, max_length=3)), [*VECTORS, *WORDS, *NUMBERS, *TRUTHS, *NOTHING]),
+    "truth": ((bool, ...), [*TRUTHS, *TEXTS, *VECTORS, 2, 2.5, *NOTHING]),
+    "maybe_truth": ((bool | None, ...), [*TRUTHS, *TEXTS, *NOTHING]),
+    "category": ((Literal["a", "b", "1.5.1"], ...), [*TEXTS, *TRUTHS, *NUMBERS, *NOTHING]),
+    "maybe_category": ((Literal["a", "b"] | None, ...), [*TEXTS, *NOTHING]),
+    "vector": ((list[float], Field(min_length=3, max_length=3)), [*VECTORS, *TEXTS, *NUMBERS, *TRUTHS, *NOTHING]),
     "bounded_vector": ((list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=3, max_length=3)), VECTORS),
 }
 
@@ -78,38 +78,36 @@ def from_table(field: str, frame: pd.DataFrame, contract: Contract) -> list[np.n
 def test_table_takes_what_json_takes(field: str, form: str) -> None:
     kind, values = FIELDS[field]
     contract = contract_of(**{field: kind})
-    said = [from_json(field, value, contract) for value in values]
+    from_rows = [from_json(field, value, contract) for value in values]
     cells = pd.Series([as_text(v) for v in values], dtype="str") if form == "text" else pd.Series(values, dtype=object)
     frame = pd.DataFrame({field: cells})
     # All values in one column, as they meet each other in a file, and each on its own.
     heard = from_table(field, frame, contract)
     alone = [from_table(field, frame.iloc[[i]], contract)[0] for i in range(len(values))]
-    answers = zip(map(repr, said), map(repr, heard), map(repr, alone), strict=True)
+    answers = zip(map(repr, from_rows), map(repr, heard), map(repr, alone), strict=True)
     differ = [value for value, given in zip(values, answers, strict=True) if len(set(given)) > 1]
     assert differ == []
 
 
 @pytest.mark.parametrize("text", sorted(dataframes.MISSING_TEXTS))
 def test_ways_to_write_a_missing_value(text: str) -> None:
-    frame = pd.DataFrame({"maybe": [text], "maybe_word": [text]})
-    contract = contract_of(maybe=(float | None, ...), maybe_word=(Literal["a"] | None, ...))
+    frame = pd.DataFrame({"maybe": [text], "maybe_category": [text]})
+    contract = contract_of(maybe=(float | None, ...), maybe_category=(Literal["a"] | None, ...))
     columns, violations = dataframes.check_features(frame, contract)
     assert not violations
     assert np.isnan(columns["maybe"][0])
-    assert columns["maybe_word"][0] == ""
-    strict = contract_of(maybe=(float, ...), maybe_word=(Literal["a"], ...))
+    assert columns["maybe_category"][0] == ""
+    strict = contract_of(maybe=(float, ...), maybe_category=(Literal["a"], ...))
     assert [violation.field for violation in dataframes.check_features(frame, strict).violations] == [
         "maybe",
-        "maybe_word",
+        "maybe_category",
     ]
 
 
 def test_allowed_word_is_never_taken_for_a_missing_value() -> None:
-    contract = contract_of(word=(Literal["NA", "EU"] | None, ...))
-    assert dataframes.check_features(pd.DataFrame({"word": ["NA", "EU"]}), contract).columns["word"].tolist() == [
-        "NA",
-        "EU",
-    ]
+    contract = contract_of(category=(Literal["NA", "EU"] | None, ...))
+    columns, _ = dataframes.check_features(pd.DataFrame({"category": ["NA", "EU"]}), contract)
+    assert columns["category"].tolist() == ["NA", "EU"]
 
 
 @pytest.mark.parametrize("text", ["inf", "-Infinity", "1e400", "0x10", "1_000", "1,5", "2020-01-01"])
@@ -138,14 +136,14 @@ def test_column_that_stands_twice_is_named() -> None:
 
 
 def test_every_bad_row_is_named_at_once_and_no_other() -> None:
-    contract = contract_of(number=(float, ...), word=(Literal["a"], ...))
-    frame = pd.DataFrame({"number": [1, "x", 3, None], "word": ["a", "a", "b", "c"]}, index=[9, 9, 9, 9])
+    contract = contract_of(number=(float, ...), category=(Literal["a"], ...))
+    frame = pd.DataFrame({"number": [1, "x", 3, None], "category": ["a", "a", "b", "c"]}, index=[9, 9, 9, 9])
     checked = dataframes.check_features(frame, contract)
     assert sorted((violation.row, violation.field) for violation in checked.violations) == [
         (1, "number"),
-        (2, "word"),
+        (2, "category"),
+        (3, "category"),
         (3, "number"),
-        (3, "word"),
     ]
     assert checked.valid_rows(4).tolist() == [True, False, False, False]
 

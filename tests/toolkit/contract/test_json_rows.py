@@ -1,4 +1,4 @@
-"""JSON rows: what passes, and what is said of what does not."""
+"""JSON rows: which are valid, and the violations of those that are not."""
 
 import json
 import time
@@ -20,8 +20,8 @@ class Row(BaseModel):
     maybe: float | None = 2.5
     count: int = Field(default=0, ge=-5)
     truth: bool = False
-    word: Literal["a", "b"] = "a"
-    maybe_word: Literal["a", "b: c: d"] | None = None
+    category: Literal["a", "b"] = "a"
+    maybe_category: Literal["a", "b: c: d"] | None = None
     vector: list[Annotated[float, Field(le=1)]] = Field(min_length=2, max_length=2)
 
 
@@ -53,8 +53,8 @@ def refused(body: Any) -> list[tuple[int | None, str]]:
         ("count", 3.0, 3.0),
         ("count", 2**24, 2.0**24),
         ("truth", True, 1.0),
-        ("word", "b", "b"),
-        ("maybe_word", None, ""),
+        ("category", "b", "b"),
+        ("maybe_category", None, ""),
         ("vector", [0.5, -7], [0.5, -7]),
     ],
 )
@@ -87,10 +87,10 @@ def test_allowed_value_passes(field: str, value: Any, becomes: Any) -> None:
         ("count", 2**24 + 1),
         ("truth", 1),
         ("truth", "true"),
-        ("word", "c"),
-        ("word", ""),
-        ("word", None),
-        ("word", 1),
+        ("category", "c"),
+        ("category", ""),
+        ("category", None),
+        ("category", 1),
         ("vector", [0]),
         ("vector", [0, 1, 1]),
         ("vector", None),
@@ -115,14 +115,14 @@ def test_missing_field_takes_its_default() -> None:
         "maybe": 2.5,
         "count": 0,
         "truth": 0,
-        "word": "a",
-        "maybe_word": "",
+        "category": "a",
+        "maybe_category": "",
     }
 
 
 def test_every_bad_value_of_every_row_is_named_at_once() -> None:
-    rows = [VECTOR, VECTOR | {"count": 0.5, "word": 1}, {}, VECTOR | {"unknown": 1}, 7]
-    assert refused(rows) == [(1, "count"), (1, "word"), (2, "vector"), (3, "unknown"), (4, "")]
+    rows = [VECTOR, VECTOR | {"count": 0.5, "category": 1}, {}, VECTOR | {"unknown": 1}, 7]
+    assert refused(rows) == [(1, "count"), (1, "category"), (2, "vector"), (3, "unknown"), (4, "")]
 
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"\xff", b"{}", b'{"rows": []}', b"null", b"3", b"[" * 100_000])
@@ -133,7 +133,7 @@ def test_body_that_is_no_list_is_refused_as_a_whole(body: bytes) -> None:
 def test_columns_are_what_the_model_takes() -> None:
     _, columns = PARSER.parse(json.dumps([VECTOR] * 3).encode())
     assert {name: (array.dtype, array.shape) for name, array in columns.items()} == {
-        name: (np.dtype(object if "word" in name else np.float32), (3, 2) if name == "vector" else (3,))
+        name: (np.dtype(object if "category" in name else np.float32), (3, 2) if name == "vector" else (3,))
         for name in Row.model_fields
     }
 
@@ -176,7 +176,15 @@ def test_more_fields_than_rows_may_have_are_not_looked_at(name: str) -> None:
 
 
 def test_as_many_rows_as_allowed_pass_with_all_their_fields_and_colons() -> None:
-    row = {"number": 1, "free": 1, "maybe": 1, "count": 1, "truth": True, "word": "a", "maybe_word": "b: c: d"} | VECTOR
+    row = {
+        "number": 1,
+        "free": 1,
+        "maybe": 1,
+        "count": 1,
+        "truth": True,
+        "category": "a",
+        "maybe_category": "b: c: d",
+    } | VECTOR
     assert PARSER.parse(json.dumps([row] * 1000).encode(), 1000)[0] == 1000
 
 

@@ -1,4 +1,4 @@
-"""What a schema may say, and what follows from it."""
+"""Which schemas are supported, and the contract that follows from each."""
 
 import enum
 from typing import Annotated, Any, Literal

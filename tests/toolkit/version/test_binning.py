@@ -37,7 +37,7 @@ def test_rare_ones_of_many_words_share_a_bin() -> None:
     assert len(found.names) <= binning.MAX_CATEGORY_BINS
     assert where(found, ["w99", "w55"]) == ["other", "w55"]
     few = made("category", categories, categories=categories)
-    assert few.names == ("other",), "the share of a word that one row has is chance"
+    assert few.names == ("other",), "the share of a category that one row has is chance"
 
 
 def test_categories_called_missing_and_other_mean_what_they_say() -> None:
@@ -108,9 +108,9 @@ def test_vectors_count_by_their_mean_and_chances_by_the_largest() -> None:
 
 
 def test_what_no_bin_is_meant_for_is_counted_nowhere() -> None:
-    words, numbers = made("category", ["a"], categories=("a",)), made("float", [1.0])
-    for found, strange in ((words, "z"), (numbers, np.nan)):
-        (position,) = found.find(np.array([strange], object if found is words else np.float32))
+    categories, numbers = made("category", ["a"], categories=("a",)), made("float", [1.0])
+    for found, strange in ((categories, "z"), (numbers, np.nan)):
+        (position,) = found.find(np.array([strange], object if found is categories else np.float32))
         assert position == len(found.names)
         assert len(binning.shares(found, np.array([0, position]))) == len(found.names)
 

@@ -22,12 +22,12 @@ from titanic_survival.toolkit.version.runtime import PythonRuntime
 
 
 class Row(BaseModel):
-    """Numbers, a word and a vector."""
+    """Numbers, a category and a vector."""
 
     one: float
     two: float
     maybe: float | None = None
-    word: Literal["a", "b"]
+    category: Literal["a", "b"]
     vector: list[float] = Field(min_length=2, max_length=2)
 
 
@@ -46,14 +46,14 @@ BACKGROUND: Columns = {
     "one": np.array([1, 1, 4], np.float32),
     "two": np.array([1, 1, 4], np.float32),
     "maybe": np.array([np.nan, 1, 2], np.float32),
-    "word": np.array(["a", "b", "b"], object),
+    "category": np.array(["a", "b", "b"], object),
     "vector": np.array([[0, 0], [1, 1], [0, 0]], np.float32),
 }
 ROWS: Columns = {
     "one": np.array([3, 7], np.float32),
     "two": np.array([3, 1], np.float32),
     "maybe": np.array([np.nan, 3], np.float32),
-    "word": np.array(["b", "a"], object),
+    "category": np.array(["b", "a"], object),
     "vector": np.array([[2, 3], [0, 0]], np.float32),
 }
 NAMES = list(ROWS)
@@ -69,12 +69,12 @@ def explain_with(prediction: dict[str, Any], **answers: Callable[[pd.DataFrame],
 
 
 def test_linear_model_gets_coefficient_times_distance_from_the_mean() -> None:
-    found = explain_with({"label": float}, label=lambda f: 2 * f["one"] - 3 * f["two"] + (f["word"] == "b") + 5)
+    found = explain_with({"label": float}, label=lambda f: 2 * f["one"] - 3 * f["two"] + (f["category"] == "b") + 5)
     distance = {name: ROWS[name] - BACKGROUND[name].mean() for name in ("one", "two")}
-    word = (ROWS["word"] == "b") - 2 / 3
+    category = (ROWS["category"] == "b") - 2 / 3
     np.testing.assert_allclose(found.contributions[:, 0], 2 * distance["one"], atol=1e-6)
     np.testing.assert_allclose(found.contributions[:, 1], -3 * distance["two"], atol=1e-6)
-    np.testing.assert_allclose(found.contributions[:, 3], word, atol=1e-6)
+    np.testing.assert_allclose(found.contributions[:, 3], category, atol=1e-6)
     assert found.output == ["label", "label"]
 
 
@@ -113,7 +113,7 @@ VECTOR = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
 @pytest.mark.parametrize(
-    ("prediction", "output", "said"),
+    ("prediction", "output", "explained"),
     [
         ({"label": bool}, ["label", "label"], [0, 1]),
         ({"label": Word}, ["label=low", "label=high"], [1, 1]),
@@ -127,20 +127,20 @@ VECTOR = Annotated[list[float], Field(min_length=2, max_length=2)]
     ],
 )
 def test_what_is_explained_of_a_classification(
-    prediction: dict[str, Any], output: list[str], said: list[float]
+    prediction: dict[str, Any], output: list[str], explained: list[float]
 ) -> None:
-    def chance(frame: pd.DataFrame) -> np.ndarray:
+    def probability(frame: pd.DataFrame) -> np.ndarray:
         return np.where(frame["one"] > 3, 0.75, 0.25)
 
     answers: dict[str, Callable[[pd.DataFrame], Any]] = {
         "label": lambda f: f["one"] > 3 if prediction["label"] is bool else np.where(f["one"] > 3, "high", "low"),
-        "probability": chance,
+        "probability": probability,
         "confidence": lambda f: np.full(len(f), 0.75),
-        "probabilities": lambda f: np.stack([1 - chance(f), chance(f)], axis=1),
+        "probabilities": lambda f: np.stack([1 - probability(f), probability(f)], axis=1),
     }
     found = explain_with(prediction, **{name: answers[name] for name in prediction})
     assert found.output == output
-    np.testing.assert_allclose(found.prediction, said)
+    np.testing.assert_allclose(found.prediction, explained)
     assert not found.contributions[:, 1:].any()
     assert found.contributions[:, 0].all()
 
