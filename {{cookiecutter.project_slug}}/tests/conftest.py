@@ -16,7 +16,8 @@ from starlette.testclient import TestClient
 
 from {{ cookiecutter.package_name }} import config, train
 from {{ cookiecutter.package_name }}.model import schema
-from {{ cookiecutter.package_name }}.toolkit.contract.schema import Contract, derive
+from {{ cookiecutter.package_name }}.toolkit.contract.derivation import derive
+from {{ cookiecutter.package_name }}.toolkit.contract.schema import Contract
 from {{ cookiecutter.package_name }}.toolkit.release.reconcile import pull
 from {{ cookiecutter.package_name }}.toolkit.release.store import Store
 from {{ cookiecutter.package_name }}.toolkit.version.artifact import Artifact
