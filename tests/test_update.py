@@ -90,7 +90,7 @@ def release(upstream: Path, number: str = "0.3.0") -> str:
     for path in (package / "toolkit" / "training" / "model_card.py", package / "model" / "data.py"):
         path.write_text(path.read_text() + "\n# from the template\n")
     (package / "toolkit" / "VERSION").write_text(f"{number}\n")
-    replace(project / "Makefile", "## Take the deployment down", "## Take the whole deployment down")
+    replace(project / "Makefile", "## Stop the deployed service", "## Stop the whole service")
     replace(project / "setup.py", '    "ruff>=0.8",\n', '    "ruff>=0.9",\n')
     with (project / "README.md").open("a") as file:
         file.write("\n## From the template\n")
@@ -127,7 +127,7 @@ def test_update_brings_the_template_s_changes_and_leaves_the_owner_s(
     assert changes == [".cruft.json", "Makefile", "README.md", "setup.py"] + [
         f"{package}/{name}" for name in ("MANIFEST", "VERSION", "training/model_card.py")
     ]
-    assert "whole deployment" in (project / "Makefile").read_text()
+    assert "whole service" in (project / "Makefile").read_text()
     assert '"ruff>=0.9"' in (project / "setup.py").read_text()
     record = json.loads((project / ".cruft.json").read_text())
     assert (record["commit"], record["template"]) == (newest, str(upstream))
@@ -186,7 +186,7 @@ def test_conflicts_are_named_with_the_next_step_and_can_be_undone(
     upstream: Path, project: Path, update: Update, made: Callable[[], list[str]]
 ) -> None:
     package = project / NAME
-    replace(project / "Makefile", "## Take the deployment down", "## Take it down")
+    replace(project / "Makefile", "## Stop the deployed service", "## Stop it")
     (package / "toolkit" / "batch" / "files.py").write_text("# rewritten here\n")
     (project / ".gitignore").write_text((project / ".gitignore").read_text() + "*.rej\n")
     first = commit(project)

@@ -14,9 +14,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from starlette.testclient import TestClient
 
-from {{ cookiecutter.package_name }} import config, deploy, train
+from {{ cookiecutter.package_name }} import config, train
 from {{ cookiecutter.package_name }}.model import schema
-from {{ cookiecutter.package_name }}.toolkit.contract.schema import Contract, derive
+from {{ cookiecutter.package_name }}.toolkit.contract.derivation import derive
+from {{ cookiecutter.package_name }}.toolkit.contract.schema import Contract
+from {{ cookiecutter.package_name }}.toolkit.release.reconcile import pull
 from {{ cookiecutter.package_name }}.toolkit.release.store import Store
 from {{ cookiecutter.package_name }}.toolkit.version.artifact import Artifact
 
@@ -48,9 +50,9 @@ def contract() -> Contract:
 @pytest.fixture(scope="session")
 def version(settings: config.Settings) -> Artifact:
     """Train as `make train` does, and return the version: the champion, since its gates have passed."""
-    train.run(settings)
-    release = deploy.pull(settings)
-    return Store(settings.store).load(release.champion)
+    number, store = train.run(settings), Store(settings.store)
+    assert pull(settings.mlflow_tracking_uri, settings.model_name, store).champion == number
+    return store.load(number)
 
 
 @pytest.fixture(scope="session")
