@@ -1,4 +1,8 @@
-"""The metrics of the service; by version, summed over workers and replicas."""
+"""The metrics of the service; by version, summed over workers and replicas.
+
+Declared here; a per-version series is created in `version_counters.py` and counted by `recorder.py`. Names of metrics
+are an interface and stay: rejected requests are still `model_refused_requests`.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ class LogFile:
 
     def append(self, lines: bytes) -> None:
         """Write lines and flush them to the disk; on an `OSError` none of them is kept."""
-        size = self._size()
+        self._close_if_removed()
+        size = 0 if self._file is None else os.fstat(self._file).st_size
         if self._file is None or size + len(lines) > self._file_bytes:
             self._open_next()
             size = 0
@@ -55,13 +56,10 @@ class LogFile:
             os.close(self._file)
             self._file = None
 
-    def _size(self) -> int:
-        if self._file is None:
-            return 0
-        stat = os.fstat(self._file)
-        if stat.st_nlink == 0:  # the file was removed: nobody would see what is appended to it
+    def _close_if_removed(self) -> None:
+        # Nobody would see what is appended to a removed file.
+        if self._file is not None and os.fstat(self._file).st_nlink == 0:
             self.close()
-        return stat.st_size
 
     def _open_next(self) -> None:
         self.close()

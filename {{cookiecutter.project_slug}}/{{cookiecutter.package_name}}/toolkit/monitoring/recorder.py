@@ -20,7 +20,8 @@ from .metrics import REQUESTS, SHADOW_REQUESTS
 from .prediction_log import PredictionLog
 from .version_counters import VersionCounters
 
-#: A crash loses the requests of this time, and lines not yet on the disk. Longer, and counting would hold up requests.
+#: A crash loses the requests of this time, and lines not yet on the disk. With a longer period, one round of counting
+#: would delay requests.
 PERIOD_SECONDS = 0.1
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from ..common.errors import UserError
 
 @contextmanager
 def mlflow_errors(tracking_uri: str) -> Iterator[None]:
-    """Turn MLflow's exceptions into a `UserError` with the address, what happened and the cure."""
+    """Turn MLflow's exceptions into a `UserError` with the address, what happened and what to do."""
     try:
         yield
     except (MlflowException, requests.exceptions.RequestException) as error:
@@ -25,7 +25,7 @@ def mlflow_errors(tracking_uri: str) -> Iterator[None]:
 
 
 def describe(uri: str, error: Exception) -> str:
-    """Return what happened and the cure, in one or two sentences."""
+    """Return what happened and what to do, in one or two sentences."""
     text = str(error)
     status = getattr(error, "get_http_status_code", lambda: 0)() if isinstance(error, MlflowException) else 0
     user = os.environ.get("MLFLOW_TRACKING_USERNAME")

@@ -27,7 +27,7 @@ class PermissionClient:
         self._url = f"{self.server}/api/2.0/mlflow/registered-models/get?name={quote(model, safe='')}"
         self._model, self._timeout, self._recheck_seconds = model, timeout, recheck_seconds
         #: Until when the server is known to reject calls without credentials, by the monotonic clock.
-        self._closed_until = float("-inf")
+        self._auth_confirmed_until = float("-inf")
 
     async def status(self, authorization: bytes) -> int:
         """Return 200 if the sender of an Authorization header may read the model, else MLflow's 401 or 403.
@@ -35,7 +35,7 @@ class PermissionClient:
         Anything else raises `PermissionCheckError`: nobody is authorized by an unclear answer.
         """
         try:
-            await self._check_closed()
+            await self._check_server_requires_auth()
             response = await self._http.get(self._url, headers={b"authorization": authorization})
         except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
             raise PermissionCheckError(str(error) or f"no answer ({type(error).__name__})") from error
@@ -47,16 +47,16 @@ class PermissionClient:
         text = " ".join(response.text[:200].split())
         raise PermissionCheckError(f"it answered {status}: {text or '(empty)'}")
 
-    async def _check_closed(self) -> None:
+    async def _check_server_requires_auth(self) -> None:
         """Raise if MLflow answers calls without credentials too: its 200 would then mean nothing."""
-        if monotonic() < self._closed_until:
+        if monotonic() < self._auth_confirmed_until:
             return
         if (await self._http.get(self._url)).status_code == 200:
             raise PermissionCheckError(
                 "it requires no credentials, so anyone would be authorized. Start it with --app-name basic-auth, or "
                 "choose AUTH=token"
             )
-        self._closed_until = monotonic() + self._recheck_seconds
+        self._auth_confirmed_until = monotonic() + self._recheck_seconds
 
     @cached_property
     def _http(self) -> httpx.AsyncClient:

@@ -45,7 +45,8 @@ class MlflowAuthenticator:
         self.problem = ""
         self._cache = DecisionCache(CACHE_SIZE)
         self._pending: dict[bytes, asyncio.Task[AccessDecision]] = {}
-        self._known_turns, self._new_turns = (asyncio.Semaphore(CONCURRENT_CHECKS) for _ in range(2))
+        self._known_turns = asyncio.Semaphore(CONCURRENT_CHECKS)
+        self._new_turns = asyncio.Semaphore(CONCURRENT_CHECKS)
         self._logged = float("-inf")
 
     def load(self) -> None:
@@ -69,24 +70,24 @@ class MlflowAuthenticator:
             if accepted.expires - monotonic() < self._seconds / 4 and not rejected:
                 self._start_check(key, authorization)
             return
-        status = rejected.status if rejected else await self._checked(key, authorization)
+        status = rejected.status if rejected else await self._status(key, authorization)
         if status != 200:
             raise self._rejection(status)
 
-    async def _checked(self, key: bytes, authorization: bytes) -> int:
+    async def _status(self, key: bytes, authorization: bytes) -> int:
         if len(self._pending) >= MAX_PENDING and key not in self._pending and not self._cache.is_known(key):
             return 503
-        # One caller who hangs up must not take the answer from the others who wait for it.
+        # A caller who disconnects must not take the answer from the others who wait for it.
         return (await asyncio.shield(self._start_check(key, authorization))).status
 
     def _start_check(self, key: bytes, authorization: bytes) -> asyncio.Task[AccessDecision]:
         """Return the check of these credentials that is under way, or start it."""
         if key not in self._pending:
-            task = self._pending[key] = asyncio.create_task(self._check(key, authorization))
+            task = self._pending[key] = asyncio.create_task(self._ask_mlflow(key, authorization))
             task.add_done_callback(lambda _: self._pending.pop(key))
         return self._pending[key]
 
-    async def _check(self, key: bytes, authorization: bytes) -> AccessDecision:
+    async def _ask_mlflow(self, key: bytes, authorization: bytes) -> AccessDecision:
         """Ask MLflow, and cache what it decides."""
         turns = self._known_turns if self._cache.is_known(key) else self._new_turns
         try:
@@ -102,8 +103,9 @@ class MlflowAuthenticator:
 
     def _lifetime(self, status: int) -> float:
         """Return how many seconds a decision is cached."""
-        rejected = min(REJECTED_SECONDS, self._seconds)
-        return {200: self._seconds, 503: UNAVAILABLE_SECONDS}.get(status, rejected)
+        if status == 503:
+            return UNAVAILABLE_SECONDS
+        return self._seconds if status == 200 else min(REJECTED_SECONDS, self._seconds)
 
     def _report(self, reason: str) -> None:
         self.problem = f"The permission check by MLflow at {self._client.server} failed: {reason}."
