@@ -191,12 +191,12 @@ def test_invalid_line_does_not_affect_other_tokens_and_is_named_in_the_log(
         (f"me: {ONE}\n", "line 1 is no token"),
     ],
 )
-def test_invalid_file_is_reported_at_the_start_with_the_cure(file: Path, content: str | None, reason: str) -> None:
+def test_invalid_file_is_reported_at_the_start_with_advice(file: Path, content: str | None, reason: str) -> None:
     file.unlink() if content is None else file.write_text(content)
     with pytest.raises(UserError, match=reason) as raised:
         tokens.TokenAuthenticator(file).load()
-    cure = str(raised.value).split("To add one: ")[1]
+    command = str(raised.value).split("To add one: ")[1]
     if content is None:
-        assert os.system(f"{cure} 2>/dev/null") == 0
+        assert os.system(f"{command} 2>/dev/null") == 0
         tokens.TokenAuthenticator(file).load()
     assert ONE not in str(raised.value)

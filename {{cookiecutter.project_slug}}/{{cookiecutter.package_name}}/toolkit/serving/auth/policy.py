@@ -18,7 +18,7 @@ class Authenticator(Protocol):
     description: str
     #: The option with which curl sends credentials; it names secrets and holds none.
     curl_option: str
-    #: What credentials there are, by the HTTP scheme that brings them.
+    #: Description of the accepted credentials, by HTTP scheme.
     schemes: dict[str, str]
     #: The statuses of rejected requests.
     statuses: tuple[int, ...]
@@ -37,7 +37,7 @@ class Authenticator(Protocol):
 class AccessPolicy:
     """How callers authenticate, None for no authentication, and the paths that are exempt from it.
 
-    `exempt` lists paths, with spaces or commas between them; a `*` at the end stands for anything.
+    `exempt` lists paths, with spaces or commas between them; a trailing `*` matches every path with that prefix.
     """
 
     def __init__(self, authenticator: Authenticator | None, exempt: str = "") -> None:

@@ -16,7 +16,7 @@ from ...common.errors import RejectedError, UserError
 MIN_TOKEN_LENGTH = 20
 #: How often the file is checked for changes.
 CHECK_SECONDS = 1.0
-#: What may stand in an Authorization header as a token (RFC 6750).
+#: A bearer token (RFC 6750).
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def read_tokens(path: Path) -> tuple[list[str], str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        return [], f"TOKENS {path} cannot be read ({getattr(error, 'strerror', 'not UTF-8 text')}).{_cure(path)}"
+        return [], f"TOKENS {path} cannot be read ({getattr(error, 'strerror', 'not UTF-8 text')}).{_advice(path)}"
     tokens, problems = [], []
     for number, line in enumerate(lines, 1):
         token = line.partition("#")[0].strip()
@@ -95,10 +95,10 @@ def read_tokens(path: Path) -> tuple[list[str], str]:
             tokens.append(token)
     if not tokens and not problems:
         problems.append("it holds no token")
-    return tokens, f"TOKENS {path}: {'; '.join(problems)}.{_cure(path)}" if problems else ""
+    return tokens, f"TOKENS {path}: {'; '.join(problems)}.{_advice(path)}" if problems else ""
 
 
-def _cure(path: Path) -> str:
+def _advice(path: Path) -> str:
     return f" To add one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))' >> {path}"
 
 
