@@ -73,5 +73,5 @@ def client(version: Artifact) -> Iterator[TestClient]:
     # Here, and not above: the module reads its settings when it is imported.
     from {{ cookiecutter.package_name }} import service
 
-    with TestClient(service.front()) as client:
+    with TestClient(service.application()) as client:
         yield client

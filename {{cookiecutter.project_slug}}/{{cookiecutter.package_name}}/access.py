@@ -38,10 +38,10 @@ def check_authorized(policy: AccessPolicy, authorization: str) -> None:
     """Raise `UserError` if the policy would reject the sender of an Authorization header."""
     if policy.authenticator is None:
         return
-    # Without credentials, an empty user's: MLflow is asked in any case, to find a server without authentication.
+    # Without credentials, send an empty user and password, so that a server without authentication is still detected.
     header = (authorization or "Basic Og==").encode()
     try:
         asyncio.run(policy.authenticator.verify(header))
     except RejectedError as error:
-        reason = policy.authenticator.problem or f"The service would reject its own deployer: {error}."
+        reason = policy.authenticator.problem or f"The service would reject the credentials of this command: {error}."
         raise UserError(reason) from error

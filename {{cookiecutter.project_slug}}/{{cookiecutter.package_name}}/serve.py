@@ -1,4 +1,4 @@
-"""Serve: run the service in the foreground, with the scoring routes in front of BentoML's layers."""
+"""Serve: run the service in the foreground, with the scoring routes before BentoML's routes."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _serve(settings: config.Settings, sockets: list[socket.socket]) -> None:
 
 
 def app() -> ASGIApp:
-    """Return the ASGI application: the scoring routes in front, BentoML's service behind."""
-    from .service import front
+    """Return the ASGI application: the scoring routes before BentoML's routes."""
+    from .service import application
 
-    return front()
+    return application()

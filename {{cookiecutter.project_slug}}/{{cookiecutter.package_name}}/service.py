@@ -19,7 +19,7 @@ from .access import access_policy
 from .toolkit.monitoring.prediction_log import LogFile, PredictionLog
 from .toolkit.monitoring.recorder import Recorder
 from .toolkit.serving.app import Routes, ScoringMiddleware
-from .toolkit.serving.custom_endpoints import log_faults_only, predict_as, with_endpoints
+from .toolkit.serving.custom_endpoints import log_server_errors_only, predict_as, with_endpoints
 from .toolkit.serving.limits import Limits
 from .toolkit.serving.live_release import LiveRelease
 from .toolkit.serving.scoring import Scorer
@@ -42,7 +42,7 @@ class Service:
     """Serves the release in the store."""
 
     def __init__(self) -> None:
-        log_faults_only()
+        log_server_errors_only()
         policy.load()
         live.load()
         live.watch()
@@ -64,6 +64,6 @@ _service.add_asgi_middleware(policy.protect)
 _service.add_asgi_middleware(ScoringMiddleware, routes=routes)
 
 
-def front() -> ASGIApp:
-    """Return the application with the scoring routes before BentoML's layers, for the server that `serve` starts."""
+def application() -> ASGIApp:
+    """Return the application with the scoring routes before BentoML's routes, for the server that `serve` starts."""
     return policy.protect(ScoringMiddleware(_service.to_asgi(), routes))

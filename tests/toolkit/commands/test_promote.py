@@ -22,7 +22,7 @@ def registry(project: config.Settings) -> Registry:
         client.create_model_version(project.model_name, source, tags=tags)
     client.set_model_version_tag(project.model_name, "1", "gates", "passed")
     if registry.find("champion"):
-        registry.delete_alias("champion")
+        registry.client.delete_registered_model_alias(registry.name, "champion")
     for key in client.get_registered_model(project.model_name).tags:
         client.delete_registered_model_tag(project.model_name, key)
     return registry

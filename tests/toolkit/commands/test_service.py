@@ -1,4 +1,4 @@
-"""The service as it is served: the scoring routes in front, BentoML behind."""
+"""The service as it is served: the scoring routes before BentoML's routes."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +11,10 @@ from titanic_survival import config
 
 @pytest.fixture(scope="module")
 def client(served: Path, service_with: Callable[..., Any]) -> Iterator[TestClient]:
-    with service_with(STORE=served, LOG_FOLDER=served.parent / "log") as service, TestClient(service.front()) as client:
+    with (
+        service_with(STORE=served, LOG_FOLDER=served.parent / "log") as service,
+        TestClient(service.application()) as client,
+    ):
         yield client
 
 

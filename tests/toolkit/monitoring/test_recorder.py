@@ -132,7 +132,7 @@ def test_fault_in_counting_is_logged_and_the_next_requests_are_recorded(
 ) -> None:
     scorer = make()
     with monkeypatch.context() as patch:
-        patch.setattr(scorer.live.versions[2].counters, "add", lambda *_: 1 / 0)
+        patch.setattr(scorer.live.snapshot.versions[2].counters, "add", lambda *_: 1 / 0)
         asyncio.run(scorer.answer(json.dumps(rows[:1]).encode()))
         scorer.recorder.drain()
     assert "not recorded" in caplog.text
@@ -143,7 +143,7 @@ def test_fault_in_counting_is_logged_and_the_next_requests_are_recorded(
 def test_id_of_a_prediction_holds_its_label(make: Make, rows: list[dict[str, Any]], version: Artifact) -> None:
     scorer = make()
     (answer,) = ask(scorer, rows[:5])
-    release, label = scorer.live.release, version.contract.label
+    release, label = scorer.live.snapshot.release, version.contract.label
     assert release is not None
     for row in answer:
         value = np.array([row[label.name]], object if label.kind == "category" else None)

@@ -82,7 +82,7 @@ def test_pull_makes_the_champion_the_current_release(project: config.Settings, r
 
 
 def test_registry_without_a_champion_names_the_next_command(project: config.Settings, registry: Registry) -> None:
-    registry.delete_alias("champion")
+    registry.client.delete_registered_model_alias(registry.name, "champion")
     with pytest.raises(UserError, match="make promote VERSION=3"):
         pull(project.mlflow_tracking_uri, project.model_name, Store(project.store))
     with pytest.raises(UserError, match="make train"):
@@ -96,9 +96,9 @@ def test_reconciling_pulls_every_version_and_again_changes_nothing(
     tag("traffic", "champion=50,challenger=50")
     release = reconcile(registry, store)
     assert set(release.versions) <= set(store.versions())
-    mark = store.mark()
+    mark = store.release_state()
     assert reconcile(registry, store).same_as(release)
-    assert store.mark() == mark
+    assert store.release_state() == mark
 
 
 def test_version_changed_on_disk_is_pulled_again_and_released_again(

@@ -86,7 +86,7 @@ def test_failure_is_reported_once_and_tried_again_less_often(
     synchronizer: Synchronizer, registry: Registry, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = store.release()
-    registry.delete_alias("champion")
+    registry.client.delete_registered_model_alias(registry.name, "champion")
     assert [synchronizer.step() for _ in range(6)] == [10, 20, 40, 60, 60, 60]
     assert capsys.readouterr().out.count("no champion") == 1
     assert store.release() == before
@@ -97,7 +97,7 @@ def test_failure_is_reported_once_and_tried_again_less_often(
 
 
 def test_single_round_fails_with_the_problem(synchronizer: Synchronizer, registry: Registry, store: Store) -> None:
-    registry.delete_alias("champion")
+    registry.client.delete_registered_model_alias(registry.name, "champion")
     with pytest.raises(UserError, match="no champion"):
         synchronizer.round()
     assert "no champion" in store.problem()

@@ -33,7 +33,7 @@ def client(
 ) -> Iterator[TestClient]:
     """Return a client of the service with AUTH=token, as `serve` runs it and as `bentoml serve` does."""
     with service_with(STORE=served, LOG_FOLDER=file.parent, AUTH="token", TOKENS=file) as service:
-        app = service.Service.to_asgi() if request.param == "in a Bento" else service.front()
+        app = service.Service.to_asgi() if request.param == "in a Bento" else service.application()
         with TestClient(app) as client:
             yield client
 
@@ -220,7 +220,7 @@ def test_deployer_whose_own_credentials_would_be_rejected_is_told_so(file: Path)
     authenticator = TokenAuthenticator(file)
     authenticator.load()
     access.check_authorized(AccessPolicy(authenticator), f"Bearer {TOKEN}")
-    with pytest.raises(UserError, match="deployer"):
+    with pytest.raises(UserError, match="credentials of this command"):
         access.check_authorized(AccessPolicy(authenticator), "")
     with pytest.raises(UserError, match=r"127\.0\.0\.1:9"):
         settings = config.Settings(auth="mlflow", mlflow_tracking_uri="http://127.0.0.1:9")

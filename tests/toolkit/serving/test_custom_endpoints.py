@@ -46,7 +46,7 @@ def client(served: Path, service_with: Callable[..., Any]) -> Iterator[Callable[
 
         def start(**settings: Any) -> TestClient:
             opened = service_with(STORE=served, LOG_FOLDER=served.parent / "log", **settings)
-            return stack.enter_context(TestClient(stack.enter_context(opened).front()))
+            return stack.enter_context(TestClient(stack.enter_context(opened).application()))
 
         yield start
 
@@ -202,7 +202,7 @@ def invalid() -> ValidationError:
 
 @pytest.mark.parametrize("logger", custom_endpoints.LOGGERS)
 def test_faults_are_logged_and_callers_mistakes_are_not(logger: str, caplog: pytest.LogCaptureFixture) -> None:
-    custom_endpoints.log_faults_only()
+    custom_endpoints.log_server_errors_only()
     gone = RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
     for error in (BadInput("bad"), invalid(), gone, RuntimeError("broken"), BentoMLException("fault")):
         logging.getLogger(logger).error("in an endpoint", exc_info=error)

@@ -111,3 +111,10 @@ def test_labels_that_cannot_be_written_get_503_and_are_not_counted(
     assert answer.status_code == 503
     assert "later" in answer.json()["error"]
     assert rows_counted() == before
+
+
+def test_feedback_before_a_release_is_loaded_is_503(tmp_path: Path) -> None:
+    scorer = Scorer(LiveRelease(tmp_path / "store"), Limits(100, 100_000))
+    routes = app.Routes(scorer, LogFile(tmp_path / "log", "feedback", 10**9), title="", description="")
+    answer = TestClient(app.ScoringMiddleware(routes._predict, routes)).post("/feedback", json=[{"id": "0" * 40}])
+    assert (answer.status_code, answer.json()) == (503, {"error": "no version is loaded yet"})

@@ -88,10 +88,10 @@ def test_new_release_takes_over(live: LiveRelease, store: Store) -> None:
 
 
 def test_version_that_stays_is_kept_in_memory(live: LiveRelease, store: Store) -> None:
-    first = live.versions[1]
+    first = live.snapshot.versions[1]
     write(store, 2, beside=[1])
     live.follow()
-    assert live.versions[1] is first
+    assert live.snapshot.versions[1] is first
 
 
 @pytest.mark.parametrize("harm", ["changed", "gone", "unreadable", "release"])
@@ -163,11 +163,11 @@ def test_problem_reported_by_sync_is_repeated_until_it_is_over(
 def test_traffic_weights_are_sticky_by_key_and_near_their_percentages(live: LiveRelease, store: Store) -> None:
     write(store, 1, beside=[2], weights={1: 80, 2: 20})
     live.follow()
-    first = [live.find(key=key).number for key in CALLERS]
-    assert first == [live.find(key=key).number for key in CALLERS]
+    first = [live.snapshot.choose(key).number for key in CALLERS]
+    assert first == [live.snapshot.choose(key).number for key in CALLERS]
     assert 0.15 < first.count(2) / len(first) < 0.25
-    assert {live.find().number for _ in range(200)} == {1, 2}
-    assert {live.find("1", key=key).number for key in CALLERS} == {1}
+    assert {live.snapshot.choose(b"").number for _ in range(200)} == {1, 2}
+    assert {live.snapshot.find("1", key=key).number for key in CALLERS} == {1}
 
 
 def test_shadows_score_the_same_rows_and_are_only_counted(live: LiveRelease, store: Store) -> None:
@@ -192,7 +192,7 @@ def test_shadows_are_those_of_the_release_that_answered(
 ) -> None:
     write(store, 1, beside=[3], shadows=(3,))
     live.follow()
-    scorer, version = Scorer(live, LIMITS), live.versions[1]
+    scorer, version = Scorer(live, LIMITS), live.snapshot.versions[1]
     score = version.score
 
     async def score_and_replace(rows: int, columns: Any) -> Any:
@@ -210,4 +210,4 @@ def test_shadows_are_those_of_the_release_that_answered(
 
     asyncio.run(ask_and_wait())
     scorer.recorder.drain()
-    assert (live.release and live.release.champion, counter._value.get() - before) == (2, 1)
+    assert (live.snapshot.release.champion, counter._value.get() - before) == (2, 1)

@@ -11,7 +11,7 @@ from titanic_survival.toolkit.monitoring.prediction_log import LogFile
 from titanic_survival.toolkit.serving import app, explain_route
 from titanic_survival.toolkit.serving.limits import Limits
 from titanic_survival.toolkit.serving.live_release import LiveRelease
-from titanic_survival.toolkit.serving.protocols import mlflow
+from titanic_survival.toolkit.serving.protocols import mlflow_scoring
 from titanic_survival.toolkit.serving.scoring import Scorer
 
 LIMIT = 5
@@ -71,5 +71,5 @@ def test_overloaded_service_says_when_to_come_again(scorer: Scorer, tmp_path: Pa
     assert sent[0]["status"] == 429
     assert dict(sent[0]["headers"])[b"retry-after"] == b"1"
     assert "MAX_WAITING" in json.loads(sent[1]["body"])["error"]
-    status, content = asyncio.run(scorer.answer(b"{}", exchange=mlflow.exchange("application/json")))
+    status, content = asyncio.run(scorer.answer(b"{}", codec=mlflow_scoring.codec_for("application/json")))
     assert (status, json.loads(content)["error_code"]) == (429, "REQUEST_LIMIT_EXCEEDED")

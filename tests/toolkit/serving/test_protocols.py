@@ -16,7 +16,7 @@ from titanic_survival.toolkit.monitoring.prediction_log import LogFile
 from titanic_survival.toolkit.serving import app
 from titanic_survival.toolkit.serving.limits import Limits
 from titanic_survival.toolkit.serving.live_release import LiveRelease
-from titanic_survival.toolkit.serving.protocols import mlflow, tensors
+from titanic_survival.toolkit.serving.protocols import mlflow_scoring, tensors
 from titanic_survival.toolkit.serving.scoring import Scorer
 from titanic_survival.toolkit.version.artifact import Artifact
 
@@ -52,7 +52,7 @@ def model(client: TestClient) -> str:
 
 @pytest.fixture(scope="module")
 def predictions(client: TestClient, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what `/predict` says of `rows`, without ids and versions."""
+    """Return what `/predict` returns for `rows`, without ids and versions."""
     answers = client.post("/predict", json=rows).json()
     return [{name: value for name, value in row.items() if name not in ("id", "version")} for row in answers]
 
@@ -180,7 +180,7 @@ def test_health_is_told_as_each_protocol_has_it(client: TestClient, model: str, 
     for path in ("/ping", "/health"):
         answer = client.get(path)
         assert (answer.status_code, answer.text) == (200, "\n")
-    assert client.get("/version").text == mlflow.mlflow_version(version) != "unknown"
+    assert client.get("/version").text == mlflow_scoring.mlflow_version(version) != "unknown"
     assert client.get("/v2").json()["name"] == "Title"
     assert client.get("/v2/health/live").json() == {"live": True}
     assert client.get("/v2/health/ready").json() == {"ready": True}

@@ -117,7 +117,7 @@ def test_service_without_a_loaded_version_answers_503(served: Path) -> None:
     assert content["error"]
 
 
-def test_store_without_a_release_names_the_cure(tmp_path: Path) -> None:
+def test_store_without_a_release_names_the_commands(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="make train && make deploy"):
         LiveRelease(tmp_path).load()
 

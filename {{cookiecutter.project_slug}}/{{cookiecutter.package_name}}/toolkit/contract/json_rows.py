@@ -77,8 +77,8 @@ class RowParser:
             raise TooManyRowsError(limit)
         return self._columns(self._adapter(limit).validate_json, body, limit)
 
-    def take(self, rows: list[Any]) -> tuple[int, Columns]:
-        """Return the same for rows that are dicts already."""
+    def parse_dicts(self, rows: list[Any]) -> tuple[int, Columns]:
+        """Validate rows that are already dicts; return their number and columns."""
         return self._columns(self._adapter(UNLIMITED).validate_python, rows, UNLIMITED)
 
     def _columns(self, validate: Callable[[Any], list[dict[str, Any]]], given: Any, limit: int) -> tuple[int, Columns]:

@@ -101,10 +101,6 @@ class Registry:
         """Set an alias to a version."""
         self.client.set_registered_model_alias(self.name, alias, str(version))
 
-    def delete_alias(self, alias: str) -> None:
-        """Delete an alias."""
-        self.client.delete_registered_model_alias(self.name, alias)
-
     def download(self, version: int, to: Path) -> None:
         """Download the artifact folder of a version to `to`, which must not exist."""
         with tempfile.TemporaryDirectory(dir=to.parent) as scratch:

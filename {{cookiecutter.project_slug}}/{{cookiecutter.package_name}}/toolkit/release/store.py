@@ -179,7 +179,7 @@ class Store:
         except OSError:
             return ""
 
-    def mark(self) -> object:
+    def release_state(self) -> object:
         """Return a value that changes whenever the release is replaced."""
         try:
             found = self._release.stat()

@@ -1,6 +1,7 @@
-"""The routes in front: a small ASGI application that stands before the BentoML service.
+"""The scoring routes: a small ASGI application before the BentoML service.
 
-It answers the scoring routes itself and passes everything else on, since BentoML's layers cost more than scoring.
+It answers them itself, since BentoML's layers cost more than scoring, and passes the other requests on to BentoML's
+routes.
 """
 
 from __future__ import annotations
@@ -17,28 +18,29 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..common.errors import RejectedError
+from ..common.names import CHAMPION
 from ..monitoring.prediction_log import LogFile
 from .asgi import JSON, KEY_HEADER, header, read_body, send_response
 from .auth.policy import AccessPolicy
 from .errors import error_json, message_json
 from .explain_route import ExplainRoute
 from .feedback_route import FeedbackRoute
-from .model_routes import model_routes
+from .info_routes import info_routes
 from .openapi import document
-from .protocols import mlflow, open_inference
-from .protocols.exchange import Exchange, reject
-from .protocols.predict import PREDICT
+from .protocols import mlflow_scoring, open_inference
+from .protocols.codec import Codec, reject
+from .protocols.predict import JSON_CODEC
 from .scoring import Scorer
 
 KEY = KEY_HEADER.encode()
-#: Those of a fixed path.
+#: Path parameters of a fixed path: none.
 NO_PARAMETERS: dict[str, str] = {}
 
 
 class Routes:
-    """The routes that this project answers itself, in one table.
+    """The scoring routes, in one table.
 
-    `bentoml_document` returns the OpenAPI document of the routes behind them.
+    `bentoml_document` returns the OpenAPI document of BentoML's routes.
     """
 
     def __init__(
@@ -66,13 +68,14 @@ class Routes:
             )
             return access.add_to_openapi(content)
 
-        slow = [
-            *model_routes(self._live, title, description, openapi),
-            *mlflow.routes(self._live),
+        starlette_routes = [
+            *info_routes(self._live, title, description, openapi),
+            *mlflow_scoring.routes(self._live),
             *open_inference.routes(self._live, title),
         ]
         starlette = Starlette(
-            routes=slow, exception_handlers={RejectedError: _answer_error, HTTPException: _answer_http_error}
+            routes=starlette_routes,
+            exception_handlers={RejectedError: _answer_error, HTTPException: _answer_http_error},
         )
         # A redirect would name this process' address, which callers behind an ingress cannot reach.
         starlette.router.redirect_slashes = False
@@ -85,7 +88,7 @@ class Routes:
             "/versions/{version:path}/explain": self._explain,
             "/v2/models/{model}/infer": self._infer,
             "/v2/models/{model}/versions/{version}/infer": self._infer,
-            **{route.path: starlette for route in slow},
+            **{route.path: starlette for route in starlette_routes},
             # Last: what the protocol does not have is a 404 in JSON, not BentoML's.
             "/v2/{path:path}": starlette,
         }
@@ -93,8 +96,8 @@ class Routes:
         self._fixed = {path: application for path, application in table.items() if "{" not in path}
         self._patterns = [(compile_path(path)[0], application) for path, application in table.items() if "{" in path]
 
-    def find(self, scope: Scope) -> ASGIApp | None:
-        """Return what answers a request, None if that is not one of these routes."""
+    def resolve(self, scope: Scope) -> ASGIApp | None:
+        """Return the application that answers a request, None if no route of the table does."""
         return (self._fixed.get(scope["path"]) or self._match(scope)) if scope["type"] == "http" else None
 
     def _match(self, scope: Scope) -> ASGIApp | None:
@@ -108,37 +111,37 @@ class Routes:
         body = await self._body(scope, receive, send)
         if body is not None:
             reference = scope.get("path_params", NO_PARAMETERS).get("version")
-            await send_response(send, *await self.scorer.answer(body, reference, PREDICT, header(scope, KEY)))
+            await send_response(send, *await self.scorer.answer(body, reference, JSON_CODEC, header(scope, KEY)))
 
     async def _invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
         content_type = header(scope, b"content-type") if scope["method"] == "POST" else JSON
         try:
-            exchange = mlflow.exchange(content_type.decode("latin-1"))
+            codec = mlflow_scoring.codec_for(content_type.decode("latin-1"))
         except RejectedError as error:
-            status, _ = reject(PREDICT, error)
+            status, _ = reject(JSON_CODEC, error)
             await send_response(send, status, str(error).encode(), content_type=b"text/plain; charset=utf-8")
             return
-        body = await self._body(scope, receive, send, exchange)
+        body = await self._body(scope, receive, send, codec)
         if body is not None:
-            await send_response(send, *await self.scorer.answer(body, None, exchange, header(scope, KEY)))
+            await send_response(send, *await self.scorer.answer(body, None, codec, header(scope, KEY)))
 
     async def _infer(self, scope: Scope, receive: Receive, send: Send) -> None:
         parameters = scope["path_params"]
-        exchange = open_inference.Inference(parameters["model"])
+        codec = open_inference.OpenInferenceCodec(parameters["model"])
         try:
             open_inference.check_name(self._live, parameters["model"])
         except RejectedError as error:
-            await send_response(send, *reject(exchange, error))
+            await send_response(send, *reject(codec, error))
             return
-        body = await self._body(scope, receive, send, exchange)
+        body = await self._body(scope, receive, send, codec)
         if body is not None:
-            answer = await self.scorer.answer(body, parameters.get("version"), exchange, header(scope, KEY))
+            answer = await self.scorer.answer(body, parameters.get("version"), codec, header(scope, KEY))
             await send_response(send, *answer)
 
     async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._body(scope, receive, send)
         if body is not None:
-            reference = scope.get("path_params", NO_PARAMETERS).get("version", "champion")
+            reference = scope.get("path_params", NO_PARAMETERS).get("version", CHAMPION)
             await send_response(send, *await self._explain_route.answer(body, reference))
 
     async def _feedback(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,23 +149,23 @@ class Routes:
         if body is not None:
             await send_response(send, *await self._feedback_route.answer(body))
 
-    async def _body(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange = PREDICT) -> bytes | None:
+    async def _body(self, scope: Scope, receive: Receive, send: Send, codec: Codec = JSON_CODEC) -> bytes | None:
         """Return the body of a request; None if the request was rejected for its method or size."""
         if scope["method"] != "POST":
-            with_list = ", with a JSON list" if exchange is PREDICT else ""
+            with_list = ", with a JSON list" if codec is JSON_CODEC else ""
             error = RejectedError(405, f"{scope['path']} takes POST{with_list}")
-            await send_response(send, *reject(exchange, error), (b"allow", b"POST"))
+            await send_response(send, *reject(codec, error), (b"allow", b"POST"))
             return None
         limit = self._limits.max_bytes
         body = await read_body(scope, receive, limit)
         if body is None:
             error = RejectedError(413, f"the body is larger than {limit} bytes (MAX_BYTES)")
-            await send_response(send, *reject(exchange, error))
+            await send_response(send, *reject(codec, error))
         return body
 
 
 class ScoringMiddleware:
-    """ASGI middleware: answers the routes in front, and passes everything else on to the service behind."""
+    """ASGI middleware: answers the scoring routes, and passes the other requests on to BentoML's routes."""
 
     def __init__(self, app: ASGIApp, routes: Routes) -> None:
         self.app, self.routes = app, routes
@@ -173,7 +176,7 @@ class ScoringMiddleware:
             receive = self._close_at_shutdown(receive)
         elif scope.get("path") == "/metrics":
             await asyncio.to_thread(self.routes.scorer.recorder.drain)
-        await (self.routes.find(scope) or self.app)(scope, receive, send)
+        await (self.routes.resolve(scope) or self.app)(scope, receive, send)
 
     def _close_at_shutdown(self, receive: Receive) -> Receive:
         """Return a `receive` that counts and logs what the recorder still has when the server ends."""

@@ -1,11 +1,15 @@
-"""Requests and responses over bare ASGI, for the hot routes: a framework's objects would cost more than scoring."""
+"""Requests and responses. The hot routes use bare ASGI: a framework's objects would cost more than scoring."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import orjson
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 JSON = b"application/json"
-#: Callers with the same key get the same version, where several share the traffic.
+#: With traffic weights, requests with the same key go to the same version.
 KEY_HEADER = "x-key"
 
 
@@ -46,3 +50,9 @@ async def send_response(
     start: Message = {"type": "http.response.start", "status": status, "headers": sent}
     await send(start)
     await send({"type": "http.response.body", "body": content})
+
+
+def json_response(content: dict[str, Any]) -> Response:
+    """Return a response of Starlette, for the routes that are not hot."""
+    # Traffic weights and BentoML's part of the OpenAPI document have numbers as keys.
+    return Response(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")

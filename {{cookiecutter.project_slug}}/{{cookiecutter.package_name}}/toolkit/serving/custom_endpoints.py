@@ -26,14 +26,13 @@ Service = TypeVar("Service", bound=type)
 #: The parameter that is given to an endpoint, and is no field of its requests.
 PREDICT = "predict"
 #: Paths of one plain name that the service answers itself.
-TAKEN = {
-    *("explain", "feedback", "health", "healthz", "invocations", "livez", "metrics", "model"),
-    *("ping", "predict", "readyz", "v2", "version", "versions"),
-}
+TAKEN = {"explain", "feedback", "model", "predict", "readyz", "versions"}
+TAKEN |= {"health", "invocations", "ping", "v2", "version"}  # of the other protocols
+TAKEN |= {"healthz", "livez", "metrics"}  # BentoML's
 #: Where BentoML and the server log what an endpoint raises.
 LOGGERS = ("bentoml._internal.server.http_app", "uvicorn.error")
-#: What uvloop says of an answer to who has hung up meanwhile.
-HUNG_UP = "the handler is closed"
+#: uvloop's error when the client has disconnected.
+CONNECTION_CLOSED = "the handler is closed"
 
 
 def predict_as(scorer: Scorer) -> Predict:
@@ -113,14 +112,14 @@ def _method(function: FunctionType, predict: Predict) -> Callable[..., Awaitable
     return method
 
 
-def log_faults_only() -> None:
+def log_server_errors_only() -> None:
     """Keep tracebacks of callers' mistakes out of the log, where BentoML and the server write one for each."""
     for logger in LOGGERS:
-        logging.getLogger(logger).addFilter(_is_fault)
+        logging.getLogger(logger).addFilter(_is_server_error)
 
 
-def _is_fault(record: logging.LogRecord) -> bool:
+def _is_server_error(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
-    mistaken = isinstance(error, BentoMLException) and error.error_code < HTTPStatus.INTERNAL_SERVER_ERROR
-    gone = isinstance(error, RuntimeError) and HUNG_UP in str(error)
-    return not (mistaken or gone or isinstance(error, ValidationError))
+    client_error = isinstance(error, BentoMLException) and error.error_code < HTTPStatus.INTERNAL_SERVER_ERROR
+    disconnected = isinstance(error, RuntimeError) and CONNECTION_CLOSED in str(error)
+    return not (client_error or disconnected or isinstance(error, ValidationError))

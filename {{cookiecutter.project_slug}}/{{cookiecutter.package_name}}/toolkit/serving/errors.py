@@ -1,4 +1,4 @@
-"""Error answers: their status, and their JSON."""
+"""Error answers: their status, their JSON, and the reasons that the metric counts them under."""
 
 from __future__ import annotations
 
@@ -11,9 +11,22 @@ from ..contract.json_rows import InvalidRowsError
 from ..contract.schema import Violation
 
 #: Violations in one answer; a body of a million invalid rows must not get an answer of the same size.
-MAX_VIOLATIONS_LISTED = 100
+MAX_JSON_VIOLATIONS = 100
 #: Characters of a caller's value that an answer repeats.
-MAX_VALUE_LENGTH = 200
+MAX_JSON_VALUE_LENGTH = 200
+#: The reason that a rejected request is counted under, by status; invalid rows are counted under "contract".
+METRIC_REASONS = {
+    400: "format",
+    404: "version",
+    405: "method",
+    413: "size",
+    415: "format",
+    429: "overload",
+    500: "failure",
+    503: "unavailable",
+}
+#: The same for requests that are rejected for their credentials.
+AUTH_METRIC_REASONS = {401: "credentials", 403: "permission", 503: "unverified"}
 
 
 def status_of(error: RejectedError | InvalidRowsError) -> int:
@@ -38,16 +51,16 @@ def as_json(violations: list[Violation]) -> list[dict[str, Any]]:
     """Return the first violations as objects that JSON can hold, long values cut off."""
     return [
         violation._asdict() | {"field": _cut(violation.field), "value": _cut(violation.value)}
-        for violation in violations[:MAX_VIOLATIONS_LISTED]
+        for violation in violations[:MAX_JSON_VIOLATIONS]
     ]
 
 
 def _cut(value: Any) -> Any:
     """Return a caller's value, or the beginning of its text if that is long."""
     if isinstance(value, str):
-        return value if len(value) <= MAX_VALUE_LENGTH else value[:MAX_VALUE_LENGTH] + "…"
+        return value if len(value) <= MAX_JSON_VALUE_LENGTH else value[:MAX_JSON_VALUE_LENGTH] + "…"
     try:
         text = orjson.dumps(value).decode()
     except TypeError:  # for example a whole number of more than 64 bits
         return _cut(repr(value))
-    return value if len(text) <= MAX_VALUE_LENGTH else _cut(text)
+    return value if len(text) <= MAX_JSON_VALUE_LENGTH else _cut(text)

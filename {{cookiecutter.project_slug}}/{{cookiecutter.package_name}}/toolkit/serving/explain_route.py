@@ -17,8 +17,8 @@ from ..monitoring.metrics import EXPLAINED_ROWS
 from ..version.explainer import Explanations
 from .limits import MAX_EXPLAINED_ROWS
 from .live_release import LiveRelease, LiveVersion
-from .protocols.exchange import reject
-from .protocols.predict import PREDICT
+from .protocols.codec import reject
+from .protocols.predict import JSON_CODEC
 
 #: Requests that wait for the thread; more would wait longer than their callers do.
 MAX_WAITING = 20
@@ -41,24 +41,24 @@ class ExplainRoute:
         """Return status and JSON for a body: an explanation of each row, or the error."""
         if self._waiting >= MAX_WAITING:
             text = f"{self._waiting} requests are waiting to be explained already; try again in a moment"
-            return reject(PREDICT, RejectedError(429, text))
+            return reject(JSON_CODEC, RejectedError(429, text))
         self._waiting += 1
         try:
-            version = self._live.find(reference)
+            version = self._live.snapshot.find(reference)
             rows, columns = version.parser.parse(body, MAX_EXPLAINED_ROWS)
             if rows == 0:
                 return 200, b"[]"
             loop = asyncio.get_running_loop()
             return 200, await loop.run_in_executor(self._thread, _explain, version, columns, loop)
         except (RejectedError, InvalidRowsError) as error:
-            return reject(PREDICT, error)
+            return reject(JSON_CODEC, error)
         except TooManyRowsError:
             text = f"at most {MAX_EXPLAINED_ROWS} rows are explained in one request"
-            return reject(PREDICT, RejectedError(413, text))
+            return reject(JSON_CODEC, RejectedError(413, text))
         except Exception as error:
             log.exception("valid rows were not explained")
             text = f"these rows were not explained: {type(error).__name__}: {error}"
-            return reject(PREDICT, RejectedError(500, text))
+            return reject(JSON_CODEC, RejectedError(500, text))
         finally:
             self._waiting -= 1
 

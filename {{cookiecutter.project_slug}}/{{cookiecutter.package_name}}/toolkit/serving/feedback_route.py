@@ -11,14 +11,15 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from ..common.errors import RejectedError
+from ..common.names import CHAMPION
 from ..contract.json_rows import InvalidRowsError, annotation
 from ..contract.schema import FieldSpec, Violation
 from ..monitoring import feedback_counters, prediction_ids
 from ..monitoring.prediction_log import LogFile
 from .errors import as_json
-from .live_release import LiveRelease
-from .protocols.exchange import reject
-from .protocols.predict import PREDICT
+from .live_release import LiveRelease, ReleaseSnapshot
+from .protocols.codec import reject
+from .protocols.predict import JSON_CODEC
 
 
 class Item(NamedTuple):
@@ -42,13 +43,13 @@ class FeedbackRoute:
     async def answer(self, body: bytes) -> tuple[int, bytes]:
         """Return status and JSON for a body: how many labels were taken, and the violations of the others."""
         try:
-            items, violations = self._check(self._parse(body))
+            items, violations = self._split_valid(self._parse(body))
             if violations and not items:
                 raise InvalidRowsError(violations)
             if items:
                 await self._write(items)
         except (RejectedError, InvalidRowsError) as error:
-            return reject(PREDICT, error)
+            return reject(JSON_CODEC, error)
         for item in items:
             feedback_counters.count(item.prediction, item.label, item.actual)
         return 202, orjson.dumps({"taken": len(items), "problems": as_json(violations)})
@@ -62,29 +63,35 @@ class FeedbackRoute:
             reason = "the body must be a JSON list of objects with an 'id' and the actual label"
             raise InvalidRowsError([Violation(None, "", content, reason)])
         if len(content) > self._max_items:
-            text = f"{len(content)} labels; at most {self._max_items} fit in one request (MAX_ROWS)"
+            text = f"{len(content)} labels; at most {self._max_items} labels are allowed per request (MAX_ROWS)"
             raise RejectedError(413, text)
         return content
 
-    def _check(self, content: list[Any]) -> tuple[list[Item], list[Violation]]:
+    def _split_valid(self, content: list[Any]) -> tuple[list[Item], list[Violation]]:
+        """Return the valid labels, and the violations of the others."""
+        snapshot = self._live.snapshot
         items: list[Item] = []
         violations: list[Violation] = []
         for row, value in enumerate(content):
-            checked = self._item(row, value)
-            (items if isinstance(checked, Item) else violations).append(checked)  # type: ignore[arg-type]
+            checked = self._item(row, value, snapshot)
+            if isinstance(checked, Item):
+                items.append(checked)
+            else:
+                violations.append(checked)
         return items, violations
 
-    def _item(self, row: int, content: Any) -> Item | Violation:
+    def _item(self, row: int, content: Any, snapshot: ReleaseSnapshot) -> Item | Violation:
         if not isinstance(content, dict):
             return Violation(row, "", content, "must be a JSON object with an 'id' and the actual label")
         text = content.get("id")
         if not isinstance(text, str):
             return Violation(row, "id", text, "expected the id of a prediction")
-        release = self._live.release
-        prediction = prediction_ids.decode(text, release.model) if release else None
+        prediction = prediction_ids.decode(text, snapshot.release.model)
         if prediction is None:
             return Violation(row, "id", text, "not the id of a prediction of this model")
-        label = self._label(prediction.version)
+        # A version that is no longer served is taken to have the label of the champion.
+        version = snapshot.versions.get(prediction.version) or snapshot.find(CHAMPION)
+        label = version.artifact.contract.label
         for name in content:
             if name not in ("id", label.name):
                 return Violation(row, name, content[name], f"not a field of feedback; its fields are id, {label.name}")
@@ -95,11 +102,6 @@ class FeedbackRoute:
         except ValidationError:
             return Violation(row, label.name, content[label.name], f"expected {label.expects}")
         return Item(text, prediction, label, actual)
-
-    def _label(self, number: int) -> FieldSpec:
-        """Return the label of a version; that of the champion if the version is no longer served."""
-        version = self._live.versions.get(number) or self._live.find("champion")
-        return version.artifact.contract.label
 
     def _adapter(self, label: FieldSpec) -> TypeAdapter[Any]:
         key = label.model_dump_json()

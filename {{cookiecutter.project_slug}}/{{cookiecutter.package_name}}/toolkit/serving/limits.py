@@ -22,4 +22,4 @@ class Limits(NamedTuple):
 def check_row_count(rows: int, limit: int) -> None:
     """Raise `RejectedError` (413) if a request has more rows than it may have."""
     if rows > limit:
-        raise RejectedError(413, f"{rows} rows; at most {limit} fit in one request (MAX_ROWS)")
+        raise RejectedError(413, f"{rows} rows; at most {limit} rows are allowed per request (MAX_ROWS)")

@@ -79,7 +79,7 @@ class LiveRelease:
     def __init__(self, store: Path) -> None:
         self._store = Store(store)
         self._snapshot: ReleaseSnapshot | None = None
-        self._mark: object = None
+        self._loaded_state: object = None
         self._retry_at = 0.0
         #: Why the newest release in the store is not the current one, "" if it is.
         self.problem = ""
@@ -93,27 +93,16 @@ class LiveRelease:
             raise RejectedError(503, "no version is loaded yet")
         return self._snapshot
 
-    @property
-    def release(self) -> Release | None:
-        """The current release, None before one is loaded."""
-        return self._snapshot.release if self._snapshot else None
-
-    @property
-    def versions(self) -> dict[int, LiveVersion]:
-        """The versions of the current release, by number."""
-        return self._snapshot.versions if self._snapshot else {}
-
     def load(self) -> None:
         """Load and verify every version of the store's release; after a `UserError` the current release stays."""
-        self._mark = self._store.mark()
+        self._loaded_state = self._store.release_state()
         release = self._store.release()
         if release is None:
             raise UserError(f"{self._store.root} holds no release to serve. Make one: make train && make deploy")
-        previous = self.release
-        self._snapshot = ReleaseSnapshot(
-            release, {number: self._version(number, release) for number in release.versions}
-        )
-        _set_gauges(release, previous)
+        previous = self._snapshot
+        versions = {number: self._version(number, release) for number in release.versions}
+        self._snapshot = ReleaseSnapshot(release, versions)
+        _set_gauges(release, previous.release if previous else None)
         # The loaded versions stay: frozen, they are not searched for garbage in the middle of requests. Those of the
         # previous release are collected first.
         gc.unfreeze()
@@ -123,16 +112,16 @@ class LiveRelease:
     def _version(self, number: int, release: Release) -> LiveVersion:
         """Return a version of a release: the one in memory if it is the same, else loaded and verified."""
         digest = release.digests.get(number, "")
-        current = self.versions.get(number)
-        if current and digest and self._snapshot and digest == self._snapshot.release.digests.get(number):
-            return current
+        current = self._snapshot
+        if current and number in current.versions and digest and digest == current.release.digests.get(number):
+            return current.versions[number]
         version = LiveVersion(number, self._store.load(number, digest), release.model)
         version.artifact.verify()
         return version
 
     def follow(self) -> bool:
         """Load the store's release if it has changed, and return whether it has; a failure is kept in `problem`."""
-        changed = self._store.mark() != self._mark
+        changed = self._store.release_state() != self._loaded_state
         if changed or (self.problem and time.monotonic() >= self._retry_at):
             self._replace()
         sync_problem = self._store.problem()
@@ -146,8 +135,8 @@ class LiveRelease:
         try:
             self.load()
             self.problem = ""
-            log.info("serving %s", self._snapshot and self._snapshot.release.summary())
-        except Exception as error:  # whatever is wrong with the new release, the current one is served on
+            log.info("serving %s", self.snapshot.release.summary())
+        except Exception as error:  # whatever is wrong with the new release, the current release stays in service
             if str(error) != self.problem:
                 log.error("the new release is not served: %s", error)
             self.problem, self._retry_at = str(error), time.monotonic() + RETRY_SECONDS
@@ -161,10 +150,6 @@ class LiveRelease:
                 self.follow()
 
         threading.Thread(target=keep_following, name="release", daemon=True).start()
-
-    def find(self, reference: str | None = None, key: bytes = b"") -> LiveVersion:
-        """Return a version of the current release, as `ReleaseSnapshot.find` does; `RejectedError` (404, 503)."""
-        return self.snapshot.find(reference, key)
 
 
 def _set_gauges(release: Release, previous: Release | None) -> None:

@@ -14,8 +14,8 @@ from ..monitoring.recorder import Recorder, RequestRecord
 from .errors import status_of
 from .limits import Limits
 from .live_release import LiveRelease, LiveVersion, ReleaseSnapshot
-from .protocols.exchange import Exchange, reject
-from .protocols.predict import PREDICT
+from .protocols.codec import Codec, reject
+from .protocols.predict import JSON_CODEC
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Scorer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def answer(
-        self, body: bytes, reference: str | None = None, exchange: Exchange = PREDICT, key: bytes = b""
+        self, body: bytes, reference: str | None = None, codec: Codec = JSON_CODEC, key: bytes = b""
     ) -> tuple[int, bytes]:
         """Return status and content for a body: the predictions, or the error.
 
@@ -38,37 +38,41 @@ class Scorer:
         start = time.perf_counter()
         if self._waiting >= self.limits.max_waiting:
             text = f"{self._waiting} requests are waiting already (MAX_WAITING); try again in a moment"
-            return reject(exchange, RejectedError(429, text))
+            return reject(codec, RejectedError(429, text))
         snapshot, version, result = None, None, NO_ROWS
         self._waiting += 1
         try:
             snapshot = self.live.snapshot
             version = snapshot.find(reference, key)
-            result = await _score(version, exchange, body, self.limits.max_rows)
+            result = await _score(version, codec, body, self.limits.max_rows)
             status, content = 200, result.content
         except (RejectedError, InvalidRowsError) as error:
-            status, content = reject(exchange, error)
+            status, content = reject(codec, error)
         finally:
             self._waiting -= 1
         if snapshot and version:
             seconds = time.perf_counter() - start
-            self.recorder.record(RequestRecord(version.counters, time.time(), seconds, status, *result[:3], key))
+            ids, columns, predictions, _ = result
+            self.recorder.record(
+                RequestRecord(version.counters, time.time(), seconds, status, ids, columns, predictions, key)
+            )
             if snapshot.release.shadows and reference is None and status == 200:
-                self._start_shadows(exchange, body, snapshot, result.ids, key)
+                self._start_shadows(codec, body, snapshot, ids, key)
         return status, content
 
-    def _start_shadows(
-        self, exchange: Exchange, body: bytes, snapshot: ReleaseSnapshot, ids: list[str], key: bytes
-    ) -> None:
+    def _start_shadows(self, codec: Codec, body: bytes, snapshot: ReleaseSnapshot, ids: list[str], key: bytes) -> None:
         """Have the shadows score the same body after the answer is sent; their predictions are only recorded."""
 
         async def score(version: LiveVersion) -> None:
             status, result = 200, NO_ROWS
             try:
-                result = await _score(version, exchange, body, self.limits.max_rows, ids)
+                result = await _score(version, codec, body, self.limits.max_rows, ids)
             except (RejectedError, InvalidRowsError) as error:
                 status = status_of(error)
-            self.recorder.record(RequestRecord(version.counters, time.time(), None, status, *result[:3], key))
+            _, columns, predictions, _ = result
+            self.recorder.record(
+                RequestRecord(version.counters, time.time(), None, status, result.ids, columns, predictions, key)
+            )
 
         for number in snapshot.release.shadows:
             task = asyncio.create_task(score(snapshot.versions[number]))
@@ -89,19 +93,19 @@ NO_ROWS = ScoringResult([], {}, {}, b"")
 
 
 async def _score(
-    version: LiveVersion, exchange: Exchange, body: bytes, limit: int, ids: list[str] | None = None
+    version: LiveVersion, codec: Codec, body: bytes, limit: int, ids: list[str] | None = None
 ) -> ScoringResult:
     """Return a version's predictions for the rows in a body; `RejectedError` or `InvalidRowsError`.
 
     A shadow is given the `ids` of the answer, so that the log has both predictions of a row under one id.
     """
     try:
-        rows, columns = exchange.read(body, version.parser, limit)
+        rows, columns = codec.decode(body, version.parser, limit)
         # Not every model accepts an empty batch.
         predictions = await version.score(rows, columns) if rows else {}
         if ids is None:
             ids = version.ids.make(predictions[version.label]) if rows else []
-        return ScoringResult(ids, columns, predictions, exchange.write(predictions, ids, version))
+        return ScoringResult(ids, columns, predictions, codec.encode(predictions, ids, version))
     except (RejectedError, InvalidRowsError):
         raise
     except Exception as error:

@@ -9,12 +9,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ...common.errors import RejectedError
 from ...monitoring.metrics import REJECTED_REQUESTS
 from ..asgi import header, send_response
-from ..errors import error_json
+from ..errors import AUTH_METRIC_REASONS, error_json
 
 #: Marks the scope of an authorized request: where the middleware stands twice in a row, it checks once.
 AUTHORIZED = "authorized"
-#: The reason that rejected requests are counted under, by status.
-METRIC_REASONS = {401: "credentials", 403: "permission", 503: "unverified"}
 #: The code that closes a rejected WebSocket: policy violation (RFC 6455, 7.4.1).
 POLICY_VIOLATION = 1008
 
@@ -44,7 +42,7 @@ class AuthMiddleware:
         try:
             await self._verify(header(scope, b"authorization"))
         except RejectedError as error:
-            REJECTED_REQUESTS.labels(error.status, METRIC_REASONS[error.status]).inc()
+            REJECTED_REQUESTS.labels(error.status, AUTH_METRIC_REASONS[error.status]).inc()
             if kind == "http":
                 await self._reject(error, send)
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...contract.schema import Contract
-from ..errors import MAX_VIOLATIONS_LISTED
+from ..errors import MAX_JSON_VIOLATIONS
 from .fields import input_schema, output_schemas
 from .json_schema import INTEGER_FROM_0, STRING, TIMESTAMP, Schema, array_of, map_of, object_of, ref
 
@@ -25,7 +25,7 @@ def contract_schemas(contract: Contract, suffix: str) -> dict[str, Schema]:
                 "base": NUMBER_OR_NULL | base,
                 "prediction": NUMBER_OR_NULL | prediction,
                 "contributions": object_of({field.name: NUMBER_OR_NULL for field in contract.row}),
-                "output": STRING | {"description": "which number of a prediction is explained"},
+                "output": STRING | {"description": "the output that is explained"},
                 "version": VERSION_NUMBER,
             }
         ),
@@ -34,7 +34,7 @@ def contract_schemas(contract: Contract, suffix: str) -> dict[str, Schema]:
     return {name + suffix: schema for name, schema in schemas.items()}
 
 
-VIOLATIONS = array_of(ref("Violation"), MAX_VIOLATIONS_LISTED)
+VIOLATIONS = array_of(ref("Violation"), MAX_JSON_VIOLATIONS)
 PERCENT: Schema = {"type": "integer", "minimum": 0, "maximum": 100}
 VERSION = object_of(
     {
@@ -53,8 +53,8 @@ SHARED_SCHEMAS: dict[str, Schema] = {
     "Violation": object_of(
         {
             "row": {"type": ["integer", "null"], "minimum": 0, "description": "position in the request, from 0"},
-            "field": STRING | {"description": "empty if the whole row or request is meant"},
-            "value": {"description": "the value that was sent; of a long one the beginning, as text"},
+            "field": STRING | {"description": "empty if the row or request as a whole is invalid"},
+            "value": {"description": "the value sent, truncated if long"},
             "reason": STRING,
         }
     ),
@@ -71,8 +71,8 @@ SHARED_SCHEMAS: dict[str, Schema] = {
             "shadows": array_of(VERSION_NUMBER),
             "problem": STRING | {"description": "why the newest release is not served, empty if it is"},
             "versions": array_of(VERSION),
-            "inputs": map_of(STRING, "the values that a field of a row allows, by name"),
-            "outputs": map_of(STRING, "the values of a prediction's field, by name"),
+            "inputs": map_of(STRING, "allowed values of each input field"),
+            "outputs": map_of(STRING, "possible values of each output field"),
             "example": array_of(ref("Row")),
         }
     ),

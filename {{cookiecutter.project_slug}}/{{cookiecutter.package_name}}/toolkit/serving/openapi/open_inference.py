@@ -7,6 +7,14 @@ from typing import Any
 from ...contract.schema import Contract, FieldSpec
 from ..protocols.open_inference import PLATFORMS, request
 from ..protocols.tensors import ACCEPTED_DATATYPES, datatype
+from .documented_release import (
+    BY_TRAFFIC,
+    ONE_VERSION,
+    THE_CHAMPION,
+    VERSION_PARAMETER,
+    DocumentedRelease,
+    DocumentedVersion,
+)
 from .fields import input_schema, output_schema
 from .json_schema import (
     ALWAYS_TRUE,
@@ -21,10 +29,10 @@ from .json_schema import (
     tuple_of,
 )
 from .operations import JSON_TYPE, operation, response, with_key
-from .release import ONE_VERSION, THE_CHAMPION, VERSION_PARAMETER, DocumentedRelease, DocumentedVersion
 
 TAG = "Open Inference Protocol v2"
 MODEL_PATH = "/v2/models/{model}"
+INPUTS_DESCRIPTION = "one tensor per field, all with the same number of rows; fields with a default may be omitted"
 
 TENSOR_METADATA = object_of(
     {
@@ -51,7 +59,7 @@ def contract_schemas(contract: Contract, suffix: str, max_rows: int) -> dict[str
     """Return the schemas of requests and responses; their names end in the suffix."""
     tensors = [tensor for field in contract.row for tensor in _input_tensors(field, max_rows)]
     inputs = array_of({"anyOf": tensors}) | {"allOf": [_exactly_one_tensor(field) for field in contract.row]}
-    inputs |= {"description": "a tensor for each field, all with as many rows; those with a default may be missing"}
+    inputs |= {"description": INPUTS_DESCRIPTION}
     wanted = array_of(object_of({"name": string_enum(field.name for field in contract.prediction)}))
     properties = {"id": STRING, "inputs": inputs, "outputs": nullable(wanted)}
     outputs = array_of({"anyOf": [_output_tensor(field, contract) for field in contract.prediction]})
@@ -106,7 +114,7 @@ def paths(release: DocumentedRelease) -> dict[str, Any]:
         "/v2/health/ready": _get("ready", "Check readiness: whether a version is loaded", server_ready, not_ready),
         MODEL_PATH: _get("metadata", f"Describe inputs and outputs of {THE_CHAMPION}", metadata, unknown),
         f"{MODEL_PATH}/ready": _get("model_ready", "Check whether the model is served", model_ready, unknown),
-        f"{MODEL_PATH}/infer": {"post": with_key(_infer("infer", THE_CHAMPION, release, release.champion))},
+        f"{MODEL_PATH}/infer": {"post": with_key(_infer("infer", BY_TRAFFIC, release, release.champion))},
         version_path: _get("metadata_version", f"Describe inputs and outputs of {ONE_VERSION}", metadata, unknown),
         f"{version_path}/ready": _get("model_ready_version", "Check whether a version is served", model_ready, unknown),
     }

@@ -12,7 +12,7 @@ KEY_PARAMETER = {
     "name": KEY_HEADER.title(),
     "in": "header",
     "schema": STRING,
-    "description": "where versions share the traffic, requests with the same key go to the same version",
+    "description": "with traffic weights, requests with the same key go to the same version",
 }
 RETRY_AFTER_HEADERS = {
     "headers": {

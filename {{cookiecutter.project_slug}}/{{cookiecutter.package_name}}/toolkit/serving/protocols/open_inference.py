@@ -16,27 +16,29 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...common.errors import RejectedError
+from ...common.names import CHAMPION
 from ...contract.columns import Columns
 from ...contract.json_rows import InvalidRowsError, RowParser
 from ...contract.schema import Contract, FieldSpec
+from ..asgi import json_response
 from ..errors import message_json
 from ..limits import check_row_count
 from ..live_release import LiveRelease, LiveVersion
-from .messages import message, quote
+from .error_text import error_line, quote
 from .tensors import array_data, column_values, datatype
 
 PLATFORMS = {"onnx": "onnx_onnxv1", "python": "python_pickle"}
 
 
-class Inference:
-    """One request; its id and outputs are known once its body is read."""
+class OpenInferenceCodec:
+    """Decodes and encodes tensors; made for one request, whose id and outputs it keeps for the answer."""
 
     def __init__(self, model: str) -> None:
         self._model = model
         self._id: str | None = None
         self._outputs: Any = None
 
-    def read(self, body: bytes, parser: RowParser, limit: int) -> tuple[int, Columns]:
+    def decode(self, body: bytes, parser: RowParser, limit: int) -> tuple[int, Columns]:
         """Return the number of rows in a body, and their columns."""
         try:
             content = from_json(body)
@@ -55,9 +57,9 @@ class Inference:
         rows = len(next(iter(columns.values())))
         check_row_count(rows, limit)
         names = list(columns)
-        return parser.take([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+        return parser.parse_dicts([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
 
-    def write(self, predictions: Columns, ids: list[str], version: LiveVersion) -> bytes:
+    def encode(self, predictions: Columns, ids: list[str], version: LiveVersion) -> bytes:
         """Return the predictions, one tensor a field."""
         outputs = [
             _tensor(field, len(ids)) | {"data": array_data(predictions[field.name]) if ids else []}
@@ -67,9 +69,9 @@ class Inference:
         content |= {} if self._id is None else {"id": self._id}
         return orjson.dumps(content | {"outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    def write_error(self, error: RejectedError | InvalidRowsError) -> bytes:
+    def encode_error(self, error: RejectedError | InvalidRowsError) -> bytes:
         """Return the error."""
-        return message_json(message(error))
+        return message_json(error_line(error))
 
 
 def check_name(live: LiveRelease, model: str) -> None:
@@ -83,22 +85,22 @@ def routes(live: LiveRelease, title: str) -> list[Route]:
     """Return the routes beside `infer`."""
 
     async def server(request: Request) -> Response:
-        return _json({"name": title, "version": str(live.find("champion").number), "extensions": []})
+        return json_response({"name": title, "version": str(live.snapshot.release.champion), "extensions": []})
 
     async def is_live(request: Request) -> Response:
-        return _json({"live": True})
+        return json_response({"live": True})
 
     async def is_ready(request: Request) -> Response:
-        live.find()
-        return _json({"ready": True})
+        live.snapshot.find(CHAMPION)  # 503 before a release is loaded
+        return json_response({"ready": True})
 
     async def metadata(request: Request) -> Response:
         version = find(request)
         contract, runtime = version.artifact.contract, version.artifact.runtime.name
-        return _json(
+        return json_response(
             {
                 "name": request.path_params["model"],
-                "versions": [str(number) for number in live.versions],
+                "versions": [str(number) for number in live.snapshot.versions],
                 "platform": PLATFORMS[runtime],
                 "inputs": [_tensor(field, -1) for field in contract.row],
                 "outputs": [_tensor(field, -1) for field in contract.prediction],
@@ -107,11 +109,11 @@ def routes(live: LiveRelease, title: str) -> list[Route]:
 
     async def is_model_ready(request: Request) -> Response:
         find(request)
-        return _json({"name": request.path_params["model"], "ready": True})
+        return json_response({"name": request.path_params["model"], "ready": True})
 
     def find(request: Request) -> LiveVersion:
         check_name(live, request.path_params["model"])
-        return live.find(request.path_params.get("version", "champion"))
+        return live.snapshot.find(request.path_params.get("version", CHAMPION))
 
     model = "/v2/models/{model}"
     return [
@@ -135,10 +137,6 @@ def request(rows: list[dict[str, Any]], contract: Contract) -> dict[str, Any]:
             data = [element for row in rows for element in row[field.name]]
         inputs.append(_tensor(field, len(rows)) | {"data": data})
     return {"inputs": inputs}
-
-
-def _json(content: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")
 
 
 def _tensor(field: FieldSpec, rows: int) -> dict[str, Any]:

@@ -9,27 +9,27 @@ from ...contract.columns import Columns
 from ...contract.json_rows import InvalidRowsError, RowParser, TooManyRowsError
 from ..errors import error_json
 from ..live_release import LiveVersion
-from .exchange import records
+from .codec import records
 
 
-class Predict:
-    """Reads and writes JSON lists; it keeps nothing of a request, so one object serves them all."""
+class JsonCodec:
+    """Decodes and encodes JSON lists; it keeps nothing of a request, so one object serves them all."""
 
-    def read(self, body: bytes, parser: RowParser, limit: int) -> tuple[int, Columns]:
+    def decode(self, body: bytes, parser: RowParser, limit: int) -> tuple[int, Columns]:
         """Return the number of rows in a body, and their columns."""
         try:
             return parser.parse(body, limit)
         except TooManyRowsError:
-            raise RejectedError(413, f"more than {limit} rows do not fit in one request (MAX_ROWS)") from None
+            raise RejectedError(413, f"at most {limit} rows are allowed per request (MAX_ROWS)") from None
 
-    def write(self, predictions: Columns, ids: list[str], version: LiveVersion) -> bytes:
+    def encode(self, predictions: Columns, ids: list[str], version: LiveVersion) -> bytes:
         """Return the predictions, each with its id and the version's number."""
         rows = records(predictions, id=ids, version=[version.number] * len(ids)) if ids else []
         return orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    def write_error(self, error: RejectedError | InvalidRowsError) -> bytes:
+    def encode_error(self, error: RejectedError | InvalidRowsError) -> bytes:
         """Return the error, with every violation if rows are invalid."""
         return error_json(error)
 
 
-PREDICT = Predict()
+JSON_CODEC = JsonCodec()

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from ...common.errors import RejectedError
 from ...contract.schema import MISSING_TEXTS, Contract, FieldSpec
 from ..limits import check_row_count
-from .messages import quote
+from .error_text import quote
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
@@ -38,7 +38,7 @@ def json_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], R
             raise RejectedError(400, f"Invalid input. dataframe_records must be a list of records, not {quote(given)}")
         rows = _check_dicts(given, form)
     else:
-        rows = _tensors(given, form, contract, limit)
+        rows = _instances(given, form, contract, limit)
     names = {name for row in rows for name in row}
     if not rows and form == "dataframe_split":
         names = set(map(str, given.get("columns") or ()))
@@ -73,7 +73,7 @@ def _check_dicts(given: list[Any], form: str) -> Rows:
     return given
 
 
-def _tensors(given: Any, form: str, contract: Contract, limit: int) -> Rows:
+def _instances(given: Any, form: str, contract: Contract, limit: int) -> Rows:
     """Return the rows of an object of columns, of a list of objects, or of lists in the order of the features."""
     if isinstance(given, dict):
         return _columnar(given, contract, limit)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...common.errors import RejectedError
 from ...contract.schema import FieldSpec
-from .messages import quote
+from .error_text import quote
 
 #: The datatype of each kind of field in metadata and answers.
 DATATYPES = {"float": "FP32", "vector": "FP32", "int": "INT64", "bool": "BOOL", "category": "BYTES"}

@@ -8,12 +8,12 @@ import json
 from typing import Any
 
 from ...contract.schema import Contract
-from ..protocols.mlflow import BAD_REQUEST, CODES, CSV, INVALID_PARAMETER_VALUE
+from ..protocols.mlflow_scoring import BAD_REQUEST, CODES, CSV, INVALID_PARAMETER_VALUE
 from ..protocols.tabular import FORMS
+from .documented_release import DocumentedRelease
 from .fields import input_schema, output_schemas
 from .json_schema import STRING, Schema, array_of, object_of, ref, string_enum, tuple_of
 from .operations import JSON_TYPE, operation, response, with_key
-from .release import DocumentedRelease
 
 TAG = "MLflow scoring protocol"
 CSV_DESCRIPTION = "a header with the names of the columns, then a line for each row; an empty cell is a missing value"

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import MAX_JSON_VIOLATIONS
 from ..limits import MAX_EXPLAINED_ROWS
+from .documented_release import BY_TRAFFIC, ONE_VERSION, THE_CHAMPION, DocumentedRelease, DocumentedVersion
 from .json_schema import ALWAYS_TRUE, STRING, Schema, any_of, array_of, object_of, ref
 from .operations import JSON_TYPE, operation, response, with_key
-from .release import ONE_VERSION, THE_CHAMPION, DocumentedRelease, DocumentedVersion
 
 TAG = "Model"
 READINESS = object_of({"ready": ALWAYS_TRUE, "problem": STRING | {"description": "empty if there is none"}})
@@ -19,7 +20,7 @@ def paths(release: DocumentedRelease) -> dict[str, Any]:
     """Return the operations, by path and method."""
     readiness, current = "Check readiness: whether a version is loaded", "Describe the current release"
     found = {
-        "/predict": {"post": with_key(_predict(release, release.champion, THE_CHAMPION))},
+        "/predict": {"post": with_key(_predict(release, release.champion, BY_TRAFFIC))},
         "/explain": {"post": _explain(release, release.champion, THE_CHAMPION)},
         "/feedback": {"post": _feedback(release)},
         "/model": {"get": _get("model", f"{current}: versions, metrics, inputs", ref("Release"), release)},
@@ -48,7 +49,7 @@ def _explain(release: DocumentedRelease, version: DocumentedVersion, which: str)
 
 
 def _errors(release: DocumentedRelease) -> dict[str, Any]:
-    invalid = response("invalid rows: every violation of every one of them", ref("InvalidRows"))
+    invalid = response(f"invalid rows: their violations, at most the first {MAX_JSON_VIOLATIONS}", ref("InvalidRows"))
     return {"400": invalid} | release.error_responses(413, 429, 500, 503)
 
 

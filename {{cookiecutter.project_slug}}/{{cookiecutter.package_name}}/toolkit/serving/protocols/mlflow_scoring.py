@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...common.errors import RejectedError
+from ...common.names import CHAMPION
 from ...contract.columns import Columns
 from ...contract.json_rows import InvalidRowsError, RowParser
 from ...version.artifact import Artifact
@@ -29,8 +30,8 @@ from ..errors import status_of
 from ..limits import check_row_count
 from ..live_release import LiveRelease, LiveVersion
 from .casts import cast
-from .exchange import records
-from .messages import message
+from .codec import records
+from .error_text import error_line
 from .tabular import SignatureError, csv_table, json_table
 
 JSON, CSV = "application/json", "text/csv"
@@ -45,13 +46,13 @@ CODES = {
 BAD_REQUEST, INVALID_PARAMETER_VALUE = "BAD_REQUEST", "INVALID_PARAMETER_VALUE"
 
 
-class Invocation:
-    """One request, whose body is JSON or CSV."""
+class MlflowCodec:
+    """Decodes tables in JSON or CSV, and encodes predictions as MLflow writes a DataFrame."""
 
     def __init__(self, *, is_csv: bool) -> None:
         self._is_csv = is_csv
 
-    def read(self, body: bytes, parser: RowParser, limit: int) -> tuple[int, Columns]:
+    def decode(self, body: bytes, parser: RowParser, limit: int) -> tuple[int, Columns]:
         """Return the number of rows in a body, and their columns."""
         contract = parser.contract
         names, rows = (csv_table if self._is_csv else json_table)(body, contract, limit)
@@ -64,25 +65,25 @@ class Invocation:
         known_only = [{name: row[name] for name in contract.by_name if name in row} for row in rows]
         if not self._is_csv:  # most JSON needs no cast; in CSV everything is text
             try:
-                return parser.take(known_only)
+                return parser.parse_dicts(known_only)
             except InvalidRowsError:
                 pass
-        return parser.take([cast(row, contract) for row in known_only])
+        return parser.parse_dicts([cast(row, contract) for row in known_only])
 
-    def write(self, predictions: Columns, ids: list[str], version: LiveVersion) -> bytes:
+    def encode(self, predictions: Columns, ids: list[str], version: LiveVersion) -> bytes:
         """Return the predictions as MLflow writes a DataFrame."""
         rows = records(predictions) if ids else []
         return orjson.dumps({"predictions": rows}, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    def write_error(self, error: RejectedError | InvalidRowsError) -> bytes:
+    def encode_error(self, error: RejectedError | InvalidRowsError) -> bytes:
         """Return the error with MLflow's error code."""
         is_signature = isinstance(error, SignatureError)
         code = INVALID_PARAMETER_VALUE if is_signature else CODES.get(status_of(error), BAD_REQUEST)
-        return orjson.dumps({"error_code": code, "message": message(error)})
+        return orjson.dumps({"error_code": code, "message": error_line(error)})
 
 
-def exchange(content_type: str) -> Invocation:
-    """Return the exchange for a content type; `RejectedError` (415) if it is not supported."""
+def codec_for(content_type: str) -> MlflowCodec:
+    """Return the codec for a content type; `RejectedError` (415) if it is not supported."""
     kind, *parameters = [part.strip().lower() for part in content_type.split(";")]
     if kind not in (JSON, CSV):
         raise RejectedError(
@@ -94,18 +95,18 @@ def exchange(content_type: str) -> Invocation:
             raise RejectedError(415, f"Unrecognized content type parameters: {name}.")
         if value.strip('"') != "utf-8":
             raise RejectedError(415, "The scoring server only supports UTF-8")
-    return Invocation(is_csv=kind == CSV)
+    return MlflowCodec(is_csv=kind == CSV)
 
 
 def routes(live: LiveRelease) -> list[Route]:
     """Return the routes beside `/invocations`."""
 
     async def ping(request: Request) -> Response:
-        live.find()
+        live.snapshot.find(CHAMPION)  # 503 before a release is loaded
         return Response("\n", media_type=JSON)
 
     async def version(request: Request) -> Response:
-        return Response(mlflow_version(live.find("champion").artifact), media_type=JSON)
+        return Response(mlflow_version(live.snapshot.find(CHAMPION).artifact), media_type=JSON)
 
     return [Route("/ping", ping), Route("/health", ping), Route("/version", version)]
 

@@ -14,6 +14,8 @@ from .operations import RETRY_AFTER_HEADERS, response
 VERSION_PARAMETER = "{version}"
 #: How summaries name the versions that an operation is about.
 THE_CHAMPION, ONE_VERSION = "the champion", "one version, by number or alias"
+#: The same for an operation whose version depends on the traffic weights.
+BY_TRAFFIC = "the champion, or by traffic weights"
 
 
 class DocumentedVersion(NamedTuple):

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from ..common.names import CHAMPION
+from .asgi import json_response
 from .live_release import LiveRelease
 
 #: Of a version's details, those that `/model` shows.
@@ -27,21 +28,19 @@ SWAGGER = """<!DOCTYPE html>
 """
 
 
-def model_routes(
-    live: LiveRelease, title: str, description: str, document: Callable[[], dict[str, Any]]
-) -> list[Route]:
+def info_routes(live: LiveRelease, title: str, description: str, document: Callable[[], dict[str, Any]]) -> list[Route]:
     """Return the routes; `document` returns the OpenAPI document of the current release."""
 
     async def model(request: Request) -> Response:
-        return _json(content(live, description))
+        return json_response(content(live, description))
 
     async def ready(request: Request) -> Response:
-        live.find("champion")  # 503 before a release is loaded
-        # A problem is no reason for 503: the current release is served on, and a balancer must not take it out.
-        return _json({"ready": True, "problem": live.problem or live.sync_problem})
+        live.snapshot.find(CHAMPION)  # 503 before a release is loaded
+        # A problem is no reason for 503: the current release stays in service, and a balancer must not take it out.
+        return json_response({"ready": True, "problem": live.problem or live.sync_problem})
 
     async def docs(request: Request) -> Response:
-        return _json(document())
+        return json_response(document())
 
     async def index(request: Request) -> Response:
         return HTMLResponse(SWAGGER.format(title=escape(title)))
@@ -70,8 +69,3 @@ def content(live: LiveRelease, description: str) -> dict[str, Any]:
         "outputs": {field.name: field.expects for field in champion.contract.prediction},
         "example": champion.example.rows[:1],
     }
-
-
-def _json(content: dict[str, Any]) -> Response:
-    # Traffic weights and BentoML's part of the OpenAPI document have numbers as keys.
-    return Response(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")
