@@ -64,10 +64,10 @@ class Invocation:
         known_only = [{name: row[name] for name in contract.by_name if name in row} for row in rows]
         if not self._is_csv:  # most JSON needs no cast; in CSV everything is text
             try:
-                return parser.take(known_only)
+                return parser.parse_dicts(known_only)
             except InvalidRowsError:
                 pass
-        return parser.take([cast(row, contract) for row in known_only])
+        return parser.parse_dicts([cast(row, contract) for row in known_only])
 
     def write(self, predictions: Columns, ids: list[str], version: LiveVersion) -> bytes:
         """Return the predictions as MLflow writes a DataFrame."""

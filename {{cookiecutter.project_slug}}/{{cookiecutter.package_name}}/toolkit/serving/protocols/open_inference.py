@@ -55,7 +55,7 @@ class Inference:
         rows = len(next(iter(columns.values())))
         check_row_count(rows, limit)
         names = list(columns)
-        return parser.take([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+        return parser.parse_dicts([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
 
     def write(self, predictions: Columns, ids: list[str], version: LiveVersion) -> bytes:
         """Return the predictions, one tensor a field."""
