@@ -110,7 +110,7 @@ def _taken(name: str) -> str:
 
 
 def _model(text: str) -> str:
-    # The name stands in URLs and in MLflow's models:/name@alias.
+    # The name is part of URLs and in MLflow's models:/name@alias.
     if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", text) and len(text) <= MODEL_NAME_LENGTH:
         return ""
     advice = f"e.g. {_identifier(text, '-', MODEL_NAME_LENGTH, keep='._')!r}"
