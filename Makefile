@@ -6,7 +6,7 @@ PYTHON ?= python3
 TEMPLATE = "{{cookiecutter.project_slug}}"
 # Bytecode is written even where the environment forbids it: without it every command starts seconds later.
 UV = PYTHONDONTWRITEBYTECODE= $(shell command -v uv || echo .venv/bin/uv) pip
-# A worker a core, four at most; tests/conftest.py says which tests stay together, and in which order they start.
+# One worker per core, four at most; tests/conftest.py says which tests stay together, and in which order they start.
 PYTEST = .venv/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 LOCK = .venv/bin/uv pip compile requirements/dev.in --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
@@ -22,13 +22,13 @@ setup: .venv/.done  ## Make the environment .venv from requirements/dev.lock
 demo: .venv/.done  ## Generate a project, train, package, deploy, call it and take it down (a minute or two)
 	@.venv/bin/python demo.py
 
-test: .venv/.done  ## Run every test, the slow ones last; those install and run generated projects. ARGS="-k word" picks
+test: .venv/.done  ## Run every test, the slow ones last; those install and run generated projects. ARGS="-k word" selects
 	$(PYTEST) $(ARGS)
 
 test-fast: .venv/.done  ## Run the tests that install nothing (half a minute)
 	$(PYTEST) -m "not slow" $(ARGS)
 
-test-toolkit: .venv/.done  ## Run tests of the toolkit in a generated project that is kept; ARGS="serving -x" picks
+test-toolkit: .venv/.done  ## Run tests of the toolkit in a generated project that is kept; ARGS="serving -x" selects
 	@.venv/bin/python tests/run_toolkit.py $(ARGS)
 
 lint: .venv/.done  ## Check style (ruff) here and in the template as it stands, and types (mypy) here

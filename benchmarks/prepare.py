@@ -17,9 +17,9 @@ from titanic_survival.toolkit.training import dataset
 
 target = Path(sys.argv[1])
 contract = derive(schema.Row, schema.Prediction)
-rows = dataset.check(data.load(), contract)
+rows = dataset.labelled_rows(data.load(), contract)
 frame = dataframes.as_frame(rows.columns, contract)
-fitted = pipeline.build().fit(frame, dataframes.learnable(rows.label))
+fitted = pipeline.build().fit(frame, dataframes.training_label(rows.label))
 mlflow.sklearn.save_model(fitted, target, serialization_format="cloudpickle", pip_requirements=["scikit-learn"])
 bentoml.mlflow.import_model("titanic-peer", str(target))
 

@@ -40,7 +40,7 @@ def manifest(toolkit: Path) -> str:
 
 
 def _template_folder(answers: dict[str, str]) -> Path | None:
-    """Return where the template lies; cookiecutter says it as typed, relative to where it was started."""
+    """Return where the template lies; cookiecutter gives it as typed, relative to where it was started."""
     started = (answers["_output_dir"], os.environ.get("PWD", "."))
     folders = [Path(folder, Path(answers["_repo_dir"]).expanduser()).resolve() for folder in started]
     return next((folder for folder in folders if (folder / "cookiecutter.json").is_file()), None)
@@ -73,13 +73,13 @@ def begin_history(project: Path) -> None:
         _git("symbolic-ref", "HEAD", "refs/heads/main", folder=project)
 
 
-def _git(*words: str, folder: Path) -> str | None:
-    """Return what git says in a folder, None if it fails or is not there."""
+def _git(*arguments: str, folder: Path) -> str | None:
+    """Return git's output in a folder, None if it fails or is not there."""
     # Inside a git hook these point at the repository of the hook.
     foreign = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
     environment = {name: value for name, value in os.environ.items() if name not in foreign}
     try:
-        done = subprocess.run(["git", *words], cwd=folder, env=environment, capture_output=True, text=True)
+        done = subprocess.run(["git", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

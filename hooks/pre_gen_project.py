@@ -17,7 +17,10 @@ SLUG_LENGTH, MODEL_NAME_LENGTH = 40, 60
 
 #: Files and folders of a project, now or later.
 FOLDERS = frozenset(
-    "build conftest data deploy dist docs env mlartifacts mlruns monitoring requirements setup store tests venv".split()
+    """
+    build conftest data deploy dist docs env log mlartifacts mlruns monitoring requirements setup store tests tokens
+    venv
+    """.split()
 )
 
 #: Distributions of the project's environment (with "_" for "-" and "."), and the packages that they install.
@@ -66,33 +69,33 @@ def problems(answers: dict[str, object]) -> list[str]:
     return found
 
 
-def _words(cure: str) -> Callable[[str], str]:
+def _words(advice: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         # Surrogates, from a terminal that is not set to UTF-8, cannot be written to a file.
         if re.search("[\ud800-\udfff]", text):
-            return f"is not UTF-8; {cure}"
-        return "" if text.strip() else f"must not be empty; {cure}"
+            return f"is not UTF-8; {advice}"
+        return "" if text.strip() else f"must not be empty; {advice}"
 
     return check
 
 
 def _slug(text: str) -> str:
-    cure = f"e.g. {_identifier(text, '-', SLUG_LENGTH)!r}"
+    advice = f"e.g. {_identifier(text, '-', SLUG_LENGTH)!r}"
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", text):
-        return f"use a-z, 0-9 and single '-' between them, starting with a letter, {cure}"
+        return f"use a-z, 0-9 and single '-' between them, starting with a letter, {advice}"
     if len(text) > SLUG_LENGTH:
-        return f"has {len(text)} characters; Kubernetes and image names allow {SLUG_LENGTH}, {cure}"
+        return f"has {len(text)} characters; Kubernetes and image names allow {SLUG_LENGTH}, {advice}"
     if text.replace("-", "_") in LIBRARIES:
-        return f"is the name of a library that the project installs; choose another name, {cure}"
+        return f"is the name of a library that the project installs; choose another name, {advice}"
     return ""
 
 
 def _package(text: str) -> str:
-    cure = f"e.g. {_identifier(text, '_', 80)!r}"
+    advice = f"e.g. {_identifier(text, '_', 80)!r}"
     if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
-        return f"use a-z, 0-9 and '_', starting with a letter, {cure}"
+        return f"use a-z, 0-9 and '_', starting with a letter, {advice}"
     taken = _taken(text)
-    return f"is {taken}; choose another name, {cure}" if taken else ""
+    return f"is {taken}; choose another name, {advice}" if taken else ""
 
 
 def _taken(name: str) -> str:
@@ -107,13 +110,11 @@ def _taken(name: str) -> str:
 
 
 def _model(text: str) -> str:
-    # The name stands in URLs and in MLflow's models:/name@alias.
+    # The name is part of URLs and in MLflow's models:/name@alias.
     if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", text) and len(text) <= MODEL_NAME_LENGTH:
         return ""
-    cure = _identifier(text, "-", MODEL_NAME_LENGTH, keep="._")
-    return (
-        f"use at most {MODEL_NAME_LENGTH} of a-z, 0-9, '.', '_' and '-', starting with a letter or digit, e.g. {cure!r}"
-    )
+    advice = f"e.g. {_identifier(text, '-', MODEL_NAME_LENGTH, keep='._')!r}"
+    return f"use at most {MODEL_NAME_LENGTH} of a-z, 0-9, '.', '_' and '-', starting with a letter or digit, {advice}"
 
 
 def _tracking_uri(text: str) -> str:

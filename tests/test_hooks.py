@@ -1,4 +1,4 @@
-"""The hooks: what is refused and why, and what is recorded."""
+"""The hooks: what is rejected and why, and what is recorded."""
 
 from __future__ import annotations
 
@@ -60,6 +60,8 @@ BAD_PACKAGES = {
     "data": "data_model",
     "store": "store_model",
     "build": "build_model",
+    "log": "log_model",
+    "tokens": "tokens_model",
 }
 BAD_MODELS = {
     "Titanic": "titanic",

@@ -67,6 +67,34 @@ def test_every_python_file_parses_unrendered(template: Path) -> None:
         ast.parse(text, str(source.relative_to(template)))
 
 
+def test_tests_of_a_project_import_modules_and_names_that_exist(template: Path, modules: dict[str, ast.Module]) -> None:
+    missing, checked = [], 0
+    for path in sorted((template / PROJECT / "tests").glob("*.py")):
+        tree = ast.parse(path.read_text().replace("{{ cookiecutter.package_name }}", "package"))
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or not node.module or node.module.split(".")[0] != "package":
+                continue
+            place = "/".join(node.module.split(".")[1:])
+            names = defined(modules, place)
+            missing += [f"{path.name}: {node.module}.{alias.name}" for alias in node.names if alias.name not in names]
+            checked += len(node.names)
+    assert checked > 10
+    assert missing == []
+
+
+def defined(modules: dict[str, ast.Module], place: str) -> set[str]:
+    """Return the modules of a package and the names that it or a module defines; `place` is its path."""
+    inside = [Path(path).relative_to(place) for path in modules if Path(path).is_relative_to(place)]
+    names = {path.parts[0].removesuffix(".py") for path in inside if path.parts}
+    for path in (f"{place}.py", f"{place}/__init__.py".lstrip("/")):
+        for node in modules[path].body if path in modules else []:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names.add(node.name)
+            else:
+                names |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return names
+
+
 def test_python_holds_jinja_in_metadata_and_config_only(template: Path) -> None:
     # model/ and toolkit/ are copied as they are, so braces mean nothing there.
     elsewhere = ("tests/", f"{PACKAGE}/model/", f"{PACKAGE}/toolkit/")

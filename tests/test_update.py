@@ -233,7 +233,7 @@ def test_update_needs_everything_committed(project: Path, update: Update) -> Non
         ({"template": "http://127.0.0.1:9/template.git"}, "cannot be fetched: fatal: unable to access"),
         ({"commit": "0" * 40}, f"has no commit {'0' * 40}"),
         ({"commit": None}, "which has no git history"),
-        (None, "does not say from which template"),
+        (None, "does not name the template"),
     ],
     ids=["moved", "away", "unknown commit", "no commit", "no record"],
 )

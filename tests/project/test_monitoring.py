@@ -52,7 +52,7 @@ from {trained.package}.toolkit.training import dataset
 from {trained.package}.toolkit.contract.columns import plain
 from {trained.package}.toolkit.contract.derivation import derive
 contract = derive(schema.Row, schema.Prediction)
-rows = dataset.check(data.load(), contract)
+rows = dataset.labelled_rows(data.load(), contract)
 lists = {{name: [None if value == "" else value for value in plain(array)] for name, array in rows.columns.items()}}
 records = [dict(zip(lists, values)) for values in zip(*lists.values())]
 print(json.dumps([records, rows.label.tolist(), contract.model_dump()]))

@@ -61,7 +61,7 @@ def test_every_command_works_against_a_server(shared: Project, tmp_path: Path) -
     shared.make("deploy")
     assert call(f"{shared.url}/predict", shared.rows())[1][0]["version"] == 2
     shared.make("rollback")
-    assert "wants version 1" in shared.make("status")
+    assert "the registry has version 1" in shared.make("status")
     shared.make("deploy")
     rows = tmp_path / "rows.csv"
     rows.write_text(",".join(f"day_{i}" for i in range(1, 15)) + "\n" + ",".join("10" * 7) + "\n")

@@ -259,7 +259,7 @@ def test_failed_start_keeps_the_running_service(trained: Project) -> None:
     assert "broken on purpose" in said
     wait_for(lambda: call(f"{trained.url}/predict", trained.rows(1))[1][0]["version"] == 1, 5)
     assert json.loads((trained.path / "store/release.json").read_text())["champion"] == 1
-    assert "wants version 2" in trained.make("status")
+    assert "the registry has version 2" in trained.make("status")
 
 
 def test_predict_scores_files(trained: Project, tmp_path: Path) -> None:

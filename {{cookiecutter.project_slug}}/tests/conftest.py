@@ -1,7 +1,7 @@
 """What the tests share: a registry of their own, one training, and the service over the version that it made.
 
-No test names a field of your rows: rows and expected predictions come from the trained version, which keeps a few rows
-of the hold-out as its example. So the tests hold when you rewrite the files of `model/`; add your own beside them.
+No test names a field of your rows: rows and expected predictions come from the trained version, which keeps a few
+hold-out rows as its example. So the tests hold when you rewrite the files of `model/`; add your own beside them.
 """
 
 import os
@@ -18,7 +18,7 @@ from {{ cookiecutter.package_name }} import config, train
 from {{ cookiecutter.package_name }}.model import schema
 from {{ cookiecutter.package_name }}.toolkit.contract.derivation import derive
 from {{ cookiecutter.package_name }}.toolkit.contract.schema import Contract
-from {{ cookiecutter.package_name }}.toolkit.release.reconcile import pull
+from {{ cookiecutter.package_name }}.toolkit.release.reconcile import pull_release
 from {{ cookiecutter.package_name }}.toolkit.release.store import Store
 from {{ cookiecutter.package_name }}.toolkit.version.artifact import Artifact
 
@@ -51,13 +51,13 @@ def contract() -> Contract:
 def version(settings: config.Settings) -> Artifact:
     """Train as `make train` does, and return the version: the champion, since its gates have passed."""
     number, store = train.run(settings), Store(settings.store)
-    assert pull(settings.mlflow_tracking_uri, settings.model_name, store).champion == number
+    assert pull_release(settings.mlflow_tracking_uri, settings.model_name, store).champion == number
     return store.load(number)
 
 
 @pytest.fixture(scope="session")
 def rows(version: Artifact) -> Rows:
-    """Return rows of the hold-out as callers send them."""
+    """Return hold-out rows as callers send them."""
     return version.example.rows
 
 

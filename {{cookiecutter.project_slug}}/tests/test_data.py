@@ -11,13 +11,13 @@ from {{ cookiecutter.package_name }}.toolkit.training import dataset
 @pytest.fixture(scope="module")
 def table(contract: Contract) -> pd.DataFrame:
     """Return the labelled rows; a `UserError` lists the values that break the contract."""
-    return dataset.check(data.load(), contract).table
+    return dataset.labelled_rows(data.load(), contract).table
 
 
 def test_both_sides_of_the_split_can_be_used(table: pd.DataFrame, contract: Contract) -> None:
     for side in data.split(table):
         # Both need rows, and for a classification more than one class.
-        assert len(dataset.check(side, contract).label) > 0
+        assert len(dataset.labelled_rows(side, contract).label) > 0
 
 
 def test_same_rows_are_held_out_every_time(table: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""The command line: one command for each target of the Makefile."""
+"""The command line: the commands that the Makefile calls."""
 
 # Each command imports its module when it runs: `--help` must not wait for MLflow or BentoML.
 from __future__ import annotations
@@ -27,6 +27,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 Why = Annotated[str, typer.Option(help="The reason, recorded in the registry.")]
+NO_REASON = "no reason given"
 
 
 def _guide(example: str, following: str) -> str:
@@ -59,7 +60,7 @@ def train() -> None:
 )
 def promote(
     version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "challenger",
-    why: Why = "approved by hand",
+    why: Why = NO_REASON,
 ) -> None:
     """Make a version the champion. With APPROVAL_REQUIRED, this is the approval."""
     from . import promote
@@ -70,7 +71,7 @@ def promote(
 @app.command(
     epilog=_guide("make rollback WHY=complaints", "make deploy serves it; make history shows both promotions.")
 )
-def rollback(why: Why = "rolled back by hand") -> None:
+def rollback(why: Why = NO_REASON) -> None:
     """Make the previous champion the champion again. A second rollback goes back one champion further."""
     from . import promote
 
@@ -103,7 +104,7 @@ def predict(
 
 @app.command(epilog=_guide("make build", "bentoml serve runs the Bento; bentoml export writes it to a file."))
 def build() -> None:
-    """Package the service and the versions that the registry wants served as a Bento."""
+    """Package the service and the versions of the registry's release as a Bento."""
     from . import build
 
     build.run(_settings())
@@ -113,19 +114,19 @@ def build() -> None:
     epilog=_guide("make serve", "open the URL that it prints; Ctrl-C ends it. make deploy does it in the background.")
 )
 def serve(
-    pull: Annotated[bool, typer.Option(help="Pull the versions that the registry wants first.")] = True,
-    beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,
+    pull: Annotated[bool, typer.Option(help="Before serving, pull the release from the registry.")] = True,
+    share_port: Annotated[bool, typer.Option("--share-port", hidden=True)] = False,
     probe_port: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve the current release in the foreground."""
     from . import serve
 
-    serve.run(_settings(), pull=pull, beside=beside, probe_port=probe_port)
+    serve.run(_settings(), pull=pull, share_port=share_port, probe_port=probe_port)
 
 
 @app.command(epilog=_guide("make deploy", "make status shows what runs; make undeploy stops it."))
 def deploy() -> None:
-    """Pull and verify the versions that the registry wants, serve them on TARGET, and print the URL."""
+    """Pull and verify the registry's release, serve it on TARGET, and print the URL."""
     from . import deploy
 
     deploy.run(_settings())
@@ -178,12 +179,12 @@ def undeploy() -> None:
 @app.command(epilog=_guide("make mlflow", "open the URL that it prints; Ctrl-C ends it."))
 def mlflow(port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000) -> None:
     """Show runs, plots and versions in a browser: a local MLflow server for the project's database."""
-    from . import tracking
+    from . import mlflow_ui
 
-    tracking.run(_settings(), port)
+    mlflow_ui.run(_settings(), port)
 
 
-@app.command(epilog=_guide("make update", "git diff HEAD shows the changes; commit them, or undo them as it says."))
+@app.command(epilog=_guide("make update", "commit the changes, or undo them with the command that it prints."))
 def update() -> None:
     """Merge what is new in the template into the project, renew the locks, and run the tests."""
     from . import update
@@ -193,10 +194,10 @@ def update() -> None:
 
 @app.command(epilog=_guide("make lint", "propose the edits to the template, or write model/endpoints.py."))
 def edits() -> None:
-    """Name the files of the toolkit that were edited in this project; a warning, never a failure."""
-    from . import edits
+    """Warn if files of toolkit/ were edited in this project; never fails."""
+    from . import toolkit_edits
 
-    edits.run()
+    toolkit_edits.run()
 
 
 def main() -> None:

@@ -8,20 +8,20 @@ from . import config
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.names import CHAMPION
-from .toolkit.release.reconcile import pull
+from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Store
 
 LOCK = "requirements/serve.lock"
 
 
 def run(settings: config.Settings) -> str:
-    """Pull the release that the registry asks for, package it, and return the tag of the Bento."""
+    """Pull the registry's release, package it, and return the tag of the Bento."""
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
     if settings.store != config.ROOT / "store":
         raise UserError(
             f"STORE is {settings.store}, but a Bento contains the project's own store: leave STORE unset to build"
         )
-    release = pull(settings.mlflow_tracking_uri, settings.model_name, Store(settings.store))
+    release = pull_release(settings.mlflow_tracking_uri, settings.model_name, Store(settings.store))
     with console.step("build") as step:
         import bentoml
 

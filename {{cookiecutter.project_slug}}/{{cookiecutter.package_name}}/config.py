@@ -27,12 +27,12 @@ class Settings(BaseSettings):
         description="MLflow server, or database, with runs and registered versions",
     )
     approval_required: bool = Field(False, description="train stops at challenger; promote is the approval")
-    target: Literal["local"] = Field("local", description="where deploy, plan, status and undeploy work")
+    target: Literal["local"] = Field("local", description="deployment target")
     bind_address: str = Field(
         "127.0.0.1", description="address that the service listens on; 0.0.0.0 admits other machines"
     )
     port: int = Field(3000, ge=1, le=65535, description="port that the service listens on")
-    workers: int = Field(1, ge=1, le=256, description="number of processes that serve")
+    workers: int = Field(1, ge=1, le=256, description="number of worker processes")
     auth: Literal["none", "token", "mlflow"] = Field(
         "none", description="who may call: anyone, callers with a token, or callers who may read the model in MLflow"
     )
@@ -40,17 +40,23 @@ class Settings(BaseSettings):
     auth_seconds: float = Field(60, ge=0, description="seconds for which a permission of MLflow is cached")
     auth_exempt: str = Field(
         "/livez,/readyz,/healthz,/ping,/health,/v2/health/live,/v2/health/ready,/metrics",
-        description="paths that need no credentials; a * at the end of one matches any continuation",
+        description="paths that need no credentials; a trailing * matches every path with that prefix",
     )
-    max_rows: int = Field(10_000, ge=1, description="most rows in a request; more are rejected with 413")
-    max_bytes: int = Field(16_000_000, ge=1, description="most bytes in a request; more are rejected with 413")
-    max_waiting: int = Field(1000, ge=1, description="most requests at once in each worker; more are rejected with 429")
+    max_rows: int = Field(
+        10_000, ge=1, description="maximum number of rows in a request; larger requests are rejected with 413"
+    )
+    max_bytes: int = Field(
+        16_000_000, ge=1, description="maximum number of bytes in a request; larger requests are rejected with 413"
+    )
+    max_waiting: int = Field(
+        1000, ge=1, description="maximum number of requests at once in each worker; more are rejected with 429"
+    )
     log_share: float = Field(
         1, ge=0, le=1, description="share of the requests whose predictions are logged, from 0 to 1"
     )
     log_folder: Path = Field(ROOT / "log", description="folder of the logs of predictions and feedback")
     log_megabytes: int = Field(
-        1000, ge=100, description="most megabytes of each kind of log; the oldest files are removed"
+        1000, ge=100, description="maximum size of each kind of log in megabytes; the oldest files are removed"
     )
     sync_seconds: float = Field(5, ge=0.1, description="seconds between two requests of sync to the registry")
     grace_seconds: float = Field(3600, ge=0, description="seconds for which sync keeps a version that is not served")

@@ -1,10 +1,11 @@
-"""Deploy: make a target serve the release that the registry asks for; plan, status and undeploy."""
+"""Deploy: make a target serve the registry's release; plan, status and undeploy."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shlex
+from collections.abc import Callable
 
 from . import config
 from .access import access_policy, authorization, check_authorized
@@ -13,27 +14,28 @@ from .toolkit.common.errors import UserError
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.release.desired import desired_release
-from .toolkit.release.reconcile import pull
+from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Release, Store
 from .toolkit.release.targets import Target
 from .toolkit.release.targets.local import Local
 
 
 def run(settings: config.Settings) -> str:
-    """Make the target serve the release that the registry asks for, and return its URL."""
+    """Make the target serve the registry's release, and return its URL."""
     policy = access_policy(settings)
     policy.load()
     target, store = _target(settings), Store(settings.store)
     before = store.release()
-    release = pull(settings.mlflow_tracking_uri, settings.model_name, store)
+    release = pull_release(settings.mlflow_tracking_uri, settings.model_name, store)
     try:
         check_authorized(policy, authorization(settings))
         with console.step("start") as step:
-            url = target.apply(store.load(release.champion))
-            step.detail = f"{settings.target}, checked with rows of the hold-out"
+            rollout = target.apply(store.load(release.champion))
+            step.detail = f"{settings.target}, {rollout.action}"
     except BaseException:
         store.write(before)
         raise
+    url = rollout.url
     console.say(f"\nVersion {release.champion} of {release.model} answers at {url}")
     console.say(*policy.describe(settings.bind_address))
     console.say()
@@ -91,8 +93,8 @@ def undeploy(settings: config.Settings) -> None:
 
 def curl(url: str, rows: list[dict[str, object]], option: str = "") -> str:
     """Return a command line that scores rows when pasted into a shell; `option` sends credentials."""
-    words = ["curl -s", f"{url}/predict", *([option] if option else []), "-H 'Content-Type: application/json'"]
-    return " ".join([*words, "-d", shlex.quote(json.dumps(rows))])
+    parts = ["curl -s", f"{url}/predict", *([option] if option else []), "-H 'Content-Type: application/json'"]
+    return " ".join([*parts, "-d", shlex.quote(json.dumps(rows))])
 
 
 def _desired(settings: config.Settings) -> Release:
@@ -102,15 +104,23 @@ def _desired(settings: config.Settings) -> Release:
 
 
 def _comparison(settings: config.Settings, release: Release) -> str:
-    """Return in words whether a release is in sync with the registry; a registry that does not answer is no failure."""
+    """Return as text whether a release is in sync with the registry; a registry that does not answer is no failure."""
     try:
         desired = _desired(settings)
     except UserError as error:
         return str(error)
-    return "in sync" if desired.same_as(release) else f"wants {desired.summary()}; to serve it: make deploy"
+    return (
+        "in sync"
+        if desired.same_as(release)
+        else f"differs: the registry has {desired.summary()}; make deploy serves it"
+    )
 
 
 def _target(settings: config.Settings) -> Target:
+    return TARGETS[settings.target](settings)
+
+
+def _local(settings: config.Settings) -> Target:
     return Local(
         config.ROOT,
         config.PACKAGE,
@@ -128,3 +138,7 @@ def _fingerprint(settings: config.Settings) -> str:
     for path in sorted((config.ROOT / config.PACKAGE).rglob("*.py")):
         total.update(path.read_bytes())
     return total.hexdigest()
+
+
+#: By the value of the setting TARGET.
+TARGETS: dict[str, Callable[[config.Settings], Target]] = {"local": _local}

@@ -15,7 +15,7 @@ from .toolkit.release.store import Store
 
 
 def run(settings: config.Settings, source: Path, output: Path, reference: str) -> files.BatchResult:
-    """Score `source` into `output`; invalid rows go to `<output>.rejects.csv` with their reasons."""
+    """Score `source` into `output`; rejected rows go to `<output>.rejects.csv` with their reasons."""
     _check_paths(source, output)
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "predict") as tracking:

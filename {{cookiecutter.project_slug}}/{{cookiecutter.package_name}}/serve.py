@@ -20,16 +20,16 @@ from .toolkit.release.store import Store
 GRACE_SECONDS = 30
 
 
-def run(settings: config.Settings, *, pull: bool = True, beside: bool = False, probe_port: int | None = None) -> None:
-    """Serve until a signal arrives; `beside` shares the port with the process that this one replaces."""
+def run(
+    settings: config.Settings, *, pull: bool = True, share_port: bool = False, probe_port: int | None = None
+) -> None:
+    """Serve until a signal arrives; `share_port` shares the port with the process that this one replaces."""
     policy, store = access_policy(settings), Store(settings.store)
     policy.load()
     if pull:
         _pull(settings, store)
-    release = store.release()
-    if release is None:
-        raise UserError(f"{settings.store} holds no release to serve. Make one: make train && make deploy")
-    sockets = [listen(settings.bind_address, settings.port, share=beside)]
+    release = store.required_release()
+    sockets = [listen(settings.bind_address, settings.port, share=share_port)]
     if probe_port:
         sockets.append(listen("127.0.0.1", probe_port))
     address = url(settings.bind_address, settings.port)
@@ -42,13 +42,13 @@ def run(settings: config.Settings, *, pull: bool = True, beside: bool = False, p
 
 
 def _pull(settings: config.Settings, store: Store) -> None:
-    """Pull the release that the registry asks for; if that fails, the store's release is served, if there is one."""
+    """Pull the registry's release; if that fails, the store's release is served, if there is one."""
     try:
         with explain_missing_extras():
             # Not above: the service is installed without MLflow.
-            from .toolkit.release.reconcile import pull
+            from .toolkit.release.reconcile import pull_release
 
-        pull(settings.mlflow_tracking_uri, settings.model_name, store)
+        pull_release(settings.mlflow_tracking_uri, settings.model_name, store)
     except UserError as error:
         if store.release() is None:
             raise

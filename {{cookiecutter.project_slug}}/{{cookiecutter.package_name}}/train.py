@@ -33,6 +33,8 @@ from .toolkit.version.artifact import Artifact
 from .toolkit.version.contents import Contents
 
 MODEL = Path(str(model.__file__)).parent
+#: Colours of the results in the table of gates.
+COLOURS = {"passed": "green", "failed": "red"}
 
 
 def run(settings: config.Settings) -> int:
@@ -61,10 +63,12 @@ def _load(contract: Contract) -> Dataset:
         table = data.load()
         step.detail = f"{len(table)} rows"
     with console.step("check") as step:
-        rows = dataset.check(table, contract)
+        rows = dataset.labelled_rows(table, contract)
         step.detail = f"all rows are valid by model/schema.py ({len(contract.row)} fields)"
     with console.step("split") as step, attribute_errors_to(MODEL, "data.py"):
-        training, holdout = (dataset.check(part, contract) for part in data.split(rows.table))
+        training_table, holdout_table = data.split(rows.table)
+        training = dataset.labelled_rows(training_table, contract, "training")
+        holdout = dataset.labelled_rows(holdout_table, contract, "hold-out")
         step.detail = f"{len(training.label)} training rows, {len(holdout.label)} hold-out rows"
     return Dataset(contract, rows, training, holdout)
 
@@ -177,13 +181,17 @@ def _register(registry: Registry, version: Artifact, evaluation: Evaluation) -> 
 def _show(tracking: Run, evaluation: Evaluation) -> None:
     """Print the results of the gates and the address of the run."""
     console.say()
-    console.table(["gate", "value", "bound", "champion", ""], [_row(gate) for gate in evaluation.gates])
+    console.table(["gate", "value", "bound", "champion", ""], [_row(gate) for gate in evaluation.gates], COLOURS)
     console.say(f"\nRun: {tracking.address}")
 
 
 def _row(gate: GateResult) -> list[str]:
-    value, champion = ("-" if number is None else f"{number:.4f}" for number in (gate.value, gate.champion))
-    return [gate.metric, value, gate.bound, champion, "[green]passed[/]" if gate.passed else "[red]failed[/]"]
+    result = "passed" if gate.passed else "failed"
+    return [gate.metric, _number(gate.value), gate.bound, _number(gate.champion), result]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _promote(registry: Registry, number: int, evaluation: Evaluation, *, approval_required: bool) -> None:

@@ -1,7 +1,7 @@
 """Update: merge what is new in the template into this project, renew the locks, and run the tests.
 
-cruft merges, from the commit of the template that `.cruft.json` records. What keeps it from working is said beforehand,
-what is left to do afterwards. An update begins on a clean git tree and commits nothing, so that it can be undone.
+cruft merges, from the commit of the template that `.cruft.json` records. Obstacles are reported before the
+merge, remaining work after it. An update begins on a clean git tree and commits nothing, so that it can be undone.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ UNDO = "To undo the update: git reset --hard && git clean -d --force"
 #: What make hands to its children, and variables by which git's hooks name another repository.
 FOREIGN = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 
-#: What git says is read here, so it has to say it in English.
-SPEAKING = {"LC_ALL": "C.UTF-8"}
+#: git's output is parsed, so its language is fixed.
+ENGLISH = {"LC_ALL": "C.UTF-8"}
 
 
 def run(root: Path = ROOT) -> None:
-    """Update the project; what is left to its owner is said in a `UserError`."""
+    """Update the project; `UserError` lists what the owner has to do."""
     record = _record(root)
     _check_clean(root)
     rejects = _rejects(root)
@@ -49,8 +49,8 @@ def run(root: Path = ROOT) -> None:
     if _changed(root) == {RECORD}:
         console.say(f"No file of the project changes. Commit {RECORD}, which records the template's commit.")
         return
-    _make(root, "lock", "The template's changes are merged, but the locks could not be renewed, as said above.")
-    _make(root, "test", "The template's changes are merged, but the tests fail, as said above.")
+    _make(root, "lock", "The template's changes are merged, but the locks could not be renewed, see above.")
+    _make(root, "test", "The template's changes are merged, but the tests fail, see above.")
     console.next_steps(
         ("git diff HEAD", "look at what changed"),
         ("git add --all && git commit", "keep it"),
@@ -64,7 +64,7 @@ def _record(root: Path) -> dict[str, Any]:
         template, commit = record["template"], record["commit"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{RECORD} does not say from which template this project was made ({error}). Take it from the project's "
+            f"{RECORD} does not name the template of this project ({error}). Take it from the project's "
             "git history: git log -- .cruft.json"
         ) from error
     if not commit:
@@ -118,7 +118,7 @@ def news(before: str, after: str) -> str:
     """Return the sections of a changelog that are not in the one before, whatever their headings were there."""
     known = {text for _, text in _sections(before)}
     new = [f"{heading}\n\n{text}" for heading, text in _sections(after) if text not in known]
-    return "\n\n".join(new) or "Its changelog does not say."
+    return "\n\n".join(new) or "The changelog has no new entry."
 
 
 def _sections(changelog: str) -> list[tuple[str, str]]:
@@ -127,9 +127,9 @@ def _sections(changelog: str) -> list[tuple[str, str]]:
 
 
 def _merge(root: Path, template: Path) -> set[str]:
-    """Have cruft merge; return the files of which it says that their changes do not apply."""
+    """Have cruft merge; return the files whose changes could not be applied."""
     command = [sys.executable, "-m", "cruft", "update", "--skip-apply-ask", "--template-path", str(template)]
-    merged = subprocess.run(command, cwd=root, env=_environment(**SPEAKING), capture_output=True, text=True)
+    merged = subprocess.run(command, cwd=root, env=_environment(**ENGLISH), capture_output=True, text=True)
     if merged.returncode:
         raise UserError(f"cruft could not update the project: {_reason(merged.stderr)}\n{UNDO}")
     prefix = _git(root, "rev-parse", "--show-prefix").stdout.strip()
@@ -137,15 +137,15 @@ def _merge(root: Path, template: Path) -> set[str]:
 
 
 def _rejects(root: Path) -> set[str]:
-    """Return the files in which git leaves what could not be merged, those that are ignored among them."""
+    """Return the files with rejected changes, which git writes; ignored files are included."""
     return set(_git(root, "ls-files", "--others", "--", "*.rej").stdout.splitlines())
 
 
 def _check_conflicts(root: Path, failed: set[str], rejects: set[str]) -> None:
     unmerged = set(_git(root, "diff", "--name-only", "--diff-filter=U", "--relative").stdout.splitlines())
     elsewhere = failed - unmerged - {path.removesuffix(".rej") for path in rejects}
-    lines = [f"  {path}: both versions stand in it, between <<<<<<< and >>>>>>>" for path in sorted(unmerged)]
-    lines += [f"  {path}: what could not be merged into {path[:-4]}" for path in sorted(rejects)]
+    lines = [f"  {path}: has conflict markers, <<<<<<< to >>>>>>>" for path in sorted(unmerged)]
+    lines += [f"  {path}: rejected changes to {path[:-4]}" for path in sorted(rejects)]
     lines += [f"  {path}: left as it was; the template changed, moved or removed it" for path in sorted(elsewhere)]
     if lines:
         raise UserError(
@@ -160,24 +160,24 @@ def _summary(root: Path) -> str:
 
 
 def _changed(root: Path) -> set[str]:
-    """Return the files that are not as committed."""
-    words = (("diff", "HEAD", "--name-only", "--relative"), ("ls-files", "--others", "--exclude-standard"))
-    return {path for command in words for path in _git(root, *command).stdout.splitlines()}
+    """Return the files that differ from the last commit, and new ones."""
+    commands = (("diff", "HEAD", "--name-only", "--relative"), ("ls-files", "--others", "--exclude-standard"))
+    return {path for arguments in commands for path in _git(root, *arguments).stdout.splitlines()}
 
 
 def _make(root: Path, target: str, failure: str) -> None:
     """Make a target by the project's new Makefile."""
     console.say(f"\nmake {target}")
     if subprocess.run(["make", target], cwd=root, env=_environment()).returncode:
-        raise UserError(f"{failure} When that is mended: make lock && make test, and commit.\n{UNDO}")
+        raise UserError(f"{failure} After fixing it: make lock && make test, and commit.\n{UNDO}")
 
 
-def _git(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     # Names are printed: ü as ü.
     return subprocess.run(
-        ["git", "-c", "core.quotePath=off", *words],
+        ["git", "-c", "core.quotePath=off", *arguments],
         cwd=folder,
-        env=_environment(**SPEAKING),
+        env=_environment(**ENGLISH),
         capture_output=True,
         text=True,
     )
@@ -187,7 +187,10 @@ def _environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in FOREIGN} | more
 
 
-def _reason(said: str) -> str:
-    """Return the line in which a program says why it failed, without the traceback before it."""
-    lines = [line.strip(" │╭╮╰╯─") for line in said.splitlines()]
-    return next((line for line in lines if line.startswith(("fatal:", "error:"))), ([""] + [x for x in lines if x])[-1])
+def _reason(output: str) -> str:
+    """Return the line of a program's output that has the reason of its failure, without the traceback before it."""
+    lines = [line.strip(" │╭╮╰╯─") for line in output.splitlines()]
+    errors = [line for line in lines if line.startswith(("fatal:", "error:"))]
+    if errors:
+        return errors[0]
+    return next((line for line in reversed(lines) if line), "")

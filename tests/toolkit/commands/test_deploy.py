@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from typing import Any
+from typing import Any, get_args
 
 import mlflow
 import pytest
@@ -10,6 +10,7 @@ from titanic_survival import build, config, deploy
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.store import Store
+from titanic_survival.toolkit.release.targets import Rollout
 
 
 @pytest.fixture
@@ -31,11 +32,11 @@ class Target:
     def __init__(self, fails: bool) -> None:
         self.fails = fails
 
-    def apply(self, champion: Any) -> str:
+    def apply(self, champion: Any) -> Rollout:
         """Start nothing."""
         if self.fails:
             raise UserError("it did not start")
-        return "http://host"
+        return Rollout("http://host", "done as told")
 
 
 def test_failed_start_leaves_the_release_before(
@@ -56,7 +57,9 @@ def test_deploy_prints_url_and_a_line_to_paste(
 ) -> None:
     monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
     assert deploy.run(project) == "http://host"
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("curl")]
+    output = capsys.readouterr().out
+    assert "local, done as told" in output
+    (line,) = [line for line in output.splitlines() if line.startswith("curl")]
     words = shlex.split(line)
     assert "http://host/predict" in words
     assert json.loads(words[-1]) == Store(project.store).load(2).example.rows[:1]
@@ -83,3 +86,7 @@ def test_build_wants_the_projects_own_store(project: config.Settings) -> None:
     with pytest.raises(UserError, match="STORE"):
         build.run(project)
     assert (config.ROOT / build.LOCK).is_file()
+
+
+def test_each_value_of_target_has_a_target() -> None:
+    assert set(deploy.TARGETS) == set(get_args(config.Settings.model_fields["target"].annotation))

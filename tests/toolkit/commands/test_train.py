@@ -103,7 +103,7 @@ def test_failed_gate_stops_at_challenger_and_is_recorded(
 ) -> None:
     monkeypatch.setattr(quality, "GATES", IMPOSSIBLE)
     # Plots and importance take the most time, and are tested elsewhere.
-    monkeypatch.setattr(train.plots, "draw", lambda *_: [])
+    monkeypatch.setattr(train.plots, "draw", lambda *_: None)
     monkeypatch.setattr(evaluation, "importance", lambda *_: {})
     assert train.run(project) == 2
     registry = registry_of(project)

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from titanic_survival import config, tracking
+from titanic_survival import config, mlflow_ui
 from titanic_survival.toolkit.common import sockets
 from titanic_survival.toolkit.common.errors import UserError
 
@@ -50,10 +50,10 @@ def test_url_can_be_opened_on_this_machine(address: str, url: str) -> None:
 
 def test_mlflow_over_a_taken_port_names_another(trained: config.Settings, taken: int) -> None:
     with pytest.raises(UserError, match=f"--port {taken + 1}"):
-        tracking.run(trained, taken)
+        mlflow_ui.run(trained, taken)
 
 
 def test_mlflow_where_a_server_records_the_runs_is_not_needed(trained: config.Settings) -> None:
     settings = trained.model_copy(update={"mlflow_tracking_uri": "https://mlflow.example.com"})
     with pytest.raises(UserError, match=r"open that address"):
-        tracking.run(settings, 5000)
+        mlflow_ui.run(settings, 5000)

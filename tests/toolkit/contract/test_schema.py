@@ -111,7 +111,7 @@ def test_validators_are_refused() -> None:
 @pytest.mark.parametrize(
     ("row", "prediction", "reason"),
     [
-        (FIELDS | LABEL, LABEL, "told the answer"),
+        (FIELDS | LABEL, LABEL, "leaks the label"),
         ({}, LABEL, "at least one field"),
         (FIELDS, {}, "at least one field"),
         (FIELDS, {"label": (bool | None, ...)}, "not optional"),
@@ -121,7 +121,7 @@ def test_validators_are_refused() -> None:
         ({"v": (list[float], Field(min_length=2, max_length=2)), "v_1": (float, ...)}, LABEL, r"Row\.v_1"),
     ],
 )
-def test_schema_as_a_whole_is_refused(row: dict[str, Any], prediction: dict[str, Any], reason: str) -> None:
+def test_schema_as_a_whole_is_rejected(row: dict[str, Any], prediction: dict[str, Any], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         derived(row, prediction)
 

@@ -168,8 +168,8 @@ def test_rows_of_the_training_are_no_shift_and_few_outliers(version: Artifact, c
     columns, _ = dataframes.check_features(data.load(), contract)
     profile = version.profile
     assert max(profile.drift(columns).values()) < 0.1
-    positions = {name: bins.find(columns[name]) for name, bins in profile.features.items()}
-    assert profile.outliers.find(profile.features, columns, positions).mean() < 0.05
+    positions = {name: bins.assign(columns[name]) for name, bins in profile.features.items()}
+    assert profile.outliers.is_outlier(profile.features, columns, positions).mean() < 0.05
 
 
 def test_predictions_of_a_version_are_counted(version: Artifact, rows: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""The target `local`: the record of its process, and a process that does not start."""
+"""The target `local`: the record of its process, and how one is started or follows the store."""
 
 import subprocess
 import sys
@@ -42,6 +42,25 @@ def test_record_of_another_process_with_the_same_number_is_ignored(
     record = ProcessRecord.of(process.pid, 3000, RELEASE, "code")
     record.model_copy(update={"began": record.began - 60}).write(tmp_path / "local.json")
     assert ProcessRecord.read(tmp_path / "local.json") is None
+
+
+def test_only_a_new_process_is_reported_as_checked(
+    process: subprocess.Popen[bytes], tmp_path: Path, version: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store")
+    store.write(RELEASE)
+    port, started = free_port(), []
+
+    def start(self: Local, champion: Any) -> subprocess.Popen[bytes]:
+        started.append(champion)
+        return process
+
+    monkeypatch.setattr(Local, "_start", start)
+    monkeypatch.setattr(Local, "_wait_until_served", lambda self, release: True)
+    target = Local(tmp_path, "package", store, "127.0.0.1", port, "code")
+    assert target.apply(version).action == "checked with hold-out rows"
+    assert target.apply(version).action == "the running process serves the release"
+    assert started == [version]
 
 
 def test_process_that_does_not_start_is_reported_with_the_end_of_its_log(tmp_path: Path, version: Any) -> None:

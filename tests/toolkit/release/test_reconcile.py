@@ -8,7 +8,7 @@ from titanic_survival import config
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.desired import desired_release
-from titanic_survival.toolkit.release.reconcile import pull, reconcile
+from titanic_survival.toolkit.release.reconcile import pull_release, reconcile
 from titanic_survival.toolkit.release.store import Store
 
 Tag = Callable[[str, str], None]
@@ -75,7 +75,7 @@ def test_tag_that_cannot_be_used_is_named(registry: Registry, tag: Tag, name: st
 
 def test_pull_makes_the_champion_the_current_release(project: config.Settings, registry: Registry) -> None:
     store = Store(project.store)
-    release = pull(project.mlflow_tracking_uri, project.model_name, store)
+    release = pull_release(project.mlflow_tracking_uri, project.model_name, store)
     assert (release.champion, release.versions) == (2, {2: ("champion",)})
     assert store.release() == release
     store.load(2).verify()
@@ -84,9 +84,9 @@ def test_pull_makes_the_champion_the_current_release(project: config.Settings, r
 def test_registry_without_a_champion_names_the_next_command(project: config.Settings, registry: Registry) -> None:
     registry.client.delete_registered_model_alias(registry.name, "champion")
     with pytest.raises(UserError, match="make promote VERSION=3"):
-        pull(project.mlflow_tracking_uri, project.model_name, Store(project.store))
+        pull_release(project.mlflow_tracking_uri, project.model_name, Store(project.store))
     with pytest.raises(UserError, match="make train"):
-        pull(project.mlflow_tracking_uri, "another", Store(project.store))
+        pull_release(project.mlflow_tracking_uri, "another", Store(project.store))
 
 
 def test_reconciling_pulls_every_version_and_again_changes_nothing(

@@ -12,6 +12,7 @@ from titanic_survival import access, config, deploy
 from titanic_survival.toolkit.common.errors import RejectedError, UserError
 from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.release.store import Store
+from titanic_survival.toolkit.release.targets import Rollout
 from titanic_survival.toolkit.serving.auth.policy import AccessPolicy
 from titanic_survival.toolkit.serving.auth.tokens import TokenAuthenticator
 
@@ -191,9 +192,9 @@ def test_missing_authentication_is_a_warning_where_other_machines_may_call(addre
 class Target:
     """A target that starts nothing."""
 
-    def apply(self, champion: Any) -> str:
+    def apply(self, champion: Any) -> Rollout:
         """Start nothing."""
-        return "http://host"
+        return Rollout("http://host", "nothing was started")
 
 
 def test_deploy_says_which_credentials_callers_need_and_prints_no_secret(

@@ -130,7 +130,7 @@ def test_file_is_checked_once_a_second(
     authenticator: tokens.TokenAuthenticator, later: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checks: list[Any] = []
-    monkeypatch.setattr(tokens, "_state", lambda path: checks.append(path) or authenticator._file_state)
+    monkeypatch.setattr(tokens, "file_state", lambda path: checks.append(path) or authenticator._file_state)
     later()
     for _ in range(6):
         status(authenticator, "")

@@ -27,14 +27,14 @@ CONTRACT = derive(Row, Prediction)
 GOOD = pd.DataFrame({"amount": [1.0, 2.0, 3.0, 4.0], "count": [1, 2, 3, 4], "label": [True, False, True, False]})
 
 
-def message(table: Any) -> str:
+def message(table: Any, part: Any = "") -> str:
     with pytest.raises(UserError) as error:
-        dataset.check(table, CONTRACT)
+        dataset.labelled_rows(table, CONTRACT, part)
     return str(error.value)
 
 
 def test_good_rows_pass_whatever_their_index() -> None:
-    rows = dataset.check(GOOD.set_index(pd.Index([5, 5, 6, 6])), CONTRACT)
+    rows = dataset.labelled_rows(GOOD.set_index(pd.Index([5, 5, 6, 6])), CONTRACT)
     assert rows.label.tolist() == [True, False, True, False]
     assert rows.columns["amount"].tolist() == [1, 2, 3, 4]
     assert rows.table.index.tolist() == [0, 1, 2, 3]
@@ -64,7 +64,12 @@ def test_missing_column_is_named(column: str) -> None:
 
 
 def test_table_without_rows_is_named() -> None:
-    assert "no rows" in message(GOOD.head(0))
+    assert "load() returned no rows" in message(GOOD.head(0))
+
+
+@pytest.mark.parametrize("part", ["training", "hold-out"])
+def test_part_without_rows_is_named(part: str) -> None:
+    assert f"model/data.py: split() returned no {part} rows" in message(GOOD.head(0), part)
 
 
 def test_something_else_than_a_table_is_named() -> None:

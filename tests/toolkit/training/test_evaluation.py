@@ -38,7 +38,7 @@ class Echo:
 CONTRACT = derive(Row, Prediction)
 RUNTIME = PythonRuntime(Echo(), CONTRACT)
 MATTERS = np.arange(30.0)
-ROWS = dataset.check(
+ROWS = dataset.labelled_rows(
     pd.DataFrame({"matters": MATTERS, "idle": 0.0, "group": ["large"] * 25 + ["small"] * 5, "label": MATTERS}),
     CONTRACT,
 )

@@ -18,7 +18,7 @@ def made(kind: Any, values: Any, **more: Any) -> binning.NumberBins | binning.Ca
 def where(found: binning.NumberBins | binning.CategoryBins, values: Any) -> list[str]:
     """Return the names of the bins of some values."""
     dtype = object if isinstance(found, binning.CategoryBins) else np.float32
-    return [found.names[position] for position in found.find(np.array(values, dtype))]
+    return [found.names[position] for position in found.assign(np.array(values, dtype))]
 
 
 def test_words_have_a_bin_each() -> None:
@@ -50,7 +50,7 @@ def test_categories_called_missing_and_other_mean_what_they_say() -> None:
 def test_truth_values() -> None:
     assert where(made("bool", [0, 1, np.nan], nullable=True), [1, np.nan, 0]) == ["true", "missing", "false"]
     assert made("bool", [0, 1]).names == ("false", "true")
-    assert made("bool", [0, 1]).find(np.array([True, False])).tolist() == [1, 0]
+    assert made("bool", [0, 1]).assign(np.array([True, False])).tolist() == [1, 0]
 
 
 def test_numbers_are_cut_into_equal_parts_and_what_lies_outside() -> None:
@@ -104,13 +104,13 @@ def test_vectors_count_by_their_mean_and_chances_by_the_largest() -> None:
     assert made("vector", vectors, length=3).names == ("00 <1", "01 1..2", "02 2", "03 >2")
     assert made("vector", vectors, length=3, name="probabilities").names == ("00 <3", "01 3..5", "02 5", "03 >5")
     huge = np.full((1, 3), np.finfo(np.float32).max, np.float32)
-    assert made("vector", vectors, length=3).find(huge).tolist() == [3]
+    assert made("vector", vectors, length=3).assign(huge).tolist() == [3]
 
 
 def test_what_no_bin_is_meant_for_is_counted_nowhere() -> None:
     categories, numbers = made("category", ["a"], categories=("a",)), made("float", [1.0])
     for found, strange in ((categories, "z"), (numbers, np.nan)):
-        (position,) = found.find(np.array([strange], object if found is categories else np.float32))
+        (position,) = found.assign(np.array([strange], object if found is categories else np.float32))
         assert position == len(found.names)
         assert len(binning.shares(found, np.array([0, position]))) == len(found.names)
 
@@ -126,7 +126,7 @@ def test_bins_are_the_same_after_json() -> None:
 def test_psi_tells_a_shift_from_chance() -> None:
     found = made("float", RANDOM.normal(size=1000))
     apart = {
-        by: binning.psi(binning.shares(found, found.find(RANDOM.normal(by, size=500))), found.shares)
+        by: binning.psi(binning.shares(found, found.assign(RANDOM.normal(by, size=500))), found.shares)
         for by in (0, 0.2, 1)
     }
     assert apart[0] < 0.1

@@ -179,8 +179,8 @@ def test_explanation_does_not_depend_on_the_day_or_on_the_rows_beside(version: A
 
 
 def test_background_is_the_sample_that_was_drawn_at_training(version: Artifact, contract: Contract) -> None:
-    training, _ = data.split(dataset.check(data.load(), contract).table)
-    drawn = samples.background(dataset.check(training, contract))
+    training, _ = data.split(dataset.labelled_rows(data.load(), contract).table)
+    drawn = samples.background(dataset.labelled_rows(training, contract))
     assert list(version.explainer.background) == list(drawn)
     for name, array in drawn.items():
         np.testing.assert_array_equal(version.explainer.background[name], array)

@@ -40,7 +40,9 @@ ORDINARY = {"normal": 50, "skewed": 1, "missing": 0.5, "first": "a", "second": "
 
 
 def found(columns: Columns) -> np.ndarray:
-    return DETECTOR.find(FEATURES, columns, {name: array.find(columns[name]) for name, array in FEATURES.items()})
+    return DETECTOR.is_outlier(
+        FEATURES, columns, {name: array.assign(columns[name]) for name, array in FEATURES.items()}
+    )
 
 
 def test_training_and_new_rows_are_outliers_as_often_as_said() -> None:
@@ -75,8 +77,8 @@ def test_a_value_that_many_have_does_not_make_up_for_two_that_few_have() -> None
     features["normal"] = binning.make(FieldSpec(name="normal", kind="float"), capped["normal"])
     detector = outliers.fit(features, columns, columns)
     row = {"normal": np.array([50], np.float32)} | {name: np.array(["h"], object) for name in ("first", "second")}
-    positions = {name: array.find(row[name]) for name, array in features.items()}
-    assert detector.find(features, row, positions).tolist() == [True]
+    positions = {name: array.assign(row[name]) for name, array in features.items()}
+    assert detector.is_outlier(features, row, positions).tolist() == [True]
 
 
 def test_one_row_is_enough_to_learn_from() -> None:
@@ -84,5 +86,5 @@ def test_one_row_is_enough_to_learn_from() -> None:
     features = {"x": binning.make(FieldSpec(name="x", kind="float"), columns["x"])}
     detector = outliers.fit(features, columns, columns)
     row = {"x": np.array([1, 500, np.nan], np.float32)}
-    assert detector.find(features, row, {"x": features["x"].find(row["x"])}).tolist() == [False, True, True]
+    assert detector.is_outlier(features, row, {"x": features["x"].assign(row["x"])}).tolist() == [False, True, True]
     assert outliers.OutlierDetector.model_validate_json(detector.model_dump_json()) == detector

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from titanic_survival.toolkit.version.shapley import Plan, drawn_orders, every_coalition
+from titanic_survival.toolkit.version.shapley import Plan, exact_plan, sampled_permutations_plan
 
 SAMPLES = 3
-PLANS = {"exact": every_coalition, "drawn": lambda players, samples: drawn_orders(players, samples, 4000)}
+PLANS = {"exact": exact_plan, "drawn": lambda players, samples: sampled_permutations_plan(players, samples, 4000)}
 
 
 @pytest.fixture(params=PLANS.values(), ids=PLANS)
@@ -17,37 +17,37 @@ def plan_of(request: pytest.FixtureRequest) -> Callable[[int, int], Plan]:
 
 def test_gloves_are_worth_what_the_textbook_says() -> None:
     # Two have a left glove, one a right one; a pair is worth 1: 1/6, 1/6, 4/6.
-    plan = every_coalition(3, SAMPLES)
+    plan = exact_plan(3, SAMPLES)
     left, right = plan.coalitions[:, :2].any(axis=1), plan.coalitions[:, 2]
     np.testing.assert_allclose(plan.solve((left & right)[None].astype(float)), [[1 / 6, 1 / 6, 4 / 6]])
 
 
-def test_worth_that_adds_up_is_what_each_adds(plan_of: Callable[[int, int], Plan]) -> None:
+def test_value_that_is_a_sum_gives_each_player_its_part(plan_of: Callable[[int, int], Plan]) -> None:
     plan = plan_of(5, SAMPLES)
     added = np.arange(5.0) ** 2
-    worth = plan.coalitions @ added + 100 * plan.samples
-    np.testing.assert_allclose(plan.solve(worth[None]), [added])
+    values = plan.coalitions @ added + 100 * plan.samples
+    np.testing.assert_allclose(plan.solve(values[None]), [added])
 
 
 @pytest.mark.parametrize("players", [1, 2, 6])
-def test_values_sum_to_all_minus_none_whatever_the_worth_is(plan_of: Callable[[int, int], Plan], players: int) -> None:
+def test_shapley_values_sum_to_all_minus_none(plan_of: Callable[[int, int], Plan], players: int) -> None:
     plan = plan_of(players, SAMPLES)
-    # The same coalition before the same sample has one worth.
-    worth = np.random.default_rng(1).normal(size=(2, SAMPLES, 2**players))
-    asked = worth[:, plan.samples, plan.coalitions @ 2 ** np.arange(players)]
-    np.testing.assert_allclose(plan.solve(asked).sum(axis=1), (worth[..., -1] - worth[..., 0]).mean(axis=1))
+    # The same coalition before the same sample has one value.
+    values = np.random.default_rng(1).normal(size=(2, SAMPLES, 2**players))
+    asked = values[:, plan.samples, plan.coalitions @ 2 ** np.arange(players)]
+    np.testing.assert_allclose(plan.solve(asked).sum(axis=1), (values[..., -1] - values[..., 0]).mean(axis=1))
 
 
-def test_drawn_orders_come_close_to_the_exact_values() -> None:
-    def worth(plan: Plan) -> np.ndarray:
+def test_sampled_permutations_come_close_to_the_exact_values() -> None:
+    def values(plan: Plan) -> np.ndarray:
         kept = plan.coalitions
         return (kept[:, 0] & kept[:, 1]) * (1.0 + plan.samples) + kept[:, 2:].sum(axis=1) ** 2 * 0.1
 
-    exact, drawn = every_coalition(8, SAMPLES), drawn_orders(8, SAMPLES, 16_000)
-    np.testing.assert_allclose(drawn.solve(worth(drawn)[None]), exact.solve(worth(exact)[None]), atol=0.05)
+    exact, drawn = exact_plan(8, SAMPLES), sampled_permutations_plan(8, SAMPLES, 16_000)
+    np.testing.assert_allclose(drawn.solve(values(drawn)[None]), exact.solve(values(exact)[None]), atol=0.05)
 
 
 def test_the_same_orders_are_drawn_again() -> None:
-    first, second = drawn_orders(12, SAMPLES, 1000), drawn_orders(12, SAMPLES, 1000)
+    first, second = sampled_permutations_plan(12, SAMPLES, 1000), sampled_permutations_plan(12, SAMPLES, 1000)
     np.testing.assert_array_equal(first.coalitions, second.coalitions)
     assert np.bincount(first.samples).tolist() == [len(first.samples) // SAMPLES] * SAMPLES

@@ -3,7 +3,7 @@
 To make it yours, let `metrics` return the metrics that matter to you; name in `SLICES` the columns for whose groups the
 metrics are computed too; and set in `GATES` what a version must reach to become champion:
 
-    "at_least" or "at_most"    the bound on the held-out rows
+    "at_least" or "at_most"    the bound on the hold-out rows
     "tolerance"                how much worse than the champion's, on the same rows, the metric may be (default 0)
 
 A gate may name the metric of one group, for example "accuracy/sex/female".

@@ -160,8 +160,8 @@ def _rejected(
     """Return the invalid rows of a chunk with their positions in the file and their reasons."""
     reasons: dict[int, list[str]] = {}
     for violation in violations:
-        value = "missing" if violation.value is None else repr(violation.value)
-        reasons.setdefault(violation.row or 0, []).append(f"{violation.field}: {value}: {violation.reason}")
+        text = f"{violation.field}: {violation.value_text}: {violation.reason}"
+        reasons.setdefault(violation.row or 0, []).append(text)
     where = np.flatnonzero(invalid)
     columns = [
         pa.array(where + start, pa.int64()),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -57,11 +58,16 @@ def next_steps(*steps: tuple[str, str]) -> None:
         out.print(f"  [bold]{escape(command):<{width}}[/]  [dim]{escape(purpose)}[/]", soft_wrap=True)
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the first column is aligned left, the others right."""
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping[str, str] | None = None) -> None:
+    """Print a table; the first column is aligned left, the others right.
+
+    `styles` has the style of each text that is coloured where it is in the last column.
+    """
     grid = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 3, 0, 0))
     for i, heading in enumerate(headings):
-        grid.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
+        grid.add_column(Text(heading), justify="left" if i == 0 else "right", no_wrap=True)
     for row in rows:
-        grid.add_row(*row)
+        *cells, last = (Text(cell) for cell in row)
+        last.stylize((styles or {}).get(last.plain, ""))
+        grid.add_row(*cells, last)
     out.print(grid, soft_wrap=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """A mistake outside this code, such as a wrong setting; the message names the thing, the value and the cure."""
+    """A mistake outside this code, such as a wrong setting; the message names the thing, the value and what to do."""
 
 
 class RejectedError(Exception):

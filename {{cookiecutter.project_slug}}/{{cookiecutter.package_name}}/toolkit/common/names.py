@@ -1,6 +1,8 @@
-"""Names of aliases and tags in the registry, shared by training, release and serving."""
+"""Names of versions, aliases and tags in the registry, shared by training, release and serving."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 #: Aliases of versions.
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -10,3 +12,8 @@ DIGEST, COMMIT, GATES, GATES_FAILED = "digest", "commit", "gates", "gates.failed
 SERVE = "serve"
 #: Tags of the model: the traffic weights of versions, and the shadow versions.
 TRAFFIC, SHADOW = "traffic", "shadow"
+
+
+def version_label(number: int, aliases: Iterable[str]) -> str:
+    """Return the number and the aliases of a version, as in "2 = champion"."""
+    return " = ".join([str(number), *aliases])

@@ -31,12 +31,12 @@ class CheckResult(NamedTuple):
 
 def check_features(frame: pd.DataFrame, contract: Contract) -> CheckResult:
     """Check the features of a DataFrame; columns that the contract does not know are ignored."""
-    return _check(frame, contract.row)
+    return _check_columns(frame, contract.row)
 
 
 def check_label(frame: pd.DataFrame, contract: Contract) -> CheckResult:
     """Check the label of a DataFrame."""
-    return _check(frame, (contract.label,))
+    return _check_columns(frame, (contract.label,))
 
 
 def as_frame(columns: Columns, contract: Contract) -> pd.DataFrame:
@@ -54,7 +54,7 @@ def label_array(columns: Columns, label: FieldSpec) -> np.ndarray:
     return array if label.kind == "category" else array.astype(LABEL_TYPES[label.kind])
 
 
-def learnable(label: np.ndarray) -> np.ndarray:
+def training_label(label: np.ndarray) -> np.ndarray:
     """Return a label as models learn it: bools as 0 and 1, which the export to ONNX needs."""
     return label.astype(np.int64) if label.dtype == np.bool_ else label
 
@@ -62,7 +62,7 @@ def learnable(label: np.ndarray) -> np.ndarray:
 LABEL_TYPES: dict[str, type] = {"float": np.float64, "int": np.int64, "bool": np.bool_}
 
 
-def _check(frame: pd.DataFrame, fields: tuple[FieldSpec, ...]) -> CheckResult:
+def _check_columns(frame: pd.DataFrame, fields: tuple[FieldSpec, ...]) -> CheckResult:
     columns: Columns = {}
     violations: list[Violation] = []
     for field in fields:

@@ -24,7 +24,7 @@ def derive(row: type[BaseModel], prediction: type[BaseModel]) -> Contract:
         decorators = model.__pydantic_decorators__
         if decorators.validators or decorators.field_validators or decorators.model_validators:
             problems.append(
-                f"{model.__name__} has validators: they cannot travel with the model; put the check in data.load()"
+                f"{model.__name__} has validators: they cannot be stored with a version; put the check in data.load()"
             )
     if not contract.row or not contract.prediction:
         problems.append("Row and Prediction need at least one field each")
@@ -40,7 +40,7 @@ def _label_problems(contract: Contract) -> Iterator[str]:
     if label.kind == "vector" or label.nullable:
         yield f"Prediction.{label.name}, the label, must be a float, int, bool or Literal, and not optional"
     if label.name in contract.by_name:
-        yield f"Prediction.{label.name}, the label, is a field of Row too: the model would be told the answer"
+        yield f"Prediction.{label.name}, the label, is a field of Row too: that leaks the label to the model"
     names = contract.model_columns
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"Row.{name}: an element of a vector has that name too; rename one of the two"
@@ -61,35 +61,35 @@ def _field(name: str, info: FieldInfo) -> FieldSpec:
     if info.alias or info.validation_alias:
         raise ValueError("aliases are not supported; name the field as the data does")
     annotation, nullable, metadata = _unwrap(info.annotation)
-    facts: dict[str, Any] = {"name": name, "nullable": nullable, "description": info.description or ""}
-    facts |= _type_facts(annotation, metadata + info.metadata)
-    if facts["kind"] == "vector" and (nullable or not info.is_required()):
+    properties: dict[str, Any] = {"name": name, "nullable": nullable, "description": info.description or ""}
+    properties |= _type_properties(annotation, metadata + info.metadata)
+    if properties["kind"] == "vector" and (nullable or not info.is_required()):
         raise ValueError("a vector must not be optional")
     if not info.is_required():
-        facts |= {"required": False, "default": _default(info, nullable)}
-    field = FieldSpec(**facts)
+        properties |= {"required": False, "default": _default(info, nullable)}
+    field = FieldSpec(**properties)
     _check_bounds(field)
     return field
 
 
-def _type_facts(annotation: Any, metadata: list[Any]) -> dict[str, Any]:
+def _type_properties(annotation: Any, metadata: list[Any]) -> dict[str, Any]:
     """Return kind, constraints, categories and length, which follow from the type."""
     if get_origin(annotation) is list:
         item, item_nullable, item_metadata = _unwrap(get_args(annotation)[0])
         if item is not float or item_nullable:
             raise ValueError("a list must be a list[float]")
-        facts = {"kind": "vector"} | _constraints(metadata, lengths=True) | _constraints(item_metadata)
-        if "length" not in facts:
+        properties = {"kind": "vector"} | _constraints(metadata, lengths=True) | _constraints(item_metadata)
+        if "length" not in properties:
             raise ValueError("a list needs a fixed length: Field(min_length=64, max_length=64)")
-        return facts
+        return properties
     if categories := _categories(annotation):
         return {"kind": "category", "categories": categories} | _constraints(metadata)
     if annotation not in (bool, int, float):
         raise ValueError(f"{annotation!r} is not a float, int, bool, Literal of strings, str Enum or list[float]")
-    facts = {"kind": annotation.__name__} | _constraints(metadata)
-    if annotation is bool and facts.keys() & {"at_least", "above", "at_most", "below"}:
+    properties = {"kind": annotation.__name__} | _constraints(metadata)
+    if annotation is bool and properties.keys() & {"at_least", "above", "at_most", "below"}:
         raise ValueError("a bool takes no bounds")
-    return facts
+    return properties
 
 
 def _check_bounds(field: FieldSpec) -> None:
@@ -168,7 +168,9 @@ def _constraints(metadata: list[Any], *, lengths: bool = False) -> dict[str, Any
         elif lengths and isinstance(item, annotated_types.MaxLen):
             longest = item.max_length
         else:
-            raise ValueError(f"{item!r} is not supported; only ge, gt, le, lt and a fixed length hold everywhere")
+            raise ValueError(
+                f"{item!r} is not supported; supported are ge, gt, le, lt and equal min_length and max_length"
+            )
     if shortest is not None and shortest == longest:
         found["length"] = shortest
     return found

@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from pydantic_core import from_json
 
-# pydantic takes no other on Python 3.11.
+# pydantic needs typing_extensions' TypedDict before Python 3.12.
 from typing_extensions import TypedDict
 
 from .columns import Columns, from_rows
@@ -61,7 +61,7 @@ class RowParser:
             field.name: annotation(field) if field.required else NotRequired[annotation(field)]
             for field in self.contract.row
         }
-        # Any: the type is made at run time, out of a type checker's sight.
+        # Any: mypy cannot check a TypedDict built at run time.
         make: Any = TypedDict
         row: Any = with_config(ConfigDict(extra="forbid", strict=True))(make("Row", fields))
         # The limit belongs here: rows are counted before millions of them are validated.
@@ -142,7 +142,7 @@ def annotation(field: FieldSpec) -> Any:
         marks = [wrap[name](number(bound)) for name, bound in field.bounds.items()]
         kind = Annotated[(float, *marks)]
         if field.kind == "int":
-            # JSON Schema's integers include 3.0, so both ways are one to it.
+            # JSON Schema's integers include 3.0, so the schema shows one integer type.
             as_integer = Field(json_schema_extra={"type": "integer"})
             whole = Annotated[(float, *marks, AfterValidator(_whole), as_integer)]
             kind = Annotated[Annotated[(int, *marks)] | whole, Field(union_mode="left_to_right")]

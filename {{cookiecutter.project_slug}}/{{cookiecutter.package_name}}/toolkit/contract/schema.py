@@ -1,6 +1,6 @@
 """The contract: the fields of a row and of a prediction, and which values each of them allows.
 
-A contract travels with every model version as JSON, so that a version checks its rows by the schema that it was
+A contract is stored with every model version as JSON, so that a version checks its rows by the schema that it was
 trained with. Numbers are float32 from here on, in training, service and batch alike: all of them see the same values.
 """
 
@@ -16,9 +16,9 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 #: float32 holds every whole number up to here; a larger one would silently become another.
 FLOAT32_MAX_EXACT_INT = 2**24
 
-#: How text writes a missing value; a category of the schema is a category, whatever it looks like.
+#: Texts that mean a missing value, unless the field has a category of that name.
 MISSING_TEXTS = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "None"})
-#: How text writes true and false, in lower case.
+#: Texts that mean true and false, in lower case.
 TRUE_TEXTS, FALSE_TEXTS = frozenset({"true", "1", "1.0"}), frozenset({"false", "0", "0.0"})
 
 
@@ -29,6 +29,11 @@ class Violation(NamedTuple):
     field: str
     value: Any
     reason: str
+
+    @property
+    def value_text(self) -> str:
+        """The value as Python writes it, "missing" for None."""
+        return "missing" if self.value is None else repr(self.value)
 
 
 class FieldSpec(BaseModel):

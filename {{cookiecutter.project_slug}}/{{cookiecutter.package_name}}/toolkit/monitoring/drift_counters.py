@@ -34,12 +34,12 @@ class DriftCounters:
     def add(self, columns: Columns, predictions: Columns) -> None:
         """Count rows (n,) and their predictions (n,)."""
         profile = self._profile
-        positions = {name: bins.find(columns[name]) for name, bins in profile.features.items()}
+        positions = {name: bins.assign(columns[name]) for name, bins in profile.features.items()}
         for name, counters in self._features.items():
             _add(counters, positions[name])
         for name, counters in self._outputs.items():
-            _add(counters, profile.outputs[name].find(predictions[name]))
-        self._outliers.inc(int(profile.outliers.find(profile.features, columns, positions).sum()))
+            _add(counters, profile.outputs[name].assign(predictions[name]))
+        self._outliers.inc(int(profile.outliers.is_outlier(profile.features, columns, positions).sum()))
 
 
 def _bin_counters(

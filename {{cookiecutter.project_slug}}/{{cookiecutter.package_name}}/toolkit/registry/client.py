@@ -13,7 +13,7 @@ from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from ..common.errors import UserError
-from ..common.names import DIGEST
+from ..common.names import DIGEST, version_label
 from .errors import mlflow_errors
 
 
@@ -33,7 +33,7 @@ class RegisteredVersion(NamedTuple):
     @property
     def label(self) -> str:
         """The number and the aliases, as in "2 = champion"."""
-        return " = ".join([str(self.number), *self.aliases])
+        return version_label(self.number, self.aliases)
 
 
 class Registry:

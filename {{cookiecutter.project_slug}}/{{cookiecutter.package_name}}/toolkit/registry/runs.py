@@ -13,6 +13,7 @@ import pandas as pd
 from ..common.errors import UserError
 from .client import Registry
 from .errors import quiet
+from .local_server import artifact_folder
 
 
 class Run:
@@ -70,7 +71,5 @@ def _experiment(registry: Registry) -> str:
                 f"'mlflow experiments restore -x {found.experiment_id}', or set MODEL_NAME to another name."
             )
         return str(found.experiment_id)
-    # A server has its own place for files; for a database in a file, keep them beside it and not in the cwd.
-    database = registry.uri.removeprefix("sqlite:///") if registry.uri.startswith("sqlite:///") else None
-    location = (Path(database).resolve().parent / "mlartifacts").as_uri() if database else None
-    return registry.client.create_experiment(registry.name, artifact_location=location)
+    folder = artifact_folder(registry.uri)
+    return registry.client.create_experiment(registry.name, artifact_location=folder.as_uri() if folder else None)

@@ -1,1 +1,1 @@
-"""What should run, and where: the store on disk, the release that the registry asks for, reconciliation, targets."""
+"""What should run, and where: the store on disk, the registry's release, reconciliation, targets."""

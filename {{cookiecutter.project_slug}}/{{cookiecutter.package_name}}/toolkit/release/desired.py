@@ -1,7 +1,7 @@
-"""The release that the registry asks for.
+"""The registry's release: what should be served.
 
 alias champion                    answers requests that name no version
-version tag serve=true            keeps a version served beside the champion, for months if need be
+version tag serve=true            keeps a version served beside the champion, for months if needed
 model tag traffic                 traffic weights in percent, such as "champion=90,challenger=10"
 model tag shadow                  versions that score the champion's rows too, unseen by callers, such as "challenger"
 """
@@ -15,7 +15,7 @@ from .store import Release
 
 
 def desired_release(registry: Registry) -> Release:
-    """Return the release that the registry asks for; `UserError` names a tag that cannot be used."""
+    """Return the registry's release; `UserError` names a tag that cannot be used."""
     versions, tags = registry.versions(), registry.tags()
     champion = _champion(registry, versions)
     weights = _weights(versions, tags.get(TRAFFIC, ""))

@@ -1,4 +1,4 @@
-"""Reconciliation: download the versions that the registry asks for and make their release the current one."""
+"""Reconciliation: download the versions of the registry's release and make it the current one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def reconcile(registry: Registry, store: Store) -> Release:
     return current
 
 
-def pull(tracking_uri: str, model_name: str, store: Store) -> Release:
+def pull_release(tracking_uri: str, model_name: str, store: Store) -> Release:
     """Reconcile a store with the registry at a tracking URI, shown as a step, and return the current release."""
     registry = connect(tracking_uri, model_name)
     with mlflow_errors(tracking_uri), console.step("pull") as step:

@@ -19,6 +19,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..common.errors import UserError
+from ..common.file_state import FileState, file_state
+from ..common.names import version_label
 from ..version.artifact import Artifact, digest
 
 #: The size of problem.txt, which is constant.
@@ -71,7 +73,7 @@ class Release(BaseModel):
 
     def summary(self) -> str:
         """Return the versions with their aliases, traffic weights and shadows in one line."""
-        names = [" = ".join([str(number), *aliases]) for number, aliases in sorted(self.versions.items())]
+        names = [version_label(number, aliases) for number, aliases in sorted(self.versions.items())]
         text = f"version{'s' if len(names) > 1 else ''} {', '.join(names)}"
         weights = ", ".join(f"{percent} % to {number}" for number, percent in self.weights.items())
         shadows = ", ".join(str(number) for number in self.shadows)
@@ -122,7 +124,7 @@ class Store:
         """Whether a version is here with a digest; files that are unchanged since the last check are not read again."""
         # Another registry may have another version of the same number, so the number alone is not enough.
         folder = self.path(version)
-        state = expected, _state(folder)
+        state = expected, _folder_state(folder)
         if self._verified.get(version) != state and folder.exists() and digest(folder) == expected:
             self._verified[version] = state
         return self._verified.get(version) == state
@@ -140,7 +142,7 @@ class Store:
         shutil.rmtree(aside, ignore_errors=True)
 
     def load(self, version: int, expected: str = "") -> Artifact:
-        """Return a version of the store; `UserError` if it has not the expected digest or cannot be read."""
+        """Return a version of the store; `UserError` if it does not have the expected digest or cannot be read."""
         if expected and digest(self.path(version)) != expected:
             raise UserError(
                 f"The files of {self.path(version)} were changed after the release. Download them again: make deploy"
@@ -160,6 +162,13 @@ class Store:
         except ValidationError as error:
             text = f"{self._release} cannot be read: {error.errors()[0]['msg']}. Remove it and run: make deploy"
             raise UserError(text) from error
+
+    def required_release(self) -> Release:
+        """Return the current release; `UserError` if there is none or release.json cannot be read."""
+        release = self.release()
+        if release is None:
+            raise UserError(f"{self.root} holds no release to serve. Make one: make train && make deploy")
+        return release
 
     def set_problem(self, problem: str) -> None:
         """Write why the release may not be in sync with the registry, "" if it is; services report it."""
@@ -181,11 +190,7 @@ class Store:
 
     def release_state(self) -> object:
         """Return a value that changes whenever the release is replaced."""
-        try:
-            found = self._release.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_mtime_ns, found.st_ino
+        return file_state(self._release)
 
     def write(self, release: Release | None) -> None:
         """Replace the release atomically; None removes it."""
@@ -201,7 +206,6 @@ class Store:
             unfinished.unlink(missing_ok=True)
 
 
-def _state(folder: Path) -> list[tuple[str, int, int, int]]:
+def _folder_state(folder: Path) -> list[tuple[str, FileState]]:
     """Return a value that changes when a file below a folder is written or replaced."""
-    found = ((str(path), path.stat()) for path in sorted(folder.rglob("*")))
-    return [(name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in found]
+    return [(str(path), file_state(path)) for path in sorted(folder.rglob("*"))]

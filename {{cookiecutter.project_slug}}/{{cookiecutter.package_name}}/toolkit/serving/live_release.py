@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from ..common.errors import RejectedError, UserError
+from ..common.errors import RejectedError
 from ..contract.columns import Columns
 from ..contract.json_rows import RowParser
 from ..monitoring.metrics import LOADED_VERSIONS, RELEASE_CREATED, RELEASE_PROBLEM, SERVED_ALIASES
@@ -96,9 +96,7 @@ class LiveRelease:
     def load(self) -> None:
         """Load and verify every version of the store's release; after a `UserError` the current release stays."""
         self._loaded_state = self._store.release_state()
-        release = self._store.release()
-        if release is None:
-            raise UserError(f"{self._store.root} holds no release to serve. Make one: make train && make deploy")
+        release = self._store.required_release()
         previous = self._snapshot
         versions = {number: self._version(number, release) for number in release.versions}
         self._snapshot = ReleaseSnapshot(release, versions)

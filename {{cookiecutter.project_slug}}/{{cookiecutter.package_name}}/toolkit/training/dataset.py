@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,12 +33,17 @@ class Dataset:
     holdout: LabelledRows
 
 
-def check(table: Any, contract: Contract) -> LabelledRows:
-    """Return the checked rows of a table; `UserError` lists all violations of the contract."""
+def labelled_rows(table: Any, contract: Contract, part: Literal["", "training", "hold-out"] = "") -> LabelledRows:
+    """Return the checked rows of a table that load() returned, or of a part that split() returned.
+
+    `UserError` lists all violations of the contract.
+    """
     if not isinstance(table, pd.DataFrame):
         raise UserError(
             f"model/data.py returned {type(table).__name__}, not a pandas DataFrame: load() returns one, split() two"
         )
+    if table.empty and part:
+        raise UserError(f"model/data.py: split() returned no {part} rows. Check the condition by which it splits.")
     if table.empty:
         raise UserError("model/data.py: load() returned no rows. Check that its file or query is not empty.")
     table = table.reset_index(drop=True)
@@ -69,7 +74,7 @@ def summarize(problems: list[Violation], rows: int) -> Iterator[str]:
         if found[0].row is None:
             yield f"{field}: {reason}"
         else:
-            shown = ", ".join(f"row {p.row}: {'missing' if p.value is None else repr(p.value)[:60]}" for p in found[:3])
+            shown = ", ".join(f"row {p.row}: {p.value_text[:60]}" for p in found[:3])
             yield f"{field}: {len(found)} of {rows} rows ({shown}{', ...' if len(found) > 3 else ''}); {reason}"
 
 

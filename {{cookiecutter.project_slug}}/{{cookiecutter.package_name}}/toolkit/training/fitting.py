@@ -42,7 +42,7 @@ def fit(estimator: Any, data: Dataset) -> None:
         raise UserError(f"model/pipeline.py: build() returned {type(estimator).__name__}, which has no predict()")
     if hasattr(estimator, "fit"):
         features = dataframes.as_frame(data.training.columns, data.contract)
-        estimator.fit(features, dataframes.learnable(data.training.label))
+        estimator.fit(features, dataframes.training_label(data.training.label))
 
 
 def name_of(estimator: Any) -> str:

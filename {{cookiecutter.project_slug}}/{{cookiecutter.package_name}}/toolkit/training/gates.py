@@ -1,4 +1,7 @@
-"""Gates: bounds on metrics in `model/quality.py`, which a version must pass before it is promoted."""
+"""Gates: bounds on metrics in `model/quality.py`, which a version must pass before it is promoted.
+
+Each needs a metric; `evaluation` computes the metrics, on the hold-out rows.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +32,27 @@ class Gate(BaseModel):
     @property
     def bound(self) -> str:
         """The bound as text."""
-        return f"at least {self.at_least:g}" if self.at_least is not None else f"at most {self.at_most:g}"
+        return f"at {'least' if self.higher_is_better else 'most'} {self.limit:g}"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether the bound is a lower one."""
+        return self.at_least is not None
+
+    @property
+    def limit(self) -> float:
+        """The number of the bound."""
+        limit = self.at_most if self.at_least is None else self.at_least
+        assert limit is not None  # the validator allows no gate without a bound
+        return limit
 
     def holds(self, value: float) -> bool:
         """Whether a value is within the bound; NaN is not."""
-        return value >= self.at_least if self.at_least is not None else value <= (self.at_most or 0.0)
+        return value >= self.limit if self.higher_is_better else value <= self.limit
 
     def no_worse(self, value: float, champion: float) -> bool:
         """Whether a value is at most the tolerance worse than the champion's."""
-        better = value - champion if self.at_least is not None else champion - value
+        better = value - champion if self.higher_is_better else champion - value
         # 0.81 - 0.80 is slightly more than 0.01 in binary.
         return better >= -self.tolerance - 1e-9
 

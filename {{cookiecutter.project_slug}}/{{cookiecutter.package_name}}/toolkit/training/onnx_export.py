@@ -9,10 +9,8 @@ import numpy as np
 
 from ..contract.columns import Columns
 from ..contract.schema import Contract, FieldSpec
+from ..version.artifact import TOLERANCE
 from ..version.runtime import MATRIX_INPUT, OnnxRuntime, PythonRuntime
-
-#: The largest difference that passes the parity check: float32 has seven digits, of which sums lose some.
-TOLERANCE = 1e-5
 
 
 class OnnxExport(NamedTuple):

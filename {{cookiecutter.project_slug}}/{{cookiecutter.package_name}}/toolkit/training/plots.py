@@ -26,8 +26,8 @@ from ..contract.schema import Contract
 
 def draw(
     folder: Path, actual: np.ndarray, predictions: Columns, importance: dict[str, float], contract: Contract
-) -> list[str]:
-    """Write the plots as PNG files to a folder and return their names; `actual` has the labels (n,)."""
+) -> None:
+    """Write the plots as PNG files to a folder; `actual` has the labels (n,)."""
     predicted = predictions[contract.label.name]
     if contract.task == "regression":
         figures = _regression(actual, predicted)
@@ -41,7 +41,6 @@ def draw(
         figure.tight_layout()
         figure.savefig(folder / f"{name}.png", dpi=100)
         plt.close(figure)
-    return list(figures)
 
 
 def _regression(actual: np.ndarray, predicted: np.ndarray) -> dict[str, Figure]:

@@ -1,4 +1,4 @@
-"""Provenance of a version: its commit."""
+"""Provenance of a version: the commit of its code."""
 
 from __future__ import annotations
 

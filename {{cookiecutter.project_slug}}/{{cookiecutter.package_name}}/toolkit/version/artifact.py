@@ -33,7 +33,8 @@ from .explainer import Explainer
 from .reference_profile import Profile
 from .runtime import OnnxRuntime, PythonRuntime, Runtime
 
-#: The largest difference from the prediction recorded at training, relative and absolute: processors round differently.
+#: Predictions that differ by no more, relative or absolute, count as equal: in the parity check of the export, and when
+#: a version is verified. float32 has seven digits, of which sums lose some, and processors round differently.
 TOLERANCE = 1e-5
 
 CONTRACT, EXAMPLE, BACKGROUND = "contract.json", "example.json", "background.json"
@@ -87,7 +88,7 @@ class Artifact:
         columns = from_rows(self.example.rows, self.contract)
         predictions = as_records(self.runtime.score(columns), self.contract)
         if len(predictions) != len(self.example.predictions):
-            raise UserError(f"{self.folder}: {EXAMPLE} has not one prediction for each row; the file was changed")
+            raise UserError(f"{self.folder}: {EXAMPLE} does not have one prediction for each row; the file was changed")
         for row, (expected, predicted) in enumerate(zip(self.example.predictions, predictions, strict=True)):
             for name, value in expected.items():
                 if not _is_close(value, predicted[name]):

@@ -14,7 +14,7 @@ from ..contract.schema import FieldSpec
 
 #: The most bins of numbers (besides the two outside of the training's range) and of categories: each is a time series.
 MAX_NUMBER_BINS, MAX_CATEGORY_BINS = 10, 20
-#: With fewer training rows in a bin, its share would be chance; but a field may have `MIN_BINS` in any case.
+#: With fewer training rows in a bin, its share would be noise; but a field may have `MIN_BINS` in any case.
 MIN_BIN_ROWS, MIN_BINS = 40, 5
 MISSING_BIN, OTHER_BIN = "missing", "other"
 
@@ -22,7 +22,7 @@ MISSING_BIN, OTHER_BIN = "missing", "other"
 class NumberBins(BaseModel):
     """Bins of numbers: below the first edge, from each edge to the next, and from the last edge on.
 
-    NaN falls behind these, into the bin `missing` if the field may be missing.
+    NaN gets the position after the last bin, which is that of `missing` if the field may be missing.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,18 +40,18 @@ class NumberBins(BaseModel):
         return np.array([*self.edges, np.inf])
 
     def values(self, array: np.ndarray) -> np.ndarray:
-        """Return one number a row, of shape (n,)."""
+        """Return one number for each row, of shape (n,)."""
         if self.reduce == "mean":
             return array.mean(axis=1, dtype=np.float64)
         return array.max(axis=1) if self.reduce else array
 
-    def find(self, array: np.ndarray) -> np.ndarray:
+    def assign(self, array: np.ndarray) -> np.ndarray:
         """Return the position of each row's bin, of shape (n,)."""
         return np.searchsorted(self._edges, self.values(array), side="right")
 
 
 class CategoryBins(BaseModel):
-    """Bins of categories; a category that the contract does not know falls behind the last."""
+    """Bins of categories; a category that the contract does not know gets the position after the last bin."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -65,7 +65,7 @@ class CategoryBins(BaseModel):
     def _positions(self) -> _Positions:
         return _Positions(self.positions, len(self.names))
 
-    def find(self, array: np.ndarray) -> np.ndarray:
+    def assign(self, array: np.ndarray) -> np.ndarray:
         """Return the position of each row's bin, of shape (n,)."""
         return np.fromiter(map(self._positions.__getitem__, array.tolist()), np.intp, len(array))
 
@@ -85,7 +85,7 @@ Bins = Annotated[NumberBins | CategoryBins, Field(discriminator="kind")]
 def make(field: FieldSpec, array: np.ndarray) -> NumberBins | CategoryBins:
     """Return bins for a field's array (n,), of a vector (n, length), with the shares of its rows."""
     bins = _category_bins(field, array) if field.kind == "category" else _number_bins(field, array)
-    return bins.model_copy(update={"shares": shares(bins, bins.find(array))})
+    return bins.model_copy(update={"shares": shares(bins, bins.assign(array))})
 
 
 def shares(bins: NumberBins | CategoryBins, positions: np.ndarray) -> tuple[float, ...]:
@@ -117,17 +117,21 @@ def _category_bins(field: FieldSpec, array: np.ndarray) -> CategoryBins:
         most = Counter(array.tolist()).most_common(limit - 1)
         common = {category for category, rows in most if rows >= MIN_BIN_ROWS}
         kept = tuple(category for category in kept if category in common)
-    further = [OTHER_BIN] * (len(kept) < len(field.categories)) + [MISSING_BIN] * field.nullable
+    names = list(kept)
+    if len(kept) < len(field.categories):
+        names.append(OTHER_BIN)
+    if field.nullable:
+        names.append(MISSING_BIN)
     # A category may have the name of one of these two bins, and shares it then.
-    names = tuple(dict.fromkeys([*kept, *further]))
+    names = list(dict.fromkeys(names))
     positions = {category: names.index(category if category in kept else OTHER_BIN) for category in field.categories}
     if field.nullable:
         positions[""] = names.index(MISSING_BIN)
-    return CategoryBins(names=names, positions=positions)
+    return CategoryBins(names=tuple(names), positions=positions)
 
 
 def _number_bins(field: FieldSpec, array: np.ndarray) -> NumberBins:
-    missing = (MISSING_BIN,) * field.nullable
+    missing = (MISSING_BIN,) if field.nullable else ()
     if field.kind == "bool":
         return NumberBins(names=("false", "true", *missing), edges=(1,))
     bins = NumberBins(names=("any", *missing), edges=())

@@ -1,6 +1,6 @@
 """Explanations: the contribution of each field to a prediction, as Shapley values, whatever the model is.
 
-A field outside a coalition has its values from a background sample of the training rows; the worth of a coalition is
+A field outside a coalition has its values from a background sample of the training rows; the value of a coalition is
 the mean output over that sample ("interventional": Lundberg and Lee, "A unified approach to interpreting model
 predictions", 2017). The contributions of all fields sum to the prediction minus the base, which is the mean output over
 the background.
@@ -16,7 +16,7 @@ import numpy as np
 
 from ..contract.columns import Columns
 from ..contract.schema import Contract
-from .shapley import drawn_orders, every_coalition
+from .shapley import exact_plan, sampled_permutations_plan
 
 #: The most mixed rows for one explained row: values are exact up to there, which with 50 background rows is up to 8
 #: fields, and estimates beyond. It is also the most rows that are scored in one call, which bounds the memory.
@@ -49,7 +49,7 @@ class Explainer:
         self._names = [field.name for field in contract.row]
         fields, samples = len(self._names), len(background[self._names[0]])
         exact = samples * 2**fields <= MAX_POINTS
-        self._plan = every_coalition(fields, samples) if exact else drawn_orders(fields, samples, MAX_POINTS)
+        self._plan = exact_plan(fields, samples) if exact else sampled_permutations_plan(fields, samples, MAX_POINTS)
         self._whole = int(self._plan.coalitions.all(axis=1).argmax())
         self._empty = ~self._plan.coalitions.any(axis=1)
         self._points = len(self._plan.samples)
@@ -72,7 +72,7 @@ class Explainer:
         )
 
     def _explain(self, columns: Columns, score: Callable[[Columns], Columns]) -> Explanations:
-        first, same = self._duplicates.find(list(columns.values()))
+        first, same = self._duplicates.deduplicate(list(columns.values()))
         row, point = np.divmod(first, self._points)
         predictions: list[Columns] = []
         for start in range(0, len(first), MAX_POINTS):
@@ -82,9 +82,9 @@ class Explainer:
         # The positions of the explained rows among the scored ones: their labels may select the explained number.
         whole = same[:, self._whole]
         values, output = _output(self.contract, together, whole, row)
-        worth = values.astype(np.float64)[same]
-        base = worth[:, self._empty].mean(axis=1)
-        return Explanations(self._plan.solve(worth), base, worth[:, self._whole], output)
+        outputs = values.astype(np.float64)[same]
+        base = outputs[:, self._empty].mean(axis=1)
+        return Explanations(self._plan.solve(outputs), base, outputs[:, self._whole], output)
 
     def _mix(self, columns: Columns, row: np.ndarray, point: np.ndarray) -> Columns:
         """Return rows that keep the fields of a point's coalition, and have the others from the point's sample."""
@@ -114,7 +114,7 @@ class _Duplicates:
                 _positions(array, known)[samples] for array, known in zip(background, self._known, strict=True)
             ]
 
-    def find(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def deduplicate(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows to score, as row * points + point, and for each (row, point) the position among them."""
         rows = len(arrays[0])
         if not self._fits:

@@ -1,8 +1,8 @@
 """The formats of a version's folder: the toolkit reads every one since the first, and writes the last.
 
 A file named `format` holds the number; where there is none, it is 1. The JSON documents of an older format are
-upgraded when they are read, one step after the other; the folder stays as it is, since its digest is registered. A
-change of a name or of a meaning in these documents is a new format: add 1 to `CURRENT`, add the step to `STEPS`, and
+upgraded when they are read, one format after the other; the folder stays as it is, since its digest is registered. A
+change of a name or of a meaning in these documents is a new format: add 1 to `CURRENT`, add an entry to `UPGRADES`, and
 keep a folder of the new format in the tests.
 
     1    without a number
@@ -24,7 +24,7 @@ FILE = "format"
 CURRENT = 2
 
 Document = dict[str, Any]
-Step = Callable[[Document], Document]
+Upgrade = Callable[[Document], Document]
 
 
 def number(folder: Path) -> int:
@@ -47,8 +47,8 @@ def read(folder: Path, file: str) -> Document:
     # First: a newer format may have no such file.
     found = number(folder)
     document: Document = json.loads((folder / file).read_bytes())
-    for step in range(found, CURRENT):
-        document = STEPS[step].get(file, _unchanged)(document)
+    for older in range(found, CURRENT):
+        document = UPGRADES[older].get(file, _unchanged)(document)
     return document
 
 
@@ -83,8 +83,8 @@ def _outliers_2(outliers: Document) -> Document:
     return _rename(outliers | {"rarities": features}, rarities="features", share="rate")
 
 
-#: By the format that it starts from, and by the document: the step to the next format.
-STEPS: dict[int, dict[str, Step]] = {
+#: By the format that it starts from, and by the document: the upgrade to the next format.
+UPGRADES: dict[int, dict[str, Upgrade]] = {
     1: {
         "contract.json": _contract_2,
         "profile.json": _profile_2,

@@ -24,7 +24,7 @@ class FrameScorer:
         """Return the predictions, in the order of the rows; ValueError if a row breaks the contract."""
         columns, violations = check_features(frame, self._version.contract)
         if violations:
-            named = [f"row {row}: {field} {value!r}: {reason}" for row, field, value, reason in violations[:MAX_NAMED]]
+            named = [f"row {v.row}: {v.field} {v.value_text}: {v.reason}" for v in violations[:MAX_NAMED]]
             raise ValueError(f"{len(violations)} values break the contract: " + "; ".join(named))
         predictions = self._version.runtime.score(columns)
         return pd.DataFrame({name: plain(array) for name, array in predictions.items()})

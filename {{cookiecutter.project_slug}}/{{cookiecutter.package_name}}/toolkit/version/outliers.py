@@ -24,13 +24,13 @@ Positions = Mapping[str, np.ndarray]
 
 #: The share of the training rows above the threshold.
 TRAINING_RATE = 0.01
-#: The least width of a bin in its density, in standard deviations: a value that many rows have in common must not make
-#: up for another one that none has.
+#: The least width of a bin in its density, in standard deviations: a lower limit, so that one very common value cannot
+#: outweigh a rare one.
 MIN_BIN_WIDTH = 0.1
 
 
 class Tail(BaseModel):
-    """The density outside of the training's range: it falls to a third (1/e) with every `scale`."""
+    """The density outside of the training's range: it decays by 1/e per `scale`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -71,10 +71,10 @@ class OutlierDetector(BaseModel):
 
     features: dict[str, FeatureScores]
     threshold: float
-    #: The share of outliers in the hold-out, with half a row added.
+    #: The share of outliers in the hold-out rows, with half a row added.
     rate: float
 
-    def find(self, features: Features, columns: Columns, positions: Positions) -> np.ndarray:
+    def is_outlier(self, features: Features, columns: Columns, positions: Positions) -> np.ndarray:
         """Return a mask of the rows that are outliers, (n,)."""
         return _score(self.features, features, columns, positions) > self.threshold
 
@@ -83,7 +83,7 @@ def fit(features: Features, training: Columns, holdout: Columns) -> OutlierDetec
     """Return the detector of a version."""
     scored = {name: _feature_scores(bins, training[name]) for name, bins in features.items()}
     seen, unseen = (
-        _score(scored, features, columns, {name: bins.find(columns[name]) for name, bins in features.items()})
+        _score(scored, features, columns, {name: bins.assign(columns[name]) for name, bins in features.items()})
         for columns in (training, holdout)
     )
     threshold = float(np.quantile(seen, 1 - TRAINING_RATE, method="higher"))

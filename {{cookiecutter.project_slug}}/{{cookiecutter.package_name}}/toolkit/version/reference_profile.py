@@ -1,7 +1,7 @@
 """The reference profile of a version: the distributions of its training rows and of its predictions, in bins.
 
 The service counts the rows that it scores in these bins, and drift is the difference. The features are binned by the
-training rows, the outputs by the predictions for the hold-out, which the model has not seen.
+training rows, the outputs by the predictions for the hold-out rows, which the model has not seen.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Profile(BaseModel):
     def drift(self, columns: Columns) -> dict[str, float]:
         """Return the population stability index of each feature for other rows, largest first."""
         indices = {
-            name: psi(shares(feature, feature.find(columns[name])), feature.shares)
+            name: psi(shares(feature, feature.assign(columns[name])), feature.shares)
             for name, feature in self.features.items()
         }
         return dict(sorted(indices.items(), key=lambda item: -item[1]))

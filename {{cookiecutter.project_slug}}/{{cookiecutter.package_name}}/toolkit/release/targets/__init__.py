@@ -9,8 +9,15 @@ from ...version.artifact import Artifact
 from ..store import Release
 
 
-class Running(NamedTuple):
-    """A deployment in operation: its URL, health, release, start (UTC), and details by name."""
+class Rollout(NamedTuple):
+    """What `apply` did: the URL of the service, and the action in a few words."""
+
+    url: str
+    action: str
+
+
+class Deployment(NamedTuple):
+    """A running deployment: its URL, health, release, start (UTC), and details by name."""
 
     url: str
     health: str
@@ -22,12 +29,12 @@ class Running(NamedTuple):
 class Target(Protocol):
     """A place where the store's release can run."""
 
-    def apply(self, champion: Artifact) -> str:
-        """Run the store's release, checked with the champion's example before it takes over, and return its URL."""
+    def apply(self, champion: Artifact) -> Rollout:
+        """Run the store's release; a new process is checked with the champion's example before it takes over."""
         ...
 
-    def running(self) -> Running | None:
-        """Return the deployment in operation, None if there is none."""
+    def running(self) -> Deployment | None:
+        """Return the running deployment, None if there is none."""
         ...
 
     def remove(self) -> bool:

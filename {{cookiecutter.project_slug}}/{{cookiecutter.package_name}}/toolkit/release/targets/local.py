@@ -16,7 +16,7 @@ from ...common.errors import UserError
 from ...common.sockets import free_port, listen, url
 from ...version.artifact import Artifact
 from ..store import Release, Store
-from . import Running
+from . import Deployment, Rollout
 from .process_record import STOP_SECONDS, ProcessRecord
 
 START_SECONDS = 60
@@ -44,21 +44,22 @@ class Local:
         self._record = store.root / "local.json"
         self._log = store.root / "local.log"
 
-    def apply(self, champion: Artifact) -> str:
+    def apply(self, champion: Artifact) -> Rollout:
         """Let the running process load the release, or replace it by a process that has answered the example."""
-        release, old = self._store.release(), ProcessRecord.read(self._record)
-        assert release is not None
-        if not (old and self._suits(old) and self._follows(release)):
-            if old is None or old.port != self._port:
-                # The new process shares its port with any other that does so too: check first that it is free.
-                listen(self._address, self._port).close()
-            new = self._start(champion)
-            ProcessRecord.of(new.pid, self._port, release, self._fingerprint).write(self._record)
-            if old:
-                old.stop()
-        return url(self._address, self._port)
+        release, old = self._store.required_release(), ProcessRecord.read(self._record)
+        address = url(self._address, self._port)
+        if old and self._has_current_code(old) and self._wait_until_served(release):
+            return Rollout(address, "the running process serves the release")
+        if old is None or old.port != self._port:
+            # The new process shares its port with any other that does so too: check first that it is free.
+            listen(self._address, self._port).close()
+        new = self._start(champion)
+        ProcessRecord.of(new.pid, self._port, release, self._fingerprint).write(self._record)
+        if old:
+            old.stop()
+        return Rollout(address, "checked with hold-out rows")
 
-    def running(self) -> Running | None:
+    def running(self) -> Deployment | None:
         """Return the process that serves, None if there is none."""
         record = ProcessRecord.read(self._record)
         if record is None:
@@ -67,7 +68,7 @@ class Local:
         details = {"process": str(record.pid), "log": str(self._log)}
         # The process serves the store's release, which may be newer than that of its start.
         release = self._store.release() or record.release
-        return Running(address, self._health(address), release, record.started, details)
+        return Deployment(address, self._health(address), release, record.started, details)
 
     def remove(self) -> bool:
         """Stop the process after the requests in progress, and return whether there was one."""
@@ -77,11 +78,11 @@ class Local:
         self._record.unlink(missing_ok=True)
         return record is not None
 
-    def _suits(self, record: ProcessRecord) -> bool:
+    def _has_current_code(self, record: ProcessRecord) -> bool:
         """Whether a process has the present code, settings and port, so that only the release may differ."""
         return record.port == self._port and record.fingerprint == self._fingerprint
 
-    def _follows(self, release: Release) -> bool:
+    def _wait_until_served(self, release: Release) -> bool:
         """Wait until the running process serves a release; False if it fails to."""
         deadline = time.monotonic() + FOLLOW_SECONDS
         while time.monotonic() < deadline:
@@ -110,7 +111,16 @@ class Local:
 
     def _spawn(self, probe: int) -> subprocess.Popen[bytes]:
         """Start a process that serves on the target's port and on a probe port of its own."""
-        command = [sys.executable, "-m", self._package, "serve", "--no-pull", "--beside", "--probe-port", str(probe)]
+        command = [
+            sys.executable,
+            "-m",
+            self._package,
+            "serve",
+            "--no-pull",
+            "--share-port",
+            "--probe-port",
+            str(probe),
+        ]
         settings = {"PORT": str(self._port), "BIND_ADDRESS": self._address, "STORE": str(self._store.root)}
         with self._log.open("ab") as log:
             return subprocess.Popen(

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 
 from ...common.errors import RejectedError, UserError
+from ...common.file_state import file_state
 
 MIN_TOKEN_LENGTH = 20
 #: How often the file is checked for changes.
@@ -61,7 +62,7 @@ class TokenAuthenticator:
         if now < self._next_check:
             return
         self._next_check = now + CHECK_SECONDS
-        if _state(self._path) == self._file_state:
+        if file_state(self._path) == self._file_state:
             return
         self._read()
         if self.problem:
@@ -70,7 +71,7 @@ class TokenAuthenticator:
             log.info("%s: %d tokens", self._path, len(self._digests))
 
     def _read(self) -> None:
-        self._file_state = _state(self._path)
+        self._file_state = file_state(self._path)
         tokens, self.problem = read_tokens(self._path)
         self._digests = [hashlib.sha256(token.encode()).digest() for token in tokens]
 
@@ -113,12 +114,3 @@ def _token(authorization: bytes) -> bytes:
         except binascii.Error:
             pass
     return b""
-
-
-def _state(path: Path) -> object:
-    """Return something that changes with the file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino, found.st_size

@@ -1,4 +1,4 @@
-"""Edits: name the files of the toolkit that were edited in this project, as a warning."""
+"""Edits of the toolkit: warn if its files were edited in this project."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def run(toolkit: Path = TOOLKIT) -> None:
     if not found:
         return
     number = (toolkit / "VERSION").read_text().strip()
-    console.say(f"Warning: edited here, and not as version {number} of the toolkit has it:", style="yellow")
+    console.say(f"Warning: these files differ from toolkit {number}:", style="yellow")
     for name in found:
         console.say(f"  {toolkit.parent.name}/{toolkit.name}/{name}")
     console.say(

@@ -1,4 +1,4 @@
-"""MLflow: a local server over the project's database, to look at runs, plots and versions in a browser."""
+"""MLflow in a browser, for runs, plots and versions: a local server over the project's database."""
 
 from __future__ import annotations
 
@@ -23,4 +23,4 @@ def run(settings: config.Settings, port: int) -> None:
     except UserError as error:
         raise UserError(f"Port {port} is in use. Choose another: make mlflow ARGS='--port {port + 1}'") from error
     console.say(f"MLflow: http://127.0.0.1:{port}  (over {uri}; Ctrl-C ends it)")
-    sys.exit(run_local_server(uri, config.ROOT / "mlartifacts", port))
+    sys.exit(run_local_server(uri, port))
