@@ -107,6 +107,8 @@ def run_in_thread(app: Starlette, bound: socket) -> Iterator[None]:
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([bound],), name="webhook", daemon=True)
+    # Here, and not when the thread gets to it: a delivery that comes before waits, and is not refused.
+    bound.listen()
     thread.start()
     try:
         yield
