@@ -128,9 +128,7 @@ def test_another_version_is_one_layer_and_quick(trained: Project, containers: Co
     assert took < 20
 
 
-def test_image_goes_through_a_registry(
-    trained: Project, containers: Containers, image: str, tmp_path: Path
-) -> None:
+def test_image_goes_through_a_registry(trained: Project, containers: Containers, image: str, tmp_path: Path) -> None:
     port = free_port()
     config = tmp_path / "registry.yml"
     config.write_text(

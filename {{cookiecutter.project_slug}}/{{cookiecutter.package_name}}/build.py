@@ -19,6 +19,10 @@ from .toolkit.release.store import Release, Store
 
 def run(settings: config.Settings, *, push: bool = False) -> None:
     """Pull the release that the registry asks for, and package it; `push` sends the image to its registry."""
+    if settings.store != config.ROOT / "store":
+        raise UserError(
+            f"STORE is {settings.store}, but a Bento contains the project's own store: leave STORE unset to build"
+        )
     engine = find_engine(settings.container_engine)
     if push:
         _check_push(settings, engine)
@@ -53,10 +57,6 @@ def _check_push(settings: config.Settings, engine: Engine | None) -> None:
 def _build_bento(settings: config.Settings, release: Release) -> str:
     """Package a release of the project's own store as a Bento, and return its tag."""
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
-    if settings.store != config.ROOT / "store":
-        raise UserError(
-            f"STORE is {settings.store}, but a Bento contains the project's own store: leave STORE unset to build"
-        )
     with console.step("bento") as step:
         import bentoml
 

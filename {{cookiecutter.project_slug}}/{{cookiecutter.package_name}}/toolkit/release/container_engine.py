@@ -93,7 +93,9 @@ class Engine:
                 progress(lines[-1][:80])
         if process.returncode:
             shown = "\n".join(f"  {line}" for line in lines[-SHOWN_LINES:])
-            raise UserError(f"{' '.join(command[:2])} ended with exit code {process.returncode}. Its last lines:\n{shown}")
+            raise UserError(
+                f"{' '.join(command[:2])} ended with exit code {process.returncode}. Its last lines:\n{shown}"
+            )
         return "\n".join(lines)
 
 

@@ -18,7 +18,7 @@ from ..training import provenance
 from .container_engine import Engine, Image
 from .store import Release, Store
 
-#: Where BuildKit and the Dockerfile's ENVIRONMENT find the libraries: of ONNX models alone, of models in Python too.
+#: The locks in requirements/ with the libraries of ONNX models alone, and of models in Python too.
 ONNX_ENVIRONMENT, PYTHON_ENVIRONMENT = "serve", "model"
 
 
@@ -75,7 +75,7 @@ def build(
 
 
 def tag(release: Release, commit: str) -> str:
-    """Return the tag of a release's image: the champion and the commit of the code, "-dirty" if files differ from it."""
+    """Return the tag of a release's image: the champion and the commit, with "-dirty" if files differ from it."""
     return f"{release.champion}-{'uncommitted' if commit == 'none' else commit}"
 
 
