@@ -103,7 +103,8 @@ def test_image_is_small_and_says_where_it_comes_from(trained: Project, container
     assert labels["org.opencontainers.image.version"] == image.partition(":")[2].partition("-")[0]
     assert labels["model.run"] == trained.registry()["versions"][labels["org.opencontainers.image.version"]]["run"]
     assert found["Config"]["User"] == "10001:10001"
-    assert found["Config"]["Healthcheck"]["Test"][0] == "CMD"
+    if containers.engine == "docker":  # OCI images, which the others make, have no place for it
+        assert found["Config"]["Healthcheck"]["Test"][0] == "CMD"
 
 
 def test_the_same_inputs_give_the_same_image(trained: Project, containers: Containers, image: str) -> None:

@@ -64,8 +64,9 @@ def _build_bento(settings: config.Settings, release: Release) -> str:
         lock = f"requirements/{image.environment(Store(settings.store), release)}.lock"
         bento = bentoml.build(
             f"{config.PACKAGE}.service:Service",
-            include=["setup.py", "README.md", lock, f"{config.PACKAGE}/**/*.py", "store/release.json"]
-            + [f"store/versions/{number}/*" for number in release.versions],
+            # Anchored: a name alone would match in every folder, those of the environment among them.
+            include=["/setup.py", "/README.md", f"/{lock}", f"/{config.PACKAGE}/**/*.py", "/store/release.json"]
+            + [f"/store/versions/{number}/*" for number in release.versions],
             labels={"model": release.model, CHAMPION: str(release.champion)},
             python={"requirements_txt": lock, "lock_packages": False},
         )

@@ -78,9 +78,7 @@ def test_failed_build_shows_the_engines_last_lines(monkeypatch: pytest.MonkeyPat
     with pytest.raises(
         UserError, match=r"podman build ended with exit code 125(?s:.*)no space left on device"
     ) as raised:
-        container_engine.Engine("podman").build(
-            tmp_path, "name:1", created=datetime.now(UTC), arguments={}, labels={}, progress=lines.append
-        )
+        container_engine.Engine("podman").build(tmp_path, "name:1", arguments={}, progress=lines.append)
     assert len(str(raised.value).splitlines()) == 1 + container_engine.SHOWN_LINES
     assert lines[0] == "1"
 

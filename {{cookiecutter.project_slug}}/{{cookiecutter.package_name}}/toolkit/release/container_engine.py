@@ -7,13 +7,15 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from ..common.errors import UserError
 
 ENGINES = ("docker", "podman", "buildah")
+#: The time of every file and layer, in seconds since 1970. Another one for each commit would keep an engine that has
+#: layers of an earlier commit from building the same image as one that has none.
+TIMESTAMP = "0"
 #: Lines of an engine's output that are shown when it fails.
 SHOWN_LINES = 15
 
@@ -37,22 +39,17 @@ class Engine:
         context: Path,
         name: str,
         *,
-        created: datetime,
         arguments: Mapping[str, str],
-        labels: Mapping[str, str],
         options: Sequence[str] = (),
         progress: Callable[[str], None] = lambda line: None,
     ) -> Image:
         """Build the Dockerfile of a folder; `UserError` has the engine's last lines if it fails."""
-        seconds = str(int(created.timestamp()))
         command = [self.name, "build", "--tag", name, *options]
         if self.name == "docker":
-            arguments = {**arguments, "SOURCE_DATE_EPOCH": seconds}
+            arguments = {**arguments, "SOURCE_DATE_EPOCH": TIMESTAMP}
         else:
-            # The OCI format has no place for a health check.
-            command += ["--format", "docker", "--timestamp", seconds]
+            command += ["--timestamp", TIMESTAMP]
         command += [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
-        command += [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
         self._run([*command, str(context)], progress)
         return self.inspect(name)
 

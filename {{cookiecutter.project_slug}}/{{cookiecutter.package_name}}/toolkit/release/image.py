@@ -1,7 +1,7 @@
 """The container image of a project: code, libraries and a release in one.
 
-The same commit, release and base image give the same image, to the digest: files have the commit's time and fixed
-modes, whatever the umask and the clock of the machine that builds.
+The same commit, release and base image give the same image, to the digest: times and modes of files are fixed, whatever
+the umask and the clock of the machine that builds. The labels have the commit's time.
 """
 
 from __future__ import annotations
@@ -49,26 +49,26 @@ def build(
     commit = provenance.commit(project.root)
     created = provenance.commit_time(project.root) or datetime.fromtimestamp(0, UTC)
     trained = [datetime.fromisoformat(store.load(number).details["trained"]) for number in release.versions]
-    arguments = {"ENVIRONMENT": environment(store, release)} | ({"BASE_IMAGE": base_image} if base_image else {})
-    labels = {
-        "org.opencontainers.image.title": project.title,
-        "org.opencontainers.image.description": project.description,
-        "org.opencontainers.image.authors": project.author,
-        "org.opencontainers.image.version": str(release.champion),
-        "org.opencontainers.image.revision": commit,
-        "org.opencontainers.image.created": created.isoformat(),
-        "model.name": release.model,
-        "model.versions": ",".join(map(str, sorted(release.versions))),
-        "model.run": run_id,
+    arguments = {
+        "ENVIRONMENT": environment(store, release),
+        "TITLE": project.title,
+        "DESCRIPTION": project.description,
+        "AUTHORS": project.author,
+        "VERSION": str(release.champion),
+        "REVISION": commit,
+        "CREATED": created.isoformat(),
+        "MODEL_NAME": release.model,
+        "MODEL_VERSIONS": ",".join(map(str, sorted(release.versions))),
+        "MODEL_RUN": run_id,
     }
+    if base_image:
+        arguments["BASE_IMAGE"] = base_image
     with tempfile.TemporaryDirectory(prefix="image-") as folder:
         stage(Path(folder), project, store, release.model_copy(update={"created": max(created, *trained)}))
         return engine.build(
             Path(folder),
             f"{project.repository}:{tag(release, commit)}",
-            created=created,
             arguments=arguments,
-            labels=labels,
             options=options,
             progress=progress,
         )
