@@ -103,7 +103,7 @@ def test_image_is_small_and_says_where_it_comes_from(trained: Project, container
     assert labels["org.opencontainers.image.version"] == image.partition(":")[2].partition("-")[0]
     assert labels["model.run"] == trained.registry()["versions"][labels["org.opencontainers.image.version"]]["run"]
     assert found["Config"]["User"] == "10001:10001"
-    if containers.engine == "docker":  # OCI images, which the others make, have no place for it
+    if "docker" in containers.engine:  # OCI images, which the others make, have no place for it
         assert found["Config"]["Healthcheck"]["Test"][0] == "CMD"
 
 
@@ -143,7 +143,7 @@ def test_image_goes_through_a_registry(trained: Project, containers: Containers,
         digest = re.search(r"sha256:[0-9a-f]{64}", said)
         assert digest
         pinned = f"{repository}@{digest[0]}"
-        plain = ["--tls-verify=false"] if containers.engine == "podman" else []
+        plain = ["--tls-verify=false"] if "podman" in containers.engine else []
         containers("pull", *plain, pinned)
         with containers.serving(pinned) as (url, _):
             assert call(f"{url}/predict", trained.rows(1))[0] == 200
