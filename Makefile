@@ -19,7 +19,7 @@ help:  ## Explain every target
 
 setup: .venv/.done  ## Make the environment .venv from requirements/dev.lock
 
-demo: .venv/.done  ## Generate a project, train, package, deploy, call it and take it down (a minute or two)
+demo: .venv/.done  ## Generate a project, train, deploy, call it and take it down (a minute or two)
 	@.venv/bin/python demo.py
 
 test: .venv/.done  ## Run every test, the slow ones last; those install and run generated projects. ARGS="-k word" selects

@@ -1,4 +1,4 @@
-"""Show everything once: generate a project, train, package, deploy, predict over HTTP, and undeploy.
+"""Show everything once: generate a project, train, deploy, predict over HTTP, and undeploy.
 
 All files are in `build/demo`; only caches are written to the home folder.
 """
@@ -33,8 +33,8 @@ def main() -> int:
     try:
         with step("cookiecutter . --no-input --output-dir build/demo"):
             bake()
-        environment = environment_of(PROJECT) | {"PORT": str(port), "BENTOML_HOME": str(FOLDER / "bentoml")}
-        for target in ("setup", "train", "build"):
+        environment = environment_of(PROJECT) | {"PORT": str(port)}
+        for target in ("setup", "train"):
             make(target, environment)
         try:
             make("deploy", environment, f"PORT={port} ")

@@ -16,7 +16,7 @@ def test_demo_gets_predictions_over_http_and_leaves_nothing_running(template: Pa
     done = subprocess.run([sys.executable, "demo.py"], cwd=template, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     commands = re.findall(r"^\$ (?:PORT=\d+ )?(make \w+)", done.stdout, re.MULTILINE)
-    assert commands == ["make setup", "make train", "make build", "make deploy", "make undeploy"]
+    assert commands == ["make setup", "make train", "make deploy", "make undeploy"]
     assert len(re.findall(r" \d+%   (?:died|survived) +(?:died|survived)$", done.stdout, re.MULTILINE)) == 3
     port = int(re.findall(r"POST http://127\.0\.0\.1:(\d+)/predict", done.stdout)[0])
     with socket.socket() as probe:

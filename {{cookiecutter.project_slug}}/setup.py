@@ -15,16 +15,19 @@ SERVE = [
     "numpy>=2.0",
     "onnxruntime>=1.20",
     "orjson>=3.10",
-    "pandas>=2.2",
     "prometheus-client>=0.20",
     "pydantic>=2.10",
     "pydantic-settings>=2.6",
     "python-dotenv>=1.0",
     "rich>=13.9",
-    "scikit-learn>=1.6",
     "typer>=0.15",
     "uvicorn>=0.50",
     "uvloop>=0.20",
+]
+# What models in Python need to be served; ONNX models do without it.
+PYTHON_MODEL = [
+    "pandas>=2.2",
+    "scikit-learn>=1.6",
 ]
 TRAIN = [
     "cloudpickle>=3.0",
@@ -61,6 +64,10 @@ setup(
     author=" ".join(AUTHOR.split()),
     packages=find_packages(include=["{{ cookiecutter.package_name }}*"]),
     python_requires=">=3.11",
-    install_requires=[*SERVE, *MODEL],
-    extras_require={"train": TRAIN, "dev": [*TRAIN, *DEV]},
+    install_requires=SERVE,
+    extras_require={
+        "model": [*PYTHON_MODEL, *MODEL],
+        "train": [*PYTHON_MODEL, *MODEL, *TRAIN],
+        "dev": [*PYTHON_MODEL, *MODEL, *TRAIN, *DEV],
+    },
 )

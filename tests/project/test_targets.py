@@ -396,7 +396,7 @@ def test_commands_work_from_any_folder_and_answer_help_at_once(trained: Project,
 
 def test_lock_does_not_change_a_current_lock(trained: Project) -> None:
     locks = {path: path.read_text() for path in (trained.path / "requirements").glob("*.lock")}
-    assert len(locks) == 3
+    assert len(locks) == 5
     trained.make("lock")
     assert {path: path.read_text() for path in locks} == locks
 

@@ -102,12 +102,19 @@ def predict(
     predict.run(_settings(), input, output, version)
 
 
-@app.command(epilog=_guide("make build", "bentoml serve runs the Bento; bentoml export writes it to a file."))
-def build() -> None:
-    """Package the service and the versions of the registry's release as a Bento."""
+@app.command(
+    epilog=_guide("make build", "the commands that it prints run the image and the Bento; --push pushes the image.")
+)
+def build(
+    push: Annotated[bool, typer.Option("--push", help="Push the image to the registry in IMAGE_REPOSITORY.")] = False,
+) -> None:
+    """Package the service and the versions of the registry's release, as a Bento and as a container image.
+
+    The image needs docker, podman or buildah.
+    """
     from . import build
 
-    build.run(_settings())
+    build.run(_settings(), push=push)
 
 
 @app.command(

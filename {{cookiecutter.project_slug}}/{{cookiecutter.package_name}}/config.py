@@ -64,6 +64,14 @@ class Settings(BaseSettings):
         SecretStr(""), description="secret that signs MLflow's webhooks; when set, sync listens for them"
     )
     webhook_port: int = Field(3001, ge=1, le=65535, description="port at BIND_ADDRESS that sync listens on")
+    image_repository: str = Field(
+        SERVICE_NAME, description="image name without tag; with its registry: registry.example.com/team/name"
+    )
+    base_image: str = Field("", description="base of the image; the Dockerfile has the default")
+    container_engine: Literal["", "docker", "podman", "buildah"] = Field(
+        "", description="program that builds the image; by default the first that works"
+    )
+    container_build_args: str = Field("", description="further options of the engine's build command")
     store: Path = Field(ROOT / "store", description="folder of the versions and the current release")
 
 

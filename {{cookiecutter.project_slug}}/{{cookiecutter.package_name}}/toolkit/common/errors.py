@@ -20,24 +20,35 @@ class RejectedError(Exception):
         self.status = status
 
 
-#: The libraries of each extra in setup.py that the service does without.
-EXTRAS = {"train": {"cloudpickle", "matplotlib", "mlflow", "psutil", "pyarrow", "requests", "skl2onnx"}}
+#: What the commands need, and the service of ONNX models does not: the extra `train` of setup.py.
+TRAIN_LIBRARIES = frozenset(
+    {"cloudpickle", "matplotlib", "mlflow", "pandas", "psutil", "pyarrow", "requests", "skl2onnx", "sklearn"}
+)
 
 
 @contextmanager
 def explain_missing_extras() -> Iterator[None]:
-    """Turn the failed import of a library of an extra into a `UserError` that names both."""
+    """Turn the failed import of a library of the extra `train` into a `UserError` that names both."""
     try:
         yield
     except ModuleNotFoundError as error:
-        library = (error.name or "").partition(".")[0]
-        for extra, libraries in EXTRAS.items():
-            if library in libraries:
-                raise UserError(
-                    f"This needs {library}, which is not installed: install the {extra} extra "
-                    f"(pip install '.[{extra}]'), or everything (make setup)."
-                ) from error
+        if _library(error) in TRAIN_LIBRARIES:
+            raise missing_library(error, "train") from error
         raise
+
+
+def missing_library(error: ModuleNotFoundError, extra: str) -> UserError:
+    """Return an error that says how to get a missing library: with an extra of setup.py, or in another image."""
+    # The image sets this variable. It has no pip; what it lacks is built in.
+    if "IMAGE_ENVIRONMENT" in os.environ:
+        cure = f"build the image with --build-arg ENVIRONMENT={extra}."
+    else:
+        cure = f"install the {extra} extra (pip install '.[{extra}]'), or everything (make setup)."
+    return UserError(f"This needs {_library(error)}, which is not installed: {cure}")
+
+
+def _library(error: ModuleNotFoundError) -> str:
+    return (error.name or "").partition(".")[0]
 
 
 @contextmanager

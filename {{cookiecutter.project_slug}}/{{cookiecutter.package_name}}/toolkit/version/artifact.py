@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from ..common.errors import UserError
+from ..common.errors import UserError, missing_library
 from ..contract.columns import as_records, from_rows
 from ..contract.schema import Contract
 from . import formats
@@ -68,8 +68,14 @@ class Artifact:
         """The runtime that scores rows for this version."""
         if self.has_onnx:
             return OnnxRuntime((self.folder / ONNX).read_bytes(), self.contract)
-        with (self.folder / PICKLE).open("rb") as file:
-            return PythonRuntime(pickle.load(file), self.contract)
+        try:
+            # As every DataFrame needs it, and as an import in the middle of a request would be too late.
+            import pandas  # noqa: F401
+
+            with (self.folder / PICKLE).open("rb") as file:
+                return PythonRuntime(pickle.load(file), self.contract)
+        except ModuleNotFoundError as error:
+            raise missing_library(error, "model") from error
 
     @cached_property
     def explainer(self) -> Explainer:

@@ -1,0 +1,159 @@
+"""The container image: built by `make build`, run as a stranger on a read-only root, pushed to a registry and back."""
+
+import json
+import os
+import re
+import subprocess
+import time
+import urllib.error
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Project, call, free_port, needed, running, wait_for
+
+pytestmark = pytest.mark.slow
+
+MEGABYTE = 1_000_000
+
+
+class Containers:
+    """The engine that builds and runs images here."""
+
+    def __init__(self, engine: str) -> None:
+        self.engine = engine
+
+    def __call__(self, *words: str) -> str:
+        """Run the engine, and return what it prints."""
+        done = subprocess.run([self.engine, *words], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
+        return done.stdout.strip()
+
+    def inspect(self, image: str) -> dict[str, Any]:
+        """Return what the engine knows of an image."""
+        return json.loads(self("image", "inspect", image))[0]
+
+    @contextmanager
+    def serving(self, image: str, *options: str) -> Iterator[tuple[str, str]]:
+        """Run an image as a stranger on a read-only root without capabilities; yield its address and container."""
+        port = free_port()
+        strict = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=54321:54321"]
+        container = self("run", "--detach", "--network=host", "--env", f"PORT={port}", *strict, *options, image)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_for(lambda: call(f"{url}/readyz")[0] == 200, 30)
+            yield url, container
+        finally:
+            self("rm", "--force", "--time=0", container)
+
+
+@pytest.fixture(scope="module")
+def containers() -> Containers:
+    """Return the engine that the tests are told, or the first that there is."""
+    return Containers(needed(os.environ.get("CONTAINER_ENGINE", "podman")))
+
+
+@pytest.fixture(scope="module")
+def image(trained: Project, containers: Containers) -> str:
+    """Return the image that `make build` makes."""
+    found = re.search(r"titanic-survival:\d+-[\w-]+", trained.make("build").partition("image")[2])
+    assert found
+    return found[0]
+
+
+def test_image_serves_as_a_stranger_on_a_read_only_root(trained: Project, containers: Containers, image: str) -> None:
+    nowhere = "MLFLOW_TRACKING_URI=http://127.0.0.1:9"  # the service needs no registry
+    with containers.serving(image, "--env", nowhere) as (url, container):
+        rows = trained.rows(2)
+        status, answers = call(f"{url}/predict", rows)
+        assert (status, len(answers)) == (200, 2)
+        assert call(f"{url}/invocations", {"dataframe_records": rows})[0] == 200
+        assert re.search(r'model_rows_total\{version="\d+"\} [1-9]', call(f"{url}/metrics")[1])
+        containers("restart", container)
+        wait_for(lambda: call(f"{url}/predict", rows)[0] == 200, 30)
+        start = time.monotonic()
+        containers("stop", "--time=30", container)
+        assert time.monotonic() - start < 15
+        assert containers("inspect", "--format", "{{.State.ExitCode}}", container) == "0"
+        with pytest.raises((OSError, urllib.error.URLError)):
+            call(f"{url}/livez")
+
+
+def test_image_holds_no_tool_that_installs_or_compiles(containers: Containers, image: str) -> None:
+    look = "command -v pip git gcc cc make; python -c 'import pip' 2>/dev/null && echo pip; python -c 'import pandas'"
+    done = subprocess.run(
+        [containers.engine, "run", "--rm", "--network=none", "--entrypoint=sh", image, "-c", look],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == ""
+    assert "No module named 'pandas'" in done.stderr
+
+
+def test_image_is_small_and_says_where_it_comes_from(trained: Project, containers: Containers, image: str) -> None:
+    found, base = containers.inspect(image), containers.inspect(os.environ.get("BASE_IMAGE", "python:3.11-slim"))
+    print(f"image: {(found['Size'] - base['Size']) / MEGABYTE:.0f} MB above its base")
+    assert found["Size"] - base["Size"] < 330 * MEGABYTE
+    labels = found["Config"]["Labels"]
+    assert labels["model.name"] == "titanic-survival"
+    assert labels["org.opencontainers.image.version"] == image.partition(":")[2].partition("-")[0]
+    assert labels["model.run"] == trained.registry()["versions"][labels["org.opencontainers.image.version"]]["run"]
+    assert found["Config"]["User"] == "10001:10001"
+    if "docker" in containers.engine:  # OCI images, which the others make, have no place for it
+        assert found["Config"]["Healthcheck"]["Test"][0] == "CMD"
+
+
+def test_the_same_inputs_give_the_same_image(trained: Project, containers: Containers, image: str) -> None:
+    first = containers.inspect(image)
+    arguments = os.environ.get("CONTAINER_BUILD_ARGS", "")
+    # Everything anew, by another umask, from a copy of another age.
+    trained.run("sh", "-c", "umask 077 && make build", CONTAINER_BUILD_ARGS=f"{arguments} --no-cache")
+    assert containers.inspect(image)["Id"] == first["Id"]
+
+
+def test_another_version_is_one_layer_and_quick(trained: Project, containers: Containers, image: str) -> None:
+    trained.make("train")
+    start = time.monotonic()
+    said = trained.make("build")
+    took = time.monotonic() - start
+    [other] = re.findall(r"titanic-survival:\d+-[\w-]+", said.partition("image")[2])[:1]
+    assert other != image
+    before, after = (containers.inspect(name)["RootFS"]["Layers"] for name in (image, other))
+    assert before[:-1] == after[:-1]
+    assert before[-1] != after[-1]
+    print(f"rebuild with another version: {took:.1f} s")
+    assert took < 20
+
+
+def test_image_goes_through_a_registry(trained: Project, containers: Containers, image: str, tmp_path: Path) -> None:
+    port = free_port()
+    config = tmp_path / "registry.yml"
+    config.write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    registry = [needed("docker-registry"), "serve", str(config)]
+    with running(registry, f"http://127.0.0.1:{port}/v2/", tmp_path, dict(os.environ)):
+        repository = f"127.0.0.1:{port}/team/titanic-survival"
+        said = trained.make("build", "ARGS=--push", IMAGE_REPOSITORY=repository)
+        digest = re.search(r"sha256:[0-9a-f]{64}", said)
+        assert digest
+        pinned = f"{repository}@{digest[0]}"
+        plain = ["--tls-verify=false"] if "podman" in containers.engine else []
+        containers("pull", *plain, pinned)
+        with containers.serving(pinned) as (url, _):
+            assert call(f"{url}/predict", trained.rows(1))[0] == 200
+        containers("rmi", "--force", pinned)
+
+
+def test_command_without_its_libraries_names_the_build_argument(containers: Containers, image: str) -> None:
+    done = subprocess.run(
+        [containers.engine, "run", "--rm", "--network=none", image, "train"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "ENVIRONMENT=train" in done.stderr
+    assert "Traceback" not in done.stderr

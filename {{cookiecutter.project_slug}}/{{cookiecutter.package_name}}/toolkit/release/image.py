@@ -1,0 +1,104 @@
+"""The container image of a project: code, libraries and a release in one.
+
+The same commit, release and base image give the same image, to the digest: times and modes of files are fixed, whatever
+the umask and the clock of the machine that builds. The labels have the commit's time.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from ..common.errors import UserError
+from ..training import provenance
+from .container_engine import Engine, Image
+from .store import Release, Store
+
+#: The locks in requirements/ with the libraries of ONNX models alone, and of models in Python too.
+ONNX_ENVIRONMENT, PYTHON_ENVIRONMENT = "serve", "model"
+
+
+class Project(NamedTuple):
+    """What of a project its image is made from and named after."""
+
+    root: Path
+    package: str
+    #: The image's name without tag, with the registry before it where there is one: registry.example.com/team/name.
+    repository: str
+    title: str
+    description: str
+    author: str
+
+
+def build(
+    project: Project,
+    engine: Engine,
+    store: Store,
+    release: Release,
+    *,
+    run_id: str,
+    base_image: str = "",
+    options: Sequence[str] = (),
+    progress: Callable[[str], None] = lambda line: None,
+) -> Image:
+    """Build the image of a release; `run_id` is the MLflow run of its champion."""
+    commit = provenance.commit(project.root)
+    created = provenance.commit_time(project.root) or datetime.fromtimestamp(0, UTC)
+    trained = [datetime.fromisoformat(store.load(number).details["trained"]) for number in release.versions]
+    arguments = {
+        "ENVIRONMENT": environment(store, release),
+        "TITLE": project.title,
+        "DESCRIPTION": project.description,
+        "AUTHORS": project.author,
+        "VERSION": str(release.champion),
+        "REVISION": commit,
+        "CREATED": created.isoformat(),
+        "MODEL_NAME": release.model,
+        "MODEL_VERSIONS": ",".join(map(str, sorted(release.versions))),
+        "MODEL_RUN": run_id,
+    }
+    if base_image:
+        arguments["BASE_IMAGE"] = base_image
+    with tempfile.TemporaryDirectory(prefix="image-") as folder:
+        stage(Path(folder), project, store, release.model_copy(update={"created": max(created, *trained)}))
+        return engine.build(
+            Path(folder),
+            f"{project.repository}:{tag(release, commit)}",
+            arguments=arguments,
+            options=options,
+            progress=progress,
+        )
+
+
+def tag(release: Release, commit: str) -> str:
+    """Return the tag of a release's image: the champion and the commit, with "-dirty" if files differ from it."""
+    return f"{release.champion}-{'uncommitted' if commit == 'none' else commit}"
+
+
+def environment(store: Store, release: Release) -> str:
+    """Return which of the project's environments serves a release."""
+    runtimes = {store.load(number).details["runtime"] for number in release.versions}
+    return ONNX_ENVIRONMENT if runtimes == {"onnx"} else PYTHON_ENVIRONMENT
+
+
+def stage(context: Path, project: Project, store: Store, release: Release) -> None:
+    """Copy what an image is built from into an empty folder: code, locks, and of the store the release alone."""
+    try:
+        for name in ("Dockerfile", "setup.py"):
+            shutil.copy(project.root / name, context)
+        shutil.copytree(project.root / "requirements", context / "requirements")
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be read ({error.strerror}); the image is built from it.") from error
+    code = context / project.package
+    shutil.copytree(project.root / project.package, code, ignore=shutil.ignore_patterns("__pycache__"))
+    for number in release.versions:
+        shutil.copytree(store.path(number), Store(context / "store").path(number))
+    Store(context / "store").write(release)
+    # Whoever runs the image, as whatever user, must be able to read it; and modes are part of its digest.
+    context.chmod(0o755)
+    for path in context.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
