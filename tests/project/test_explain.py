@@ -14,11 +14,13 @@ pytestmark = pytest.mark.slow
 BOTH = """
 import json
 import numpy as np, shap
-from {package} import config, deploy
+from {package} import config
 from {package}.toolkit.contract.columns import from_rows
+from {package}.toolkit.release.reconcile import pull
 from {package}.toolkit.release.store import Store
 settings = config.settings()
-version = Store(settings.store).load(deploy.pull(settings).champion)
+store = Store(settings.store)
+version = store.load(pull(settings.mlflow_tracking_uri, settings.model_name, store).champion)
 columns = from_rows(version.example.rows, version.contract)
 explainer, names = version.explainer, list(version.contract.by_name)
 ours = explainer.explain(columns, version.runtime.score)

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, Field
-from {package} import config, deploy, model
+from {package} import config, model
 from {package}.toolkit.version import artifact
 from {package}.toolkit.version.contents import Contents
 from {package}.toolkit.contract.columns import as_records
@@ -43,6 +43,7 @@ from {package}.toolkit.contract.derivation import derive
 from {package}.toolkit.version.reference_profile import Profile
 from {package}.toolkit.contract.json_rows import RowParser
 from {package}.toolkit.version.runtime import PythonRuntime
+from {package}.toolkit.release.reconcile import pull
 from {package}.toolkit.release.store import Release, Store
 
 class Row(BaseModel):
@@ -75,8 +76,8 @@ class Model:
         }}
 
 settings = config.settings()
-first = deploy.pull(settings)
 contract, store = derive(Row, Prediction), Store(settings.store)
+pull(settings.mlflow_tracking_uri, settings.model_name, store)
 row = {{"above": 1, "unbounded": -2.5, "maybe": None, "count": 4, "truth": True, "vector": [0, 0.5, 1]}}
 rows = [row, row | {{"count": 5, "few": None, "maybe_kind": None, "maybe_truth": False}}]
 _, columns = RowParser(contract).parse(json.dumps(rows).encode())
