@@ -263,18 +263,18 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 @pytest.fixture(scope="session")
-def called(shared: Path) -> Path:
+def called(run_folder: Path) -> Path:
     """Return the folder in which all workers record the Makefile targets that a test has called."""
-    folder = shared / "called"
+    folder = run_folder / "called"
     folder.mkdir(exist_ok=True)
     return folder
 
 
 @pytest.fixture(scope="session")
-def generated(template: Path, shared: Path, called: Path) -> Project:
+def generated(template: Path, run_folder: Path, called: Path) -> Project:
     """Return a project generated from the defaults, with its environment; the first worker that needs it makes it."""
-    path = shared / "generated" / "titanic-survival"
-    with file_lock(shared / "generated.lock"):
+    path = run_folder / "generated" / "titanic-survival"
+    with file_lock(run_folder / "generated.lock"):
         if not path.exists():
             cookiecutter(str(template), no_input=True, output_dir=str(path.parent))
         project = Project(path, called)

@@ -28,14 +28,14 @@ def test_make_update_renews_the_locks_and_runs_the_tests(upstream: Path, called:
     commit(project.path)
     release(upstream)
 
-    said = project.make("update", ARGS="-k 'mine or it'")
+    said = project.make("update", ARGS="-k 'test_mine or of_the_template'")
     kept(project.path, edits | {"setup.py": '"joblib>=1.4"', "own.mk": "fetch"})
     assert "- Predict the future." in said
     assert "2 passed" in said
     lock = (project.path / "requirements" / "dev.lock").read_text()
     assert "# other pins" not in lock
     assert "joblib==" in lock
-    assert "the whole deployment" in project.run("make", "help")
+    assert "the whole service" in project.run("make", "help")
     assert "Fetch the rows of the day" in project.run("make", "help")
     assert "fetched" in project.run("make", "fetch")
     names = {line[3:] for line in project.run("git", "status", "--porcelain").splitlines()}
