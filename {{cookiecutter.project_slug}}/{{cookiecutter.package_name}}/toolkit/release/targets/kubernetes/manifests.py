@@ -126,7 +126,7 @@ def images(manifests: Iterable[Manifest]) -> list[str]:
     for image in sorted(found):
         if "@sha256:" not in image:
             raise UserError(
-                f"image {image} is not named by its digest, so another image could run tomorrow. Name it under `images` "
+                f"image {image} is not named by its digest, so it may change. Name it under `images` "
                 "of the overlay's kustomization.yaml, with newName and digest"
             )
     return sorted(found)
