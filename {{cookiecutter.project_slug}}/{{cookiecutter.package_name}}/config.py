@@ -32,6 +32,9 @@ class Settings(BaseSettings):
         "127.0.0.1", description="address that the service listens on; 0.0.0.0 admits other machines"
     )
     port: int = Field(3000, ge=1, le=65535, description="port that the service listens on")
+    root_path: str = Field(
+        "", pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="path under which the service answers too, such as /models/this"
+    )
     workers: int = Field(1, ge=1, le=256, description="number of worker processes")
     auth: Literal["none", "token", "mlflow"] = Field(
         "none", description="who may call: anyone, callers with a token, or callers who may read the model in MLflow"
