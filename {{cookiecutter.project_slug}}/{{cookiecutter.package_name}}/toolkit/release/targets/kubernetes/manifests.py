@@ -76,7 +76,7 @@ def render(root: Path, overlay: str, kubectl: Kubectl, name: str, image: str) ->
         f"namespace: {kubectl.namespace}\n"
         f"resources:\n  - {os.path.relpath(source, folder)}\n  - rules.yaml\n"
         f"images:\n  - name: {name}\n    newName: {repository}\n"
-        + (f"    digest: {digest}\n" if digest else f"    newTag: {tag}\n")
+        + (f"    digest: {digest}\n" if digest else f"    newTag: {tag!r}\n")
     )
     return split(kubectl.run("kustomize", str(folder)))
 

@@ -158,7 +158,8 @@ class Kubernetes:
     def _go_back(self, record: Record, error: BaseException, failed: list[Manifest]) -> None:
         """Run the last good deployment again after one that failed; `UserError` says both when that fails too."""
         good = record.current
-        console.err.print(f"{error}\nGoing back.", markup=False, soft_wrap=True)
+        back = f"going back to {good.release.words()}" if good else "removing what was made"
+        console.say(f"The deployment failed; {back}")
         try:
             if good is None:
                 delete(self._kubectl, [*record.objects, f"configmap/{self._record_name}"])
