@@ -282,7 +282,7 @@ def _resources(api: str) -> Object:
         {
             "name": plural(kind),
             "singularName": kind.lower(),
-            "namespaced": kind != "Namespace",
+            "namespaced": True,
             "kind": kind,
             "verbs": verbs,
         }

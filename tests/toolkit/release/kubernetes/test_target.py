@@ -197,7 +197,7 @@ def test_plan_changes_nothing_and_says_what_would(cluster: Cluster, capsys: pyte
     cluster.deploy()
     assert not cluster.target().plan(release, IMAGE)
     # The same image, other traffic: a plan names it.
-    canary = Release.now("titanic", VERSION, {VERSION: ("champion",), 9: ()}, shares={VERSION: 90, 9: 10})
+    canary = Release.now("titanic", VERSION, {VERSION: ("champion",), 9: ()}, weights={VERSION: 90, 9: 10})
     capsys.readouterr()
     assert cluster.target().plan(canary, IMAGE)
     assert "10 % to 9" in capsys.readouterr().out
@@ -367,13 +367,11 @@ def test_production_wants_a_confirmation(cluster: Cluster, monkeypatch: pytest.M
     assert cluster.objects() == set()
     monkeypatch.setenv("CI", "true")
     cluster.edit(lambda content: content.update(patches=content["patches"][:1]), "production")
-    cluster.patch_replicas = None  # type: ignore[attr-defined]
     cluster.deploy(overlay="production")
     monkeypatch.delenv("CI")
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False))
-    for change in (cluster.target(overlay="production").remove, cluster.target(overlay="production").remove):
-        with pytest.raises(UserError, match="YES=1"):
-            change()
+    with pytest.raises(UserError, match="YES=1"):
+        cluster.target(overlay="production").remove()
     assert cluster.target(overlay="production", confirmed=True).remove()
 
 

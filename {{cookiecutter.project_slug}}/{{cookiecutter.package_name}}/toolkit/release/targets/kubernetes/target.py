@@ -78,7 +78,7 @@ class Kubernetes:
         release = self._store.release()
         assert release is not None
         cluster = self._kubectl.check()
-        self._confirm(f"deploy {release.words()}")
+        self._confirm(f"deploy {release.summary()}")
         record = Record.read(self._kubectl, self._record_name)
         image = self._image()
         manifests, notes = self._render(image, cluster)
@@ -112,7 +112,7 @@ class Kubernetes:
         record = Record.read(self._kubectl, self._record_name)
         if record.previous is None:
             raise UserError(f"There is no earlier deployment of {self._name} in namespace {self._kubectl.namespace}")
-        self._confirm(f"go back to {record.previous.release.words()}")
+        self._confirm(f"go back to {record.previous.release.summary()}")
         old = record.previous
         self._bring(record, old.model_copy(update={"since": datetime.now(UTC)}), None)
         return old.release
@@ -158,7 +158,7 @@ class Kubernetes:
     def _go_back(self, record: Record, error: BaseException, failed: list[Manifest]) -> None:
         """Run the last good deployment again after one that failed; `UserError` says both when that fails too."""
         good = record.current
-        back = f"going back to {good.release.words()}" if good else "removing what was made"
+        back = f"going back to {good.release.summary()}" if good else "removing what was made"
         console.say(f"The deployment failed; {back}")
         try:
             if good is None:
@@ -200,12 +200,12 @@ class Kubernetes:
 
 def _changes(now: Deployment | None, release: Release, image: str) -> list[list[str]]:
     def traffic(release: Release) -> str:
-        shares = release.shares or {release.champion: 100}
-        return ", ".join(f"{percent} % to {number}" for number, percent in sorted(shares.items()))
+        weights = release.weights or {release.champion: 100}
+        return ", ".join(f"{percent} % to {number}" for number, percent in sorted(weights.items()))
 
     return [
         ["image", now.image.rpartition("/")[2][:60] if now else "-", image.rpartition("/")[2][:60]],
         ["champion", str(now.release.champion) if now else "-", str(release.champion)],
-        ["versions", now.release.words() if now else "-", release.words()],
+        ["versions", now.release.summary() if now else "-", release.summary()],
         ["traffic", traffic(now.release) if now else "-", traffic(release)],
     ]
