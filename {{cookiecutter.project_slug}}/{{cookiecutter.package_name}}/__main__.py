@@ -73,9 +73,9 @@ def promote(
 )
 def rollback(why: Why = NO_REASON) -> None:
     """Make the previous champion the champion again. A second rollback goes back one champion further."""
-    from . import promote
+    from . import deploy
 
-    promote.roll_back(_settings(), why)
+    deploy.roll_back(_settings(), why)
 
 
 @app.command(epilog=_guide("make history", "make promote VERSION=3 makes a version the champion."))

@@ -7,7 +7,7 @@ import json
 import shlex
 from collections.abc import Callable
 
-from . import config
+from . import config, promote
 from .access import access_policy, authorization, check_authorized
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
@@ -17,6 +17,7 @@ from .toolkit.release.desired import desired_release
 from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Release, Store
 from .toolkit.release.targets import Target
+from .toolkit.release.targets.kubernetes import Kubernetes
 from .toolkit.release.targets.local import Local
 
 
@@ -50,7 +51,15 @@ def run(settings: config.Settings) -> str:
 
 def plan(settings: config.Settings) -> bool:
     """Print what `deploy` would change, and return whether it would change anything."""
-    desired, running = _desired(settings), _target(settings).running()
+    desired = _desired(settings)
+    target = _target(settings)
+    if isinstance(target, Kubernetes):
+        if changes := target.plan(desired):
+            console.next_steps(("make deploy", "apply it"))
+        else:
+            console.say(f"Nothing to do: {settings.target} serves {desired.summary()}.")
+        return changes
+    running = target.running()
     if running and desired.same_as(running.release):
         console.say(f"Nothing to do: {settings.target} serves {desired.summary()}.")
         return False
@@ -91,6 +100,16 @@ def undeploy(settings: config.Settings) -> None:
         step.detail = "stopped" if _target(settings).remove() else f"nothing was deployed to {settings.target}"
 
 
+def roll_back(settings: config.Settings, why: str) -> int:
+    """Make the previous champion the champion again, and a cluster run the deployment before; return the version."""
+    number = promote.roll_back(settings, why)
+    target = _target(settings)
+    if isinstance(target, Kubernetes):
+        with console.step("rollback") as step:
+            step.detail = target.rollback(number).summary()
+    return number
+
+
 def curl(url: str, rows: list[dict[str, object]], option: str = "") -> str:
     """Return a command line that scores rows when pasted into a shell; `option` sends credentials."""
     parts = ["curl -s", f"{url}/predict", *([option] if option else []), "-H 'Content-Type: application/json'"]
@@ -120,6 +139,21 @@ def _target(settings: config.Settings) -> Target:
     return TARGETS[settings.target](settings)
 
 
+def _kubernetes(settings: config.Settings) -> Target:
+    return Kubernetes(
+        config.ROOT,
+        config.SERVICE_NAME,
+        Store(settings.store),
+        settings.image,
+        overlay=settings.kubernetes_overlay,
+        context=settings.kubernetes_context,
+        namespace=settings.kubernetes_namespace,
+        rollout_seconds=settings.rollout_seconds,
+        confirmed=settings.yes,
+        authorization=authorization(settings),
+    )
+
+
 def _local(settings: config.Settings) -> Target:
     return Local(
         config.ROOT,
@@ -141,4 +175,4 @@ def _fingerprint(settings: config.Settings) -> str:
 
 
 #: By the value of the setting TARGET.
-TARGETS: dict[str, Callable[[config.Settings], Target]] = {"local": _local}
+TARGETS: dict[str, Callable[[config.Settings], Target]] = {"local": _local, "kubernetes": _kubernetes}

@@ -1,4 +1,4 @@
-"""A stand-in for the API server of Kubernetes, for machines without one: what kubectl asks, and what pods would come to.
+"""A stand-in for the API server of Kubernetes, for machines without one: it answers kubectl.
 
 It keeps objects, answers discovery, server-side apply, lists, deletion, events and logs, and moves Deployments as the
 controllers would. It holds no schemas and merges no fields: whether manifests are right, a real cluster says.

@@ -1,6 +1,6 @@
 """The target on a cluster: on the one that KUBECONFIG and TEST_IMAGE name, or on a stand-in for its API server.
 
-TEST_IMAGE is an image of the generated project by digest, which the cluster can pull; it holds version TEST_VERSION (1).
+TEST_IMAGE is an image of the generated project by digest, which the cluster can pull; it holds version TEST_VERSION.
 The golden request goes through kubectl's port-forward, which a stand-in has none of: there it leads to the stand-in.
 """
 
@@ -74,7 +74,7 @@ class Cluster:
     def target(self, image: str = IMAGE, **options: Any) -> Kubernetes:
         """Return the target."""
         options = {"namespace": self.namespace, "rollout_seconds": SECONDS} | options
-        return Kubernetes(self.root, NAME, self.store, lambda: image, **options)
+        return Kubernetes(self.root, NAME, self.store, image, **options)
 
     def deploy(self, image: str = IMAGE, **options: Any) -> str:
         """Deploy the store's release, and return the URL."""
@@ -188,19 +188,23 @@ def test_deploy_makes_the_release_answer(cluster: Cluster) -> None:
 def test_plan_changes_nothing_and_says_what_would(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     release = cluster.store.release()
     assert release
-    assert cluster.target().plan(release, IMAGE)
+    assert cluster.target().plan(release)
     assert cluster.objects() == set()
     said = capsys.readouterr().out
     assert re.search(r"image +- +\S+sha256:\w+", said) and f"+    image: {IMAGE}" in re.sub(
         " +image", "    image", said
     )
     cluster.deploy()
-    assert not cluster.target().plan(release, IMAGE)
+    assert not cluster.target().plan(release)
     # The same image, other traffic: a plan names it.
     canary = Release.now("titanic", VERSION, {VERSION: ("champion",), 9: ()}, weights={VERSION: 90, 9: 10})
     capsys.readouterr()
-    assert cluster.target().plan(canary, IMAGE)
+    assert cluster.target().plan(canary)
     assert "10 % to 9" in capsys.readouterr().out
+    cluster.store.write(canary)
+    cluster.deploy()
+    running = cluster.target().running()
+    assert running and running.release == canary
 
 
 def test_plan_names_a_manifest_that_somebody_changed(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,7 +215,7 @@ def test_plan_names_a_manifest_that_somebody_changed(cluster: Cluster, capsys: p
         {"target": {"kind": "PodDisruptionBudget"}, "patch": '[{"op":"replace","path":"/spec/maxUnavailable","value":3}]'}
     ))  # fmt: skip
     capsys.readouterr()
-    assert cluster.target().plan(release, IMAGE)
+    assert cluster.target().plan(release)
     assert re.search(r"\+ +maxUnavailable: 3", capsys.readouterr().out)
 
 
@@ -259,7 +263,7 @@ def test_golden_request_that_fails_goes_back(cluster: Cluster, monkeypatch: pyte
     monkeypatch.setattr(target, "GOLDEN_SECONDS", 0)
     monkeypatch.setattr(golden, "ask", lambda *args: "500 the model fell over")
     cluster.patch_service({"env": [{"name": "GOLDEN", "value": "broken"}]})
-    with pytest.raises(UserError, match="golden request .* failed: 500 the model fell over"):
+    with pytest.raises(UserError, match=r"golden request .* failed: 500 the model fell over"):
         cluster.deploy()
     assert cluster.get("deployments")[0]["spec"]["template"] == before
 
@@ -299,7 +303,7 @@ def test_deploy_after_an_interruption_reaches_the_same_state(
     found = cluster.objects()
     assert ("Ingress", NAME) in found and ("CronJob", f"{NAME}-retrain") not in found
     release = cluster.store.release()
-    assert release and not cluster.target().plan(release, IMAGE)
+    assert release and not cluster.target().plan(release)
     assert cluster.target().remove()
     assert cluster.objects() == set()
 
@@ -315,8 +319,10 @@ def test_component_taken_out_is_deleted_and_comes_back_with_a_rollback(cluster: 
     assert running and running.release == second
     assert cluster.target().rollback().versions == {VERSION: ("champion",)}
     assert ("Ingress", NAME) in cluster.objects()
+    with pytest.raises(UserError, match=r"served version \d+, not 99\. To serve 99: make deploy"):
+        cluster.target().rollback(99)
     # And again: back to what was before the rollback.
-    assert cluster.target().rollback() == second
+    assert cluster.target().rollback(VERSION) == second
 
 
 def test_rollback_without_an_earlier_deployment_says_so(cluster: Cluster) -> None:
@@ -382,10 +388,10 @@ def test_missing_kubectl_is_named(cluster: Cluster, monkeypatch: pytest.MonkeyPa
 
 
 def test_no_context_is_named(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="(?s)no such context.*KUBERNETES_CONTEXT"):
+    with pytest.raises(UserError, match=r"(?s)no such context.*KUBERNETES_CONTEXT"):
         cluster.target(context="another").running()
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    with pytest.raises(UserError, match="no current context.*use-context"):
+    with pytest.raises(UserError, match=r"no current context.*use-context"):
         cluster.target().running()
 
 
@@ -393,7 +399,7 @@ def test_cluster_that_cannot_be_reached_is_named(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, 9)))
-    with pytest.raises(UserError, match="(?s)cannot be reached.*refused"):
+    with pytest.raises(UserError, match=r"(?s)cannot be reached.*refused"):
         cluster.deploy()
 
 
@@ -402,7 +408,7 @@ def test_cluster_that_does_not_answer_in_time_is_named(cluster: Cluster, monkeyp
         pytest.skip("a real cluster answers")
     monkeypatch.setattr(kubectl, "REQUEST_SECONDS", 1)
     cluster.stand_in.answering.clear()
-    with pytest.raises(UserError, match="cannot be reached|does not answer"):
+    with pytest.raises(UserError, match=r"cannot be reached|does not answer"):
         cluster.target().running()
     cluster.stand_in.answering.set()
 
@@ -416,15 +422,17 @@ def test_forbidden_is_named_and_changes_nothing(
         path = tmp_path / "nobody"
         path.write_text(json.dumps(view))
         monkeypatch.setenv("KUBECONFIG", str(path))
-    with pytest.raises(UserError, match="(?s)does not allow this user.*role `edit`.*nobody"):
+    with pytest.raises(UserError, match=r"(?s)does not allow this user.*role `edit`.*nobody"):
         cluster.deploy(**({} if REAL else {"context": "nobody"}))
 
 
 def test_image_without_a_digest_is_rejected(cluster: Cluster) -> None:
     with pytest.raises(UserError, match="titanic:1 is not named by its digest"):
         cluster.deploy("registry.example.com/titanic:1")
+    with pytest.raises(UserError, match="IMAGE is not set"):
+        cluster.deploy("")
     cluster.edit(lambda content: content.update(components=["../../components/retrain"]))
-    with pytest.raises(UserError, match=f"{NAME}-train is not named by its digest.*images"):
+    with pytest.raises(UserError, match=rf"{NAME}-train is not named by its digest.*images"):
         cluster.deploy()
     assert cluster.objects() == set()
 
@@ -442,7 +450,7 @@ def test_old_cluster_is_told_from_the_components(cluster: Cluster) -> None:
     assert release
     cluster.stand_in.version = ("1", "34+")
     with pytest.raises(UserError, match=r"runs Kubernetes 1\.34, and a component of the overlay needs 1\.35"):
-        cluster.target().plan(release, IMAGE)
+        cluster.target().plan(release)
 
 
 def test_kinds_that_the_cluster_lacks_are_left_out_or_named() -> None:

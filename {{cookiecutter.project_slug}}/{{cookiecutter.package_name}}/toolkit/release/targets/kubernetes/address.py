@@ -9,7 +9,7 @@ from .manifests import Manifest
 
 
 def find(kubectl: Kubectl, name: str, manifests: list[Manifest]) -> str:
-    """Return the URL of the route or the Ingress; where neither has an address, that of the Service inside the cluster."""
+    """Return the URL of the route or the Ingress; without either, that of the Service inside the cluster."""
     kinds = {manifest.kind for manifest in manifests}
     try:
         if "HTTPRoute" in kinds and (url := _route(kubectl, name)):

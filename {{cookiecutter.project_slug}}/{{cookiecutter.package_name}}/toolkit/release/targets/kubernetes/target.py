@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,20 +18,19 @@ from .manifests import Manifest, fit, images, join, render, split
 from .record import Deployment, Record, delete
 
 GOLDEN_SECONDS = 30
+#: The mark of pods whose store follows the registry.
+FOLLOWS = "model-service/follows: registry"
 
 
 class Kubernetes:
-    """Runs the store's release on a cluster, from an image that holds it.
-
-    `image` returns the image's name by digest, after a build and a push where they are due.
-    """
+    """Runs the store's release on a cluster, from an image that holds it; the image is named by its digest."""
 
     def __init__(
         self,
         root: Path,
         name: str,
         store: Store,
-        image: Callable[[], str],
+        image: str,
         *,
         overlay: str = "staging",
         context: str = "",
@@ -47,10 +45,11 @@ class Kubernetes:
         self._kubectl = Kubectl(context, namespace)
         self._record_name = f"{name}-deployed"
 
-    def plan(self, release: Release, image: str) -> bool:
+    def plan(self, release: Release) -> bool:
         """Print what `apply` would change on the cluster, and return whether it would change anything."""
         cluster = self._kubectl.check()
         record = Record.read(self._kubectl, self._record_name)
+        image = self._image or (record.current.image if record.current else self._named())
         manifests, notes = self._render(image, cluster)
         images(manifests)
         stale = sorted(set(record.objects) - {manifest.identity for manifest in manifests})
@@ -80,7 +79,7 @@ class Kubernetes:
         cluster = self._kubectl.check()
         self._confirm(f"deploy {release.summary()}")
         record = Record.read(self._kubectl, self._record_name)
-        image = self._image()
+        image = self._named()
         manifests, notes = self._render(image, cluster)
         images(manifests)
         # What cannot be applied is to fail before anything is changed.
@@ -106,14 +105,20 @@ class Kubernetes:
         url = address.find(self._kubectl, self._name, manifests)
         return Running(url, health, record.current.release, record.current.since, details)
 
-    def rollback(self) -> Release:
-        """Run what the last deploy replaced, and return its release."""
+    def rollback(self, champion: int | None = None) -> Release:
+        """Run what the last deploy replaced, and return its release; `UserError` if its champion is another."""
         self._kubectl.check()
         record = Record.read(self._kubectl, self._record_name)
-        if record.previous is None:
-            raise UserError(f"There is no earlier deployment of {self._name} in namespace {self._kubectl.namespace}")
-        self._confirm(f"go back to {record.previous.release.summary()}")
+        if record.current and FOLLOWS in record.current.manifests:
+            console.say("The pods follow the registry (component sync), so they are left as they are.")
+            return record.current.release
         old = record.previous
+        if old is None:
+            raise UserError(f"There is no earlier deployment of {self._name} in namespace {self._kubectl.namespace}")
+        if champion not in (None, old.release.champion):
+            text = f"The deployment before served version {old.release.champion}, not {champion}"
+            raise UserError(f"{text}. To serve {champion}: make deploy")
+        self._confirm(f"go back to {old.release.summary()}")
         self._bring(record, old.model_copy(update={"since": datetime.now(UTC)}), None)
         return old.release
 
@@ -126,6 +131,11 @@ class Kubernetes:
         self._confirm("delete the deployment")
         delete(self._kubectl, [*record.objects, f"configmap/{self._record_name}"])
         return True
+
+    def _named(self) -> str:
+        if not self._image:
+            raise UserError("IMAGE is not set; it names the image to deploy, by its digest: registry/name@sha256:...")
+        return self._image
 
     def _render(self, image: str, cluster: tuple[int, int]) -> tuple[list[Manifest], list[str]]:
         manifests = render(self._root, self._overlay, self._kubectl, self._name, image)
