@@ -7,7 +7,7 @@ import json
 import shlex
 from collections.abc import Callable
 
-from . import config, promote
+from . import config
 from .access import access_policy, authorization, check_authorized
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
@@ -100,14 +100,12 @@ def undeploy(settings: config.Settings) -> None:
         step.detail = "stopped" if _target(settings).remove() else f"nothing was deployed to {settings.target}"
 
 
-def roll_back(settings: config.Settings, why: str) -> int:
-    """Make the previous champion the champion again, and a cluster run the deployment before; return the version."""
-    number = promote.roll_back(settings, why)
+def roll_back(settings: config.Settings, champion: int) -> None:
+    """Have a cluster run the deployment before, which serves the previous champion; other targets need a `deploy`."""
     target = _target(settings)
     if isinstance(target, Kubernetes):
         with console.step("rollback") as step:
-            step.detail = target.rollback(number).summary()
-    return number
+            step.detail = target.rollback(champion).summary()
 
 
 def curl(url: str, rows: list[dict[str, object]], option: str = "") -> str:

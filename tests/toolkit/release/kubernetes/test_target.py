@@ -141,7 +141,7 @@ def cluster(
         try:
             yield Cluster(root, namespace, None, rows[:3])
         finally:
-            subprocess.run(["kubectl", "delete", "namespace", namespace, "--wait=false"], capture_output=True)
+            subprocess.run([real_kubectl, "delete", "namespace", namespace, "--wait=false"], capture_output=True)
         return
     stand_in = StandIn("models", {IMAGE})
     with serving(stand_in) as port:
