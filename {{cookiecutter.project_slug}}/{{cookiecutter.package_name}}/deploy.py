@@ -38,7 +38,7 @@ def run(settings: config.Settings) -> str:
         raise
     url = rollout.url
     console.say(f"\nVersion {release.champion} of {release.model} answers at {url}")
-    console.say(*policy.describe(settings.bind_address))
+    console.say(*policy.describe(settings.bind_address if settings.target == "local" else "0.0.0.0"))
     console.say()
     console.say(curl(url, store.load(release.champion).example.rows[:1], policy.curl_option))
     console.next_steps(

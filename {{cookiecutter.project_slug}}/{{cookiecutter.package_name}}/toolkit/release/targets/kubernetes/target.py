@@ -13,6 +13,7 @@ from ....version.artifact import Artifact
 from ...store import Release, Store
 from .. import Running
 from . import address, golden, rollout
+from .difference import readable
 from .kubectl import FIELD_MANAGER, Kubectl
 from .manifests import Manifest, fit, images, join, render, split
 from .record import Deployment, Record, delete
@@ -67,8 +68,7 @@ class Kubernetes:
             return False
         console.table(["", "now", "after deploy"], _changes(now, release, image))
         console.say(f"\nNamespace {self._kubectl.namespace}, overlay {self._overlay}:")
-        console.say(difference.strip() or "  no other change")
-        for line in [f"- {identity} (deleted)" for identity in stale] + notes:
+        for line in readable(difference) + [f"- {identity}" for identity in stale] + notes:
             console.say(line)
         return True
 
