@@ -62,7 +62,7 @@ class Cluster:
     def __init__(self, root: Path, namespace: str, stand_in: StandIn | None, rows: list[dict[str, Any]]) -> None:
         self.root, self.namespace, self.stand_in = root, namespace, stand_in
         self.store = Store(root / "store")
-        self.champion: Any = SimpleNamespace(example=SimpleNamespace(rows=rows))
+        self.champion: Any = SimpleNamespace(example=SimpleNamespace(rows=rows, predictions=[]))
         self.release(VERSION)
 
     def release(self, number: int, aliases: tuple[str, ...] = ("champion",)) -> Release:
@@ -191,7 +191,7 @@ def test_plan_changes_nothing_and_says_what_would(cluster: Cluster, capsys: pyte
     assert cluster.target().plan(release)
     assert cluster.objects() == set()
     said = capsys.readouterr().out
-    assert re.search(rf"image +- +{IMAGE.rpartition('/')[2][:60]}", said)
+    assert re.search(rf"image +- +titanic@{IMAGE.rpartition(':')[2][:12]}", said)
     assert f"+ Deployment {NAME}\n" in said
     cluster.deploy()
     assert not cluster.target().plan(release)
@@ -278,6 +278,20 @@ def test_release_of_another_version_is_not_taken_for_ours(cluster: Cluster, monk
         ))  # fmt: skip
     with pytest.raises(UserError, match="golden request"):
         cluster.deploy()
+
+
+def test_image_with_another_version_of_the_same_number_is_not_taken_for_ours() -> None:
+    example = SimpleNamespace(rows=[{}], predictions=[{"label": "yes", "proba": 0.25}])
+    champion: Any = SimpleNamespace(example=example)
+    for prediction, words in (
+        ({"label": "yes", "proba": 0.2500001}, ""),
+        ({"label": "no", "proba": 0.25}, "another version 3"),
+    ):
+        answer = SimpleNamespace(ok=True, json=lambda found=prediction: [found | {"version": 3}])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("requests.post", lambda *args, found=answer, **options: found)
+            problem = golden.ask("http://127.0.0.1:9", champion, 3, "")
+        assert words in problem and bool(words) == bool(problem)
 
 
 @pytest.mark.parametrize("call", range(4, 14))

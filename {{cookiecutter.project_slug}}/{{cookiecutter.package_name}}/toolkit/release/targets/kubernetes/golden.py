@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import selectors
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 import requests
 
 from ....common.errors import UserError
-from ....version.artifact import Artifact
+from ....version.artifact import TOLERANCE, Artifact
 from .kubectl import Kubectl
 
 FORWARD_SECONDS, REQUEST_SECONDS = 20, 5
@@ -61,7 +62,20 @@ def ask(url: str, champion: Artifact, version: int, authorization: str) -> str:
     served = {prediction.get("version") for prediction in predictions}
     if len(predictions) != len(rows) or served - {version}:
         return f"{len(predictions)} predictions for {len(rows)} rows, of version {served}, not of {version}"
+    if not all(map(_same, champion.example.predictions, predictions)):
+        return f"other predictions than version {version} gave at its training: the image has another version {version}"
     return ""
+
+
+def _same(expected: dict[str, Any], predicted: dict[str, Any]) -> bool:
+    """Whether a prediction is the one recorded at training, as far as numbers and labels say it."""
+    for name, value in expected.items():
+        if isinstance(value, float):
+            if not math.isclose(value, predicted.get(name, math.nan), rel_tol=TOLERANCE, abs_tol=TOLERANCE):
+                return False
+        elif isinstance(value, str | int) and predicted.get(name) != value:
+            return False
+    return True
 
 
 def _signed(authorization: str) -> Any:

@@ -214,8 +214,14 @@ def _changes(now: Deployment | None, release: Release, image: str) -> list[list[
         return ", ".join(f"{percent} % to {number}" for number, percent in sorted(weights.items()))
 
     return [
-        ["image", now.image.rpartition("/")[2][:60] if now else "-", image.rpartition("/")[2][:60]],
+        ["image", _short(now.image) if now else "-", _short(image)],
         ["champion", str(now.release.champion) if now else "-", str(release.champion)],
         ["versions", now.release.summary() if now else "-", release.summary()],
         ["traffic", traffic(now.release) if now else "-", traffic(release)],
     ]
+
+
+def _short(image: str) -> str:
+    """Return the last part of an image's name with the start of its digest."""
+    name, _, digest = image.rpartition("/")[2].partition("@sha256:")
+    return f"{name}@{digest[:12]}"
