@@ -78,7 +78,7 @@ class Cluster:
 
     def deploy(self, image: str = IMAGE, **options: Any) -> str:
         """Deploy the store's release, and return the URL."""
-        return self.target(image, **options).apply(self.champion)
+        return self.target(image, **options).apply(self.champion).url
 
     def edit(self, change: Callable[[dict[str, Any]], None], overlay: str = "staging") -> None:
         """Change an overlay as its owner would."""

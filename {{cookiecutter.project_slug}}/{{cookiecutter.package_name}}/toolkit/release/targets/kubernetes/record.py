@@ -15,7 +15,7 @@ from .kubectl import Kubectl, KubectlError
 KEY = "record.json.gz"
 
 
-class Deployment(BaseModel):
+class Deployed(BaseModel):
     """A deployment that answered its golden request; its JSON is read by later versions of this code."""
 
     release: Release
@@ -28,8 +28,8 @@ class Deployment(BaseModel):
 class Record(BaseModel):
     """The record of one project in one namespace."""
 
-    current: Deployment | None = None
-    previous: Deployment | None = None
+    current: Deployed | None = None
+    previous: Deployed | None = None
     #: Every object that a deploy may have made, also one that was interrupted.
     objects: list[str] = []
 

@@ -11,12 +11,12 @@ from ....common import console
 from ....common.errors import UserError
 from ....version.artifact import Artifact
 from ...store import Release, Store
-from .. import Running
+from .. import Deployment, Rollout
 from . import address, golden, rollout
 from .difference import readable
 from .kubectl import FIELD_MANAGER, Kubectl
 from .manifests import Manifest, fit, images, join, render, split
-from .record import Deployment, Record, delete
+from .record import Deployed, Record, delete
 
 GOLDEN_SECONDS = 30
 #: The mark of pods whose store follows the registry.
@@ -72,7 +72,7 @@ class Kubernetes:
             console.say(line)
         return True
 
-    def apply(self, champion: Artifact) -> str:
+    def apply(self, champion: Artifact) -> Rollout:
         """Run the store's release; `UserError` has the cluster's reason, and what ran before runs then."""
         release = self._store.release()
         assert release is not None
@@ -86,15 +86,16 @@ class Kubernetes:
         self._kubectl.apply(join(manifests), "--dry-run=server")
         for note in notes:
             console.say(note)
-        deployment = Deployment(release=release, image=image, manifests=join(manifests), since=datetime.now(UTC))
+        deployment = Deployed(release=release, image=image, manifests=join(manifests), since=datetime.now(UTC))
         try:
             self._bring(record, deployment, champion)
         except (UserError, KeyboardInterrupt) as error:
             self._go_back(record, error, manifests)
             raise
-        return address.find(self._kubectl, self._name, manifests)
+        action = "rolled out, and checked with rows of the hold-out through the Service"
+        return Rollout(address.find(self._kubectl, self._name, manifests), action)
 
-    def running(self) -> Running | None:
+    def running(self) -> Deployment | None:
         """Return the deployment in operation, None if there is none."""
         self._kubectl.check()
         record = Record.read(self._kubectl, self._record_name)
@@ -103,7 +104,7 @@ class Kubernetes:
         manifests = split(record.current.manifests)
         health, details = self._health(record.current)
         url = address.find(self._kubectl, self._name, manifests)
-        return Running(url, health, record.current.release, record.current.since, details)
+        return Deployment(url, health, record.current.release, record.current.since, details)
 
     def rollback(self, champion: int | None = None) -> Release:
         """Run what the last deploy replaced, and return its release; `UserError` if its champion is another."""
@@ -141,7 +142,7 @@ class Kubernetes:
         manifests = render(self._root, self._overlay, self._kubectl, self._name, image)
         return fit(manifests, set(self._kubectl.run("api-versions").split()), cluster)
 
-    def _bring(self, record: Record, new: Deployment, champion: Artifact | None) -> None:
+    def _bring(self, record: Record, new: Deployed, champion: Artifact | None) -> None:
         """Apply a deployment, wait until it serves, delete what it does not have any more, and record it."""
         identities = [manifest.identity for manifest in split(new.manifests)]
         old = record.current
@@ -159,7 +160,7 @@ class Kubernetes:
         record.current, record.objects = new, sorted(identities)
         record.write(self._kubectl, self._record_name)
 
-    def _await(self, deployment: Deployment) -> None:
+    def _await(self, deployment: Deployed) -> None:
         if any(manifest.api.startswith("serving.knative.dev/") for manifest in split(deployment.manifests)):
             self._kubectl.run("wait", f"ksvc/{self._name}", "--for=condition=Ready", f"--timeout={self._seconds:g}s")
         else:
@@ -183,7 +184,7 @@ class Kubernetes:
         except UserError as second:
             raise UserError(f"{error}\nGoing back failed too, so look at the cluster: {second}") from error
 
-    def _health(self, deployment: Deployment) -> tuple[str, dict[str, str]]:
+    def _health(self, deployment: Deployed) -> tuple[str, dict[str, str]]:
         """Return the health of what runs, and what differs from what was deployed."""
         details = {"namespace": self._kubectl.namespace, "image": deployment.image}
         found = self._kubectl.get("deployment", self._name)
@@ -208,7 +209,7 @@ class Kubernetes:
             raise UserError("Nothing was changed")
 
 
-def _changes(now: Deployment | None, release: Release, image: str) -> list[list[str]]:
+def _changes(now: Deployed | None, release: Release, image: str) -> list[list[str]]:
     def traffic(release: Release) -> str:
         weights = release.weights or {release.champion: 100}
         return ", ".join(f"{percent} % to {number}" for number, percent in sorted(weights.items()))
