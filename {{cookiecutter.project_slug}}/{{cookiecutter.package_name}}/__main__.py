@@ -73,9 +73,10 @@ def promote(
 )
 def rollback(why: Why = NO_REASON) -> None:
     """Make the previous champion the champion again. A second rollback goes back one champion further."""
-    from . import promote
+    from . import deploy, promote
 
-    promote.roll_back(_settings(), why)
+    settings = _settings()
+    deploy.roll_back(settings, promote.roll_back(settings, why))
 
 
 @app.command(epilog=_guide("make history", "make promote VERSION=3 makes a version the champion."))

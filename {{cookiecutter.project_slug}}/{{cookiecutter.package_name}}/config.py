@@ -27,11 +27,24 @@ class Settings(BaseSettings):
         description="MLflow server, or database, with runs and registered versions",
     )
     approval_required: bool = Field(False, description="train stops at challenger; promote is the approval")
-    target: Literal["local"] = Field("local", description="deployment target")
+    target: Literal["local", "kubernetes"] = Field("local", description="deployment target")
+    image: str = Field(
+        "", description="image that is deployed to a cluster, by its digest: registry.example.com/name@sha256:..."
+    )
+    kubernetes_overlay: str = Field("staging", description="folder of deploy/kubernetes/overlays that is deployed")
+    kubernetes_context: str = Field("", description="kubectl's context; the current one if not set")
+    kubernetes_namespace: str = Field("", description="namespace to deploy to; the context's if not set")
+    rollout_seconds: float = Field(300, ge=1, description="seconds that a rollout may take before it is undone")
+    yes: bool = Field(False, description="production is changed without asking")
     bind_address: str = Field(
         "127.0.0.1", description="address that the service listens on; 0.0.0.0 admits other machines"
     )
     port: int = Field(3000, ge=1, le=65535, description="port that the service listens on")
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="path under which the service answers too, as /models/this",
+    )
     workers: int = Field(1, ge=1, le=256, description="number of worker processes")
     auth: Literal["none", "token", "mlflow"] = Field(
         "none", description="who may call: anyone, callers with a token, or callers who may read the model in MLflow"

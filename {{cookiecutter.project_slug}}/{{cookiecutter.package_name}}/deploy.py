@@ -17,6 +17,7 @@ from .toolkit.release.desired import desired_release
 from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Release, Store
 from .toolkit.release.targets import Target
+from .toolkit.release.targets.kubernetes import Kubernetes
 from .toolkit.release.targets.local import Local
 
 
@@ -37,7 +38,7 @@ def run(settings: config.Settings) -> str:
         raise
     url = rollout.url
     console.say(f"\nVersion {release.champion} of {release.model} answers at {url}")
-    console.say(*policy.describe(settings.bind_address))
+    console.say(*policy.describe(settings.bind_address if settings.target == "local" else "0.0.0.0"))
     console.say()
     console.say(curl(url, store.load(release.champion).example.rows[:1], policy.curl_option))
     console.next_steps(
@@ -50,7 +51,15 @@ def run(settings: config.Settings) -> str:
 
 def plan(settings: config.Settings) -> bool:
     """Print what `deploy` would change, and return whether it would change anything."""
-    desired, running = _desired(settings), _target(settings).running()
+    desired = _desired(settings)
+    target = _target(settings)
+    if isinstance(target, Kubernetes):
+        if changes := target.plan(desired):
+            console.next_steps(("make deploy", "apply it"))
+        else:
+            console.say(f"Nothing to do: {settings.target} serves {desired.summary()}.")
+        return changes
+    running = target.running()
     if running and desired.same_as(running.release):
         console.say(f"Nothing to do: {settings.target} serves {desired.summary()}.")
         return False
@@ -91,6 +100,14 @@ def undeploy(settings: config.Settings) -> None:
         step.detail = "stopped" if _target(settings).remove() else f"nothing was deployed to {settings.target}"
 
 
+def roll_back(settings: config.Settings, champion: int) -> None:
+    """Have a cluster run the deployment before, which serves the previous champion; other targets need a `deploy`."""
+    target = _target(settings)
+    if isinstance(target, Kubernetes):
+        with console.step("rollback") as step:
+            step.detail = target.rollback(champion).summary()
+
+
 def curl(url: str, rows: list[dict[str, object]], option: str = "") -> str:
     """Return a command line that scores rows when pasted into a shell; `option` sends credentials."""
     parts = ["curl -s", f"{url}/predict", *([option] if option else []), "-H 'Content-Type: application/json'"]
@@ -120,6 +137,21 @@ def _target(settings: config.Settings) -> Target:
     return TARGETS[settings.target](settings)
 
 
+def _kubernetes(settings: config.Settings) -> Target:
+    return Kubernetes(
+        config.ROOT,
+        config.SERVICE_NAME,
+        Store(settings.store),
+        settings.image,
+        overlay=settings.kubernetes_overlay,
+        context=settings.kubernetes_context,
+        namespace=settings.kubernetes_namespace,
+        rollout_seconds=settings.rollout_seconds,
+        confirmed=settings.yes,
+        authorization=authorization(settings),
+    )
+
+
 def _local(settings: config.Settings) -> Target:
     return Local(
         config.ROOT,
@@ -141,4 +173,4 @@ def _fingerprint(settings: config.Settings) -> str:
 
 
 #: By the value of the setting TARGET.
-TARGETS: dict[str, Callable[[config.Settings], Target]] = {"local": _local}
+TARGETS: dict[str, Callable[[config.Settings], Target]] = {"local": _local, "kubernetes": _kubernetes}

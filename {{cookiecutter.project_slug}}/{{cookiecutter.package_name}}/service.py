@@ -22,6 +22,7 @@ from .toolkit.serving.app import Routes, ScoringMiddleware
 from .toolkit.serving.custom_endpoints import log_server_errors_only, predict_as, with_endpoints
 from .toolkit.serving.limits import Limits
 from .toolkit.serving.live_release import LiveRelease
+from .toolkit.serving.root_path import RootPathMiddleware, under
 from .toolkit.serving.scoring import Scorer
 
 settings = config.settings()
@@ -59,11 +60,13 @@ routes = Routes(
     bentoml_document=lambda: _service.openapi_spec.asdict(),
     access=policy,
 )
-# First, so that it stands before the routes and before what BentoML answers itself.
+# Before the routes and before what BentoML answers itself; permissions are by paths without ROOT_PATH.
+if settings.root_path:
+    _service.add_asgi_middleware(RootPathMiddleware, root_path=settings.root_path)
 _service.add_asgi_middleware(policy.protect)
 _service.add_asgi_middleware(ScoringMiddleware, routes=routes)
 
 
 def application() -> ASGIApp:
     """Return the application with the scoring routes before BentoML's routes, for the server that `serve` starts."""
-    return policy.protect(ScoringMiddleware(_service.to_asgi(), routes))
+    return under(settings.root_path, policy.protect(ScoringMiddleware(_service.to_asgi(), routes)))

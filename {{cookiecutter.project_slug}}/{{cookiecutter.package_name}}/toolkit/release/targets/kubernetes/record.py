@@ -1,0 +1,66 @@
+"""What was deployed, kept in a ConfigMap beside it: the last good deployment, the one before, and every object made."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from datetime import datetime
+
+from pydantic import BaseModel, ValidationError
+
+from ...store import Release
+from .kubectl import Kubectl, KubectlError
+
+KEY = "record.json.gz"
+
+
+class Deployed(BaseModel):
+    """A deployment that answered its golden request; its JSON is read by later versions of this code."""
+
+    release: Release
+    image: str
+    #: All objects, as they were applied.
+    manifests: str
+    since: datetime
+
+
+class Record(BaseModel):
+    """The record of one project in one namespace."""
+
+    current: Deployed | None = None
+    previous: Deployed | None = None
+    #: Every object that a deploy may have made, also one that was interrupted.
+    objects: list[str] = []
+
+    @classmethod
+    def read(cls, kubectl: Kubectl, name: str) -> Record:
+        """Return the record, an empty one where there is none."""
+        found = kubectl.get("configmap", name)
+        try:
+            data = base64.b64decode(found["binaryData"][KEY]) if found else b""
+            return cls.model_validate_json(gzip.decompress(data)) if data else cls()
+        except (KeyError, ValueError, ValidationError, OSError):
+            # Without it, the next deploy has nothing to go back to; that is no reason not to deploy.
+            return cls()
+
+    def write(self, kubectl: Kubectl, name: str) -> None:
+        """Replace the record."""
+        data = gzip.compress(self.model_dump_json().encode(), mtime=0)
+        content = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name},
+            "binaryData": {KEY: base64.b64encode(data).decode()},
+        }
+        kubectl.apply(json.dumps(content))
+
+
+def delete(kubectl: Kubectl, identities: list[str]) -> None:
+    """Delete objects and what they own, and wait until they are gone."""
+    for identity in identities:
+        try:
+            kubectl.run("delete", identity, "--ignore-not-found", "--cascade=foreground", "--timeout=100s")
+        except KubectlError as error:
+            if "doesn't have a resource type" not in error.stderr:
+                raise

@@ -1,0 +1,228 @@
+"""The target: plan, apply, status, rollback and removal of a release on a cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ....common import console
+from ....common.errors import UserError
+from ....version.artifact import Artifact
+from ...store import Release, Store
+from .. import Deployment, Rollout
+from . import address, golden, rollout
+from .difference import readable
+from .kubectl import FIELD_MANAGER, Kubectl
+from .manifests import Manifest, fit, images, join, render, split
+from .record import Deployed, Record, delete
+
+GOLDEN_SECONDS = 30
+#: The mark of pods whose store follows the registry.
+FOLLOWS = "model-service/follows: registry"
+
+
+class Kubernetes:
+    """Runs the store's release on a cluster, from an image that holds it; the image is named by its digest."""
+
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        store: Store,
+        image: str,
+        *,
+        overlay: str = "staging",
+        context: str = "",
+        namespace: str = "",
+        rollout_seconds: float = 300,
+        confirmed: bool = False,
+        authorization: str = "",
+    ) -> None:
+        self._root, self._name, self._store, self._image = root, name, store, image
+        self._overlay, self._seconds, self._confirmed = overlay, rollout_seconds, confirmed
+        self._authorization = authorization
+        self._kubectl = Kubectl(context, namespace)
+        self._record_name = f"{name}-deployed"
+
+    def plan(self, release: Release) -> bool:
+        """Print what `apply` would change on the cluster, and return whether it would change anything."""
+        cluster = self._kubectl.check()
+        record = Record.read(self._kubectl, self._record_name)
+        image = self._image or (record.current.image if record.current else self._named())
+        manifests, notes = self._render(image, cluster)
+        images(manifests)
+        stale = sorted(set(record.objects) - {manifest.identity for manifest in manifests})
+        difference = self._kubectl.run(
+            "diff",
+            "--server-side",
+            "--force-conflicts",
+            f"--field-manager={FIELD_MANAGER}",
+            "--filename=-",
+            stdin=join(manifests),
+            codes=(0, 1),
+        )
+        now = record.current
+        if now and release.same_as(now.release) and image == now.image and not difference.strip() and not stale:
+            return False
+        console.table(["", "now", "after deploy"], _changes(now, release, image))
+        console.say(f"\nNamespace {self._kubectl.namespace}, overlay {self._overlay}:")
+        for line in readable(difference) + [f"- {identity}" for identity in stale] + notes:
+            console.say(line)
+        return True
+
+    def apply(self, champion: Artifact) -> Rollout:
+        """Run the store's release; `UserError` has the cluster's reason, and what ran before runs then."""
+        release = self._store.release()
+        assert release is not None
+        cluster = self._kubectl.check()
+        self._confirm(f"deploy {release.summary()}")
+        record = Record.read(self._kubectl, self._record_name)
+        image = self._named()
+        manifests, notes = self._render(image, cluster)
+        images(manifests)
+        # What cannot be applied is to fail before anything is changed.
+        self._kubectl.apply(join(manifests), "--dry-run=server")
+        for note in notes:
+            console.say(note)
+        deployment = Deployed(release=release, image=image, manifests=join(manifests), since=datetime.now(UTC))
+        try:
+            self._bring(record, deployment, champion)
+        except (UserError, KeyboardInterrupt) as error:
+            self._go_back(record, error, manifests)
+            raise
+        action = "rolled out, and checked with rows of the hold-out through the Service"
+        return Rollout(address.find(self._kubectl, self._name, manifests), action)
+
+    def running(self) -> Deployment | None:
+        """Return the deployment in operation, None if there is none."""
+        self._kubectl.check()
+        record = Record.read(self._kubectl, self._record_name)
+        if record.current is None:
+            return None
+        manifests = split(record.current.manifests)
+        health, details = self._health(record.current)
+        url = address.find(self._kubectl, self._name, manifests)
+        return Deployment(url, health, record.current.release, record.current.since, details)
+
+    def rollback(self, champion: int | None = None) -> Release:
+        """Run what the last deploy replaced, and return its release; `UserError` if its champion is another."""
+        self._kubectl.check()
+        record = Record.read(self._kubectl, self._record_name)
+        if record.current and FOLLOWS in record.current.manifests:
+            console.say("The pods follow the registry (component sync), so they are left as they are.")
+            return record.current.release
+        old = record.previous
+        if old is None:
+            raise UserError(f"There is no earlier deployment of {self._name} in namespace {self._kubectl.namespace}")
+        if champion not in (None, old.release.champion):
+            text = f"The deployment before served version {old.release.champion}, not {champion}"
+            raise UserError(f"{text}. To serve {champion}: make deploy")
+        self._confirm(f"go back to {old.release.summary()}")
+        self._bring(record, old.model_copy(update={"since": datetime.now(UTC)}), None)
+        return old.release
+
+    def remove(self) -> bool:
+        """Delete every object that deploys have made, and return whether there was one."""
+        self._kubectl.check()
+        record = Record.read(self._kubectl, self._record_name)
+        if not record.objects:
+            return False
+        self._confirm("delete the deployment")
+        delete(self._kubectl, [*record.objects, f"configmap/{self._record_name}"])
+        return True
+
+    def _named(self) -> str:
+        if not self._image:
+            raise UserError("IMAGE is not set; it names the image to deploy, by its digest: registry/name@sha256:...")
+        return self._image
+
+    def _render(self, image: str, cluster: tuple[int, int]) -> tuple[list[Manifest], list[str]]:
+        manifests = render(self._root, self._overlay, self._kubectl, self._name, image)
+        return fit(manifests, set(self._kubectl.run("api-versions").split()), cluster)
+
+    def _bring(self, record: Record, new: Deployed, champion: Artifact | None) -> None:
+        """Apply a deployment, wait until it serves, delete what it does not have any more, and record it."""
+        identities = [manifest.identity for manifest in split(new.manifests)]
+        old = record.current
+        # Recorded first: whatever is interrupted from here on, the next deploy knows what there may be.
+        record.objects = sorted({*record.objects, *identities})
+        record.write(self._kubectl, self._record_name)
+        self._kubectl.apply(new.manifests)
+        self._await(new)
+        if champion is not None:
+            seconds, number = GOLDEN_SECONDS, new.release.champion
+            golden.check(self._kubectl, self._name, champion, number, self._authorization, seconds)
+        delete(self._kubectl, sorted(set(record.objects) - set(identities)))
+        if old and not (old.image == new.image and old.manifests == new.manifests):
+            record.previous = old
+        record.current, record.objects = new, sorted(identities)
+        record.write(self._kubectl, self._record_name)
+
+    def _await(self, deployment: Deployed) -> None:
+        if any(manifest.api.startswith("serving.knative.dev/") for manifest in split(deployment.manifests)):
+            self._kubectl.run("wait", f"ksvc/{self._name}", "--for=condition=Ready", f"--timeout={self._seconds:g}s")
+        else:
+            rollout.wait(self._kubectl, self._name, self._seconds)
+
+    def _go_back(self, record: Record, error: BaseException, failed: list[Manifest]) -> None:
+        """Run the last good deployment again after one that failed; `UserError` says both when that fails too."""
+        good = record.current
+        back = f"going back to {good.release.summary()}" if good else "removing what was made"
+        console.say(f"The deployment failed; {back}")
+        try:
+            if good is None:
+                delete(self._kubectl, [*record.objects, f"configmap/{self._record_name}"])
+                return
+            self._kubectl.apply(good.manifests)
+            kept = {manifest.identity for manifest in split(good.manifests)}
+            delete(self._kubectl, sorted({manifest.identity for manifest in failed} - kept))
+            self._await(good)
+            record.objects = sorted(kept)
+            record.write(self._kubectl, self._record_name)
+        except UserError as second:
+            raise UserError(f"{error}\nGoing back failed too, so look at the cluster: {second}") from error
+
+    def _health(self, deployment: Deployed) -> tuple[str, dict[str, str]]:
+        """Return the health of what runs, and what differs from what was deployed."""
+        details = {"namespace": self._kubectl.namespace, "image": deployment.image}
+        found = self._kubectl.get("deployment", self._name)
+        if found is None:
+            return "the Deployment is gone; make deploy makes it anew", details
+        status, wanted = found.get("status", {}), found["spec"].get("replicas", 1)
+        available = status.get("availableReplicas", 0)
+        actual = {container["image"] for container in found["spec"]["template"]["spec"]["containers"]}
+        if deployment.image not in actual:
+            details["differs"] = f"the cluster runs {', '.join(sorted(actual))}; make deploy sets what was recorded"
+        details["pods"] = f"{available} of {wanted} available, {status.get('updatedReplicas', 0)} of this deployment"
+        return "ready" if available >= wanted else f"{available} of {wanted} pods ready", details
+
+    def _confirm(self, what: str) -> None:
+        """Ask before production is changed."""
+        if self._overlay != "production" or self._confirmed or os.environ.get("CI"):
+            return
+        where = f"{self._kubectl.context or 'the current context'}, namespace {self._kubectl.namespace}"
+        if not sys.stdin.isatty():
+            raise UserError(f"This would {what} in production ({where}), and nobody is here to confirm: set YES=1")
+        if input(f"In production ({where}): {what}? [y/N] ").strip().lower() not in ("y", "yes"):
+            raise UserError("Nothing was changed")
+
+
+def _changes(now: Deployed | None, release: Release, image: str) -> list[list[str]]:
+    def traffic(release: Release) -> str:
+        weights = release.weights or {release.champion: 100}
+        return ", ".join(f"{percent} % to {number}" for number, percent in sorted(weights.items()))
+
+    return [
+        ["image", _short(now.image) if now else "-", _short(image)],
+        ["champion", str(now.release.champion) if now else "-", str(release.champion)],
+        ["versions", now.release.summary() if now else "-", release.summary()],
+        ["traffic", traffic(now.release) if now else "-", traffic(release)],
+    ]
+
+
+def _short(image: str) -> str:
+    """Return the last part of an image's name with the start of its digest."""
+    name, _, digest = image.rpartition("/")[2].partition("@sha256:")
+    return f"{name}@{digest[:12]}"
