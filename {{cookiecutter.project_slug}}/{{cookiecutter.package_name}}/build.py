@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 
-from . import config
+from . import config, container_image
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.names import CHAMPION
-from .toolkit.registry.client import connect
-from .toolkit.registry.errors import mlflow_errors
 from .toolkit.release import image
-from .toolkit.release.container_engine import Engine, Image, find_engine
+from .toolkit.release.container_engine import find_engine
 from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Release, Store
 
@@ -23,9 +20,7 @@ def run(settings: config.Settings, *, push: bool = False) -> None:
         raise UserError(
             f"STORE is {settings.store}, but a Bento contains the project's own store: leave STORE unset to build"
         )
-    engine = find_engine(settings.container_engine)
-    if push:
-        _check_push(settings, engine)
+    engine = container_image.engine_to_push(settings) if push else find_engine(settings.container_engine)
     store = Store(settings.store)
     release = pull_release(settings.mlflow_tracking_uri, settings.model_name, store)
     bento = _build_bento(settings, release)
@@ -34,24 +29,13 @@ def run(settings: config.Settings, *, push: bool = False) -> None:
         (f".venv/bin/bentoml export {bento} .", "write it to a single file, to serve it elsewhere"),
     ]
     if engine:
-        built = _build_image(settings, engine, store, release)
+        built = container_image.build(settings, engine, store, release)
         steps.insert(0, (f"{engine.name} run --rm --read-only --tmpfs /tmp -p 3000:3000 {built.name}", "run the image"))
         if push:
-            with console.step("push") as step:
-                step.detail = f"{settings.image_repository}@{engine.push(built.name, step.progress)}"
+            container_image.push(settings, engine, built)
     else:
         console.say("No image: neither docker (with its daemon) nor podman nor buildah works here.")
     console.next_steps(*steps)
-
-
-def _check_push(settings: config.Settings, engine: Engine | None) -> None:
-    if engine is None:
-        raise UserError("There is no image to push: install docker, podman or buildah, or start docker's daemon.")
-    if "/" not in settings.image_repository:
-        raise UserError(
-            f"IMAGE_REPOSITORY {settings.image_repository!r} names no registry to push to: write, for example, "
-            f"registry.example.com/team/{config.SERVICE_NAME}"
-        )
 
 
 def _build_bento(settings: config.Settings, release: Release) -> str:
@@ -72,29 +56,3 @@ def _build_bento(settings: config.Settings, release: Release) -> str:
         )
         step.detail = str(bento.tag)
     return str(bento.tag)
-
-
-def _build_image(settings: config.Settings, engine: Engine, store: Store, release: Release) -> Image:
-    with mlflow_errors(settings.mlflow_tracking_uri):
-        champion = connect(settings.mlflow_tracking_uri, settings.model_name).get(str(release.champion))
-    project = image.Project(
-        config.ROOT,
-        config.PACKAGE,
-        settings.image_repository,
-        config.PROJECT_NAME,
-        config.DESCRIPTION,
-        config.AUTHOR,
-    )
-    with console.step("image") as step:
-        built = image.build(
-            project,
-            engine,
-            store,
-            release,
-            run_id=champion.run_id,
-            base_image=settings.base_image,
-            options=shlex.split(settings.container_build_args),
-            progress=step.progress,
-        )
-        step.detail = f"{built.name}, {built.size / 1e6:.0f} MB, {built.id[:19]}"
-    return built

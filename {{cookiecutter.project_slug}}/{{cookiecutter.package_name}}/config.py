@@ -28,9 +28,7 @@ class Settings(BaseSettings):
     )
     approval_required: bool = Field(False, description="train stops at challenger; promote is the approval")
     target: Literal["local", "kubernetes"] = Field("local", description="deployment target")
-    image: str = Field(
-        "", description="image that is deployed to a cluster, by its digest: registry.example.com/name@sha256:..."
-    )
+    image: str = Field("", description="image for a cluster, by digest (name@sha256:...); built and pushed if not set")
     kubernetes_overlay: str = Field("staging", description="folder of deploy/kubernetes/overlays that is deployed")
     kubernetes_context: str = Field("", description="kubectl's context; the current one if not set")
     kubernetes_namespace: str = Field("", description="namespace to deploy to; the context's if not set")

@@ -7,7 +7,7 @@ import json
 import shlex
 from collections.abc import Callable
 
-from . import config
+from . import config, container_image
 from .access import access_policy, authorization, check_authorized
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
@@ -143,6 +143,7 @@ def _kubernetes(settings: config.Settings) -> Target:
         config.SERVICE_NAME,
         Store(settings.store),
         settings.image,
+        build=lambda: container_image.deployable(settings),
         overlay=settings.kubernetes_overlay,
         context=settings.kubernetes_context,
         namespace=settings.kubernetes_namespace,

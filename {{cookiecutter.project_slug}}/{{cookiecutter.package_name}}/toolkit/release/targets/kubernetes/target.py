@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class Kubernetes:
         store: Store,
         image: str,
         *,
+        build: Callable[[], str] | None = None,
         overlay: str = "staging",
         context: str = "",
         namespace: str = "",
@@ -41,6 +43,7 @@ class Kubernetes:
         authorization: str = "",
     ) -> None:
         self._root, self._name, self._store, self._image = root, name, store, image
+        self._build = build
         self._overlay, self._seconds, self._confirmed = overlay, rollout_seconds, confirmed
         self._authorization = authorization
         self._kubectl = Kubectl(context, namespace)
@@ -50,9 +53,11 @@ class Kubernetes:
         """Print what `apply` would change on the cluster, and return whether it would change anything."""
         cluster = self._kubectl.check()
         record = Record.read(self._kubectl, self._record_name)
-        image = self._image or (record.current.image if record.current else self._named())
+        # Planning builds nothing: until there is an image of the release, the manifests have the one that runs.
+        image = self._image or (record.current.image if record.current else f"{self._name}:not-built")
         manifests, notes = self._render(image, cluster)
-        images(manifests)
+        if self._image:
+            images(manifests)
         stale = sorted(set(record.objects) - {manifest.identity for manifest in manifests})
         difference = self._kubectl.run(
             "diff",
@@ -66,7 +71,8 @@ class Kubernetes:
         now = record.current
         if now and release.same_as(now.release) and image == now.image and not difference.strip() and not stale:
             return False
-        console.table(["", "now", "after deploy"], _changes(now, release, image))
+        after = _short(image) if self._image else "built and pushed by deploy"
+        console.table(["", "now", "after deploy"], _changes(now, release, after))
         console.say(f"\nNamespace {self._kubectl.namespace}, overlay {self._overlay}:")
         for line in readable(difference) + [f"- {identity}" for identity in stale] + notes:
             console.say(line)
@@ -134,8 +140,11 @@ class Kubernetes:
         return True
 
     def _named(self) -> str:
+        """Return the image to deploy, by digest: the one that is named, else one that is built now."""
         if not self._image:
-            raise UserError("IMAGE is not set; it names the image to deploy, by its digest: registry/name@sha256:...")
+            if self._build is None:
+                raise UserError("IMAGE is not set; it names the image to deploy, by digest: registry/name@sha256:...")
+            self._image = self._build()
         return self._image
 
     def _render(self, image: str, cluster: tuple[int, int]) -> tuple[list[Manifest], list[str]]:
@@ -215,7 +224,7 @@ def _changes(now: Deployed | None, release: Release, image: str) -> list[list[st
         return ", ".join(f"{percent} % to {number}" for number, percent in sorted(weights.items()))
 
     return [
-        ["image", _short(now.image) if now else "-", _short(image)],
+        ["image", _short(now.image) if now else "-", image],
         ["champion", str(now.release.champion) if now else "-", str(release.champion)],
         ["versions", now.release.summary() if now else "-", release.summary()],
         ["traffic", traffic(now.release) if now else "-", traffic(release)],
