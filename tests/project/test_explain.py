@@ -16,11 +16,11 @@ import json
 import numpy as np, shap
 from {package} import config
 from {package}.toolkit.contract.columns import from_rows
-from {package}.toolkit.release.reconcile import pull
+from {package}.toolkit.release.reconcile import pull_release
 from {package}.toolkit.release.store import Store
 settings = config.settings()
 store = Store(settings.store)
-version = store.load(pull(settings.mlflow_tracking_uri, settings.model_name, store).champion)
+version = store.load(pull_release(settings.mlflow_tracking_uri, settings.model_name, store).champion)
 columns = from_rows(version.example.rows, version.contract)
 explainer, names = version.explainer, list(version.contract.by_name)
 ours = explainer.explain(columns, version.runtime.score)

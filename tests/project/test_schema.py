@@ -43,7 +43,7 @@ from {package}.toolkit.contract.derivation import derive
 from {package}.toolkit.version.reference_profile import Profile
 from {package}.toolkit.contract.json_rows import RowParser
 from {package}.toolkit.version.runtime import PythonRuntime
-from {package}.toolkit.release.reconcile import pull
+from {package}.toolkit.release.reconcile import pull_release
 from {package}.toolkit.release.store import Release, Store
 
 class Row(BaseModel):
@@ -77,7 +77,7 @@ class Model:
 
 settings = config.settings()
 contract, store = derive(Row, Prediction), Store(settings.store)
-pull(settings.mlflow_tracking_uri, settings.model_name, store)
+pull_release(settings.mlflow_tracking_uri, settings.model_name, store)
 row = {{"above": 1, "unbounded": -2.5, "maybe": None, "count": 4, "truth": True, "vector": [0, 0.5, 1]}}
 rows = [row, row | {{"count": 5, "few": None, "maybe_kind": None, "maybe_truth": False}}]
 _, columns = RowParser(contract).parse(json.dumps(rows).encode())
