@@ -6,6 +6,7 @@ import re
 import subprocess
 import time
 import urllib.error
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,11 +58,27 @@ def containers() -> Containers:
 
 
 @pytest.fixture(scope="module")
-def image(trained: Project, containers: Containers) -> str:
-    """Return the image that `make build` makes."""
-    found = re.search(r"titanic-survival:\d+-[\w-]+", trained.make("build").partition("image")[2])
-    assert found
+def trained(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a copy with a version, whose images have a name that no other test's have."""
+    copy = project.copy(tmp_path_factory.mktemp("image") / "titanic-survival")
+    copy.env["IMAGE_REPOSITORY"] = f"localhost/test-{uuid.uuid4().hex[:8]}/titanic-survival"
+    copy.make("train")
+    return copy
+
+
+def named(output: str) -> str:
+    """Return the name of the image in what `make build` prints."""
+    found = re.search(r"localhost/test-\w+/titanic-survival:\d+-[\w-]+", output)
+    assert found, output
     return found[0]
+
+
+@pytest.fixture(scope="module")
+def image(trained: Project, containers: Containers) -> Iterator[str]:
+    """Return the image that `make build` makes."""
+    name = named(trained.make("build"))
+    yield name
+    containers("rmi", "--force", name)
 
 
 def test_image_serves_as_a_stranger_on_a_read_only_root(trained: Project, containers: Containers, image: str) -> None:
@@ -100,7 +117,7 @@ def test_image_is_small_and_says_where_it_comes_from(trained: Project, container
     assert found["Size"] - base["Size"] < 330 * MEGABYTE
     labels = found["Config"]["Labels"]
     assert labels["model.name"] == "titanic-survival"
-    assert labels["org.opencontainers.image.version"] == image.partition(":")[2].partition("-")[0]
+    assert labels["org.opencontainers.image.version"] == image.rpartition(":")[2].partition("-")[0]
     assert labels["model.run"] == trained.registry()["versions"][labels["org.opencontainers.image.version"]]["run"]
     assert found["Config"]["User"] == "10001:10001"
     if "docker" in containers.engine:  # OCI images, which the others make, have no place for it
@@ -118,13 +135,13 @@ def test_the_same_inputs_give_the_same_image(trained: Project, containers: Conta
 def test_another_version_is_one_layer_and_quick(trained: Project, containers: Containers, image: str) -> None:
     trained.make("train")
     start = time.monotonic()
-    said = trained.make("build")
+    other = named(trained.make("build"))
     took = time.monotonic() - start
-    [other] = re.findall(r"titanic-survival:\d+-[\w-]+", said.partition("image")[2])[:1]
     assert other != image
     before, after = (containers.inspect(name)["RootFS"]["Layers"] for name in (image, other))
     assert before[:-1] == after[:-1]
     assert before[-1] != after[-1]
+    containers("rmi", "--force", other)
     print(f"rebuild with another version: {took:.1f} s")
     assert took < 20
 

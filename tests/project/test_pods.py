@@ -29,9 +29,10 @@ def podman() -> str:
 @pytest.fixture(scope="module")
 def image(trained: Project, podman: str) -> str:
     """Return the image that `make build` makes."""
-    found = re.search(rf"{NAME}:\d+-[\w-]+", trained.make("build").partition("image")[2])
+    repository = f"localhost/test-{uuid.uuid4().hex[:8]}/{NAME}"
+    found = re.search(rf"{repository}:\d+-[\w-]+", trained.make("build", IMAGE_REPOSITORY=repository))
     assert found
-    return f"localhost/{found[0]}"
+    return found[0]
 
 
 def rendered(project: Path, components: tuple[str, ...], image: str) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ MEASURING = {"contract", "registry"}
 
 
 def rooms() -> Iterator[object]:
-    for room in sorted({path.parent.name for path in TOOLKIT.rglob("test_*.py")}):
+    for room in sorted({path.relative_to(TOOLKIT).parts[0] for path in TOOLKIT.rglob("test_*.py")}):
         yield pytest.param(room, marks=[pytest.mark.alone] if room in MEASURING else [])
 
 
