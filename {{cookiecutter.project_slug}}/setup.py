@@ -24,11 +24,6 @@ SERVE = [
     "uvicorn>=0.50",
     "uvloop>=0.20",
 ]
-# What models in Python need to be served; ONNX models do without it.
-PYTHON_MODEL = [
-    "pandas>=2.2",
-    "scikit-learn>=1.6",
-]
 TRAIN = [
     "cloudpickle>=3.0",
     "matplotlib>=3.9",
@@ -39,6 +34,11 @@ TRAIN = [
     "pyarrow>=18",
     "requests>=2.32",
     "skl2onnx>=1.18",
+]
+# What models in Python need to be served; ONNX models do without it.
+PYTHON_MODEL = [
+    "pandas>=2.2",
+    "scikit-learn>=1.6",
 ]
 DEV = [
     "cruft>=2.16",

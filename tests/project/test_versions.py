@@ -1,6 +1,7 @@
 """Versions in environments other than the project's: made from their own requirements, or for the service alone."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,4 +92,4 @@ def test_service_runs_in_the_environment_of_serve_lock(trained: Project, tmp_pat
     for words in (("sync", "--once"), ("deploy",), ("train",), ("history",), ("serve",)):
         said = trained.run(*command[:3], *words, ok=False, cwd=tmp_path, STORE=str(empty), **env)
         [line] = said.splitlines()
-        assert "needs mlflow, which is not installed: install the train extra" in line, words
+        assert re.search(r"needs \w+, which is not installed: install the train extra", line), words
