@@ -1,12 +1,14 @@
 """Deployment: the release follows the registry, and a failure leaves what ran before."""
 
 import json
+import os
 import shlex
+from pathlib import Path
 from typing import Any, get_args
 
 import mlflow
 import pytest
-from titanic_survival import build, config, deploy
+from titanic_survival import build, config, container_image, deploy
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.store import Store
@@ -89,3 +91,21 @@ def test_build_wants_the_projects_own_store(project: config.Settings) -> None:
 
 def test_each_value_of_target_has_a_target() -> None:
     assert set(deploy.TARGETS) == set(get_args(config.Settings.model_fields["target"].annotation))
+
+
+def test_image_for_a_cluster_has_committed_code_only(
+    project: config.Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "podman").write_text("#!/bin/sh\n")
+    (tmp_path / "podman").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    settings = project.model_copy(update={"container_engine": "podman"})
+    with pytest.raises(UserError, match="IMAGE_REPOSITORY 'titanic-survival' names no registry"):
+        container_image.deployable(settings)
+    settings = settings.model_copy(update={"image_repository": "registry.example.com/team/name"})
+    for commit in ("none", "1f0c9a2b7d11-dirty"):
+        monkeypatch.setattr(container_image.provenance, "commit", lambda folder, found=commit: found)
+        with pytest.raises(UserError, match="not committed"):
+            container_image.deployable(settings)
+    pinned = "registry.example.com/team/name@sha256:" + "0" * 64
+    assert container_image.deployable(settings.model_copy(update={"image": pinned})) == pinned

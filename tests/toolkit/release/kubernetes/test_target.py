@@ -206,6 +206,25 @@ def test_plan_changes_nothing_and_says_what_would(cluster: Cluster, capsys: pyte
     assert running and running.release == canary
 
 
+def test_image_is_built_by_a_deploy_that_names_none_and_not_by_a_plan(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release, built = cluster.store.release(), []
+
+    def build() -> str:
+        built.append(IMAGE)
+        return IMAGE
+
+    assert release
+    assert cluster.target("", build=build).plan(release)
+    assert "built and pushed by deploy" in capsys.readouterr().out
+    assert built == []
+    cluster.deploy("", build=build)
+    assert built == [IMAGE]
+    running = cluster.target().running()
+    assert running and running.details["image"] == IMAGE
+
+
 def test_plan_names_a_manifest_that_somebody_changed(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     cluster.deploy()
     release = cluster.store.release()
