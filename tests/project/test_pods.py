@@ -1,6 +1,5 @@
 """The pods of `deploy/kubernetes`, run by podman from the rendered manifests, as far as it knows them."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -80,17 +79,3 @@ def test_pod_answers_as_restricted_as_it_is_declared(trained: Project, podman: s
             assert call(f"{url}{path}/predict", trained.rows(2))[0] == 200
         status = inside(podman, container, "id -u; grep CapEff /proc/self/status; touch /app/x || echo read-only")
         assert status.split() == ["10001", "CapEff:", "0000000000000000", "read-only"]
-
-
-def test_pod_with_sync_starts_from_the_release_in_its_image(
-    trained: Project, podman: str, image: str, tmp_path: Path
-) -> None:
-    """Without the sidecar itself, which podman would wait for; MLflow is nowhere."""
-    objects = rendered(trained.path, ("sync",), image)
-    spec = next(o for o in objects if o["kind"] == "Deployment")["spec"]["template"]["spec"]
-    spec["initContainers"] = [c for c in spec["initContainers"] if c["name"] != "sync"]
-    with played(podman, objects, tmp_path) as (url, container):
-        wait_for(lambda: call(f"{url}/readyz")[0] == 200, 60)
-        assert call(f"{url}/predict", trained.rows(2))[0] == 200
-        assert "release.json" in inside(podman, container, "ls /store")
-        assert os.linesep in inside(podman, container, "ls /store/versions")
