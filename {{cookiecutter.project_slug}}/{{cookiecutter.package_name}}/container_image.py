@@ -35,11 +35,19 @@ def build(settings: config.Settings, engine: Engine, store: Store, release: Rele
             release,
             run_id=champion.run_id,
             base_image=settings.base_image,
-            options=shlex.split(settings.container_build_args),
+            options=_options(settings),
             progress=step.progress,
         )
         step.detail = f"{built.name}, {built.size / 1e6:.0f} MB, {built.id[:19]}"
     return built
+
+
+def _options(settings: config.Settings) -> list[str]:
+    try:
+        return shlex.split(settings.container_build_args)
+    except ValueError as error:
+        text = f"CONTAINER_BUILD_ARGS {settings.container_build_args!r} cannot be split into options: {error}"
+        raise UserError(f"{text}. Quote it as for a shell.") from error
 
 
 def push(settings: config.Settings, engine: Engine, built: Image) -> str:

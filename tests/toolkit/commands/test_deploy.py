@@ -109,3 +109,8 @@ def test_image_for_a_cluster_has_committed_code_only(
             container_image.deployable(settings)
     pinned = "registry.example.com/team/name@sha256:" + "0" * 64
     assert container_image.deployable(settings.model_copy(update={"image": pinned})) == pinned
+
+
+def test_build_options_that_cannot_be_split_are_named(project: config.Settings) -> None:
+    with pytest.raises(UserError, match=r"CONTAINER_BUILD_ARGS .*No closing quotation"):
+        container_image._options(project.model_copy(update={"container_build_args": "--label='open"}))
