@@ -28,7 +28,7 @@ def record(answers: dict[str, str]) -> dict[str, object]:
         "context": {"cookiecutter": {name: text for name, text in answers.items() if not name.startswith("_")}},
         "directory": None,
         # An update leaves these alone: what is the owner's, and the locks, which are renewed after it.
-        "skip": [f"{answers['package_name']}/model", "data", "requirements/*.lock"],
+        "skip": [f"{answers['package_name']}/model", "data", "requirements/*.lock", "requirements/extras/*.lock"],
     }
 
 

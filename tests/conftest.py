@@ -176,5 +176,6 @@ def files(folder: Path) -> set[str]:
 
 def locked(project: Path) -> set[str]:
     """Return the names of a project's locked distributions, with "_" for "-" and "."."""
-    names = re.findall("^([^ =#]+)==", (project / "requirements" / "dev.lock").read_text(), re.MULTILINE)
+    locks = [project / "requirements/dev.lock", *project.glob("requirements/extras/*.lock")]
+    names = re.findall("^([^ =#]+)==", "".join(lock.read_text() for lock in locks), re.MULTILINE)
     return {re.sub("[-.]", "_", name.lower()) for name in names}

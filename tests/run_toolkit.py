@@ -27,7 +27,7 @@ INPUTS = ("requirements/dev.lock", "setup.py")
 def main(arguments: list[str]) -> int:
     """Generate the project, run the tests and return the exit code."""
     generate()
-    subprocess.run(["make", "--quiet", "setup"], cwd=PROJECT, check=True)
+    subprocess.run(["make", "--quiet", "setup", extras(PROJECT)], cwd=PROJECT, check=True)
     return subprocess.run(command(PROJECT, *arguments), cwd=PROJECT, env=os.environ | environment(PROJECT)).returncode
 
 
@@ -48,6 +48,11 @@ def names_a_place(arguments: tuple[str, ...], word: str) -> bool:
 def environment(project: Path) -> dict[str, str]:
     """Return the variables that the tests need: the environment may have another project's package installed."""
     return {"PYTHONPATH": str(project)}
+
+
+def extras(project: Path) -> str:
+    """Return the variable that adds every optional library to the environment that `make setup` makes."""
+    return "EXTRAS=" + " ".join(sorted(path.stem for path in project.glob("requirements/extras/*.in")))
 
 
 def generate() -> None:

@@ -144,7 +144,7 @@ def test_origin_is_recorded_for_a_local_template(bake: Bake, template: Path) -> 
         "checkout": None,
         "context": {"cookiecutter": DEFAULTS},
         "directory": None,
-        "skip": ["titanic_survival/model", "data", "requirements/*.lock"],
+        "skip": ["titanic_survival/model", "data", "requirements/*.lock", "requirements/extras/*.lock"],
     }
 
 

@@ -179,6 +179,10 @@ def test_no_file_is_large(template: Path) -> None:
 def test_locks_have_hashes_and_no_address(template: Path) -> None:
     locks = sorted(template.rglob("requirements/*.lock"))
     assert {lock.name for lock in locks} == {"dev.lock", "model.lock", "serve.lock", "train.lock", "uv.lock"}
+    extras = list(template.rglob("requirements/extras/*"))
+    named = {suffix: {path.stem for path in extras if path.suffix == suffix} for suffix in (".in", ".lock")}
+    assert named[".in"] == named[".lock"]
+    locks += template.rglob("requirements/extras/*.lock")
     for lock in locks:
         text = lock.read_text()
         blocks = re.split(r"\n(?=\S)", text.partition("make lock\n")[2])

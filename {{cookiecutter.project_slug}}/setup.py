@@ -1,5 +1,7 @@
 """Metadata and dependency ranges; `make lock` turns the ranges into the exact environments of `requirements/`."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 # What your model/ needs beside the lists below, in training and in the service. After a change: make lock.
@@ -32,6 +34,8 @@ TRAIN = [
     "protobuf<7",
     "psutil>=6.0",
     "pyarrow>=18",
+    # boto3, an optional library, does not take 3.
+    "python-dateutil<3",
     "requests>=2.32",
     "skl2onnx>=1.18",
 ]
@@ -53,6 +57,9 @@ DEV = [
     "uv>=0.5",
 ]
 
+# Optional parts: each file of requirements/extras is the extra of its name.
+EXTRAS = {path.stem: path.read_text().split() for path in Path("requirements/extras").glob("*.in")}
+
 DESCRIPTION = {{ "%r" | format(cookiecutter.description) }}  # fmt: skip
 AUTHOR = {{ "%r" | format(cookiecutter.author) }}  # fmt: skip
 
@@ -69,5 +76,6 @@ setup(
         "model": [*PYTHON_MODEL, *MODEL],
         "train": [*PYTHON_MODEL, *MODEL, *TRAIN],
         "dev": [*PYTHON_MODEL, *MODEL, *TRAIN, *DEV],
+        **EXTRAS,
     },
 )

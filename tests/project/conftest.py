@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+import run_toolkit
 from conftest import file_lock
 from cookiecutter.main import cookiecutter
 
@@ -278,7 +279,7 @@ def generated(template: Path, run_folder: Path, called: Path) -> Project:
         if not path.exists():
             cookiecutter(str(template), no_input=True, output_dir=str(path.parent))
         project = Project(path, called)
-        project.make("setup")
+        project.make("setup", run_toolkit.extras(path))
     return project
 
 

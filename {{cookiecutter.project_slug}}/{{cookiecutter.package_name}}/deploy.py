@@ -52,26 +52,12 @@ def run(settings: config.Settings) -> str:
 def plan(settings: config.Settings) -> bool:
     """Print what `deploy` would change, and return whether it would change anything."""
     desired = _desired(settings)
-    target = _target(settings)
-    if isinstance(target, Kubernetes):
-        if changes := target.plan(desired):
-            console.next_steps(("make deploy", "apply it"))
-        else:
-            console.say(f"Nothing to do: {settings.target} serves {desired.summary()}.")
-        return changes
-    running = target.running()
-    if running and desired.same_as(running.release):
+    changes = _target(settings).plan(desired)
+    if changes:
+        console.next_steps(("make deploy", "apply it"))
+    else:
         console.say(f"Nothing to do: {settings.target} serves {desired.summary()}.")
-        return False
-    console.table(
-        ["", "now", "after deploy"],
-        [
-            ["champion", str(running.release.champion) if running else "-", str(desired.champion)],
-            ["versions", running.release.summary() if running else "-", desired.summary()],
-        ],
-    )
-    console.next_steps(("make deploy", "apply it"))
-    return True
+    return changes
 
 
 def status(settings: config.Settings) -> None:
@@ -101,11 +87,10 @@ def undeploy(settings: config.Settings) -> None:
 
 
 def roll_back(settings: config.Settings, champion: int) -> None:
-    """Have a cluster run the deployment before, which serves the previous champion; other targets need a `deploy`."""
-    target = _target(settings)
-    if isinstance(target, Kubernetes):
-        with console.step("rollback") as step:
-            step.detail = target.rollback(champion).summary()
+    """Have the target run the deployment before, which serves the previous champion."""
+    with console.step("rollback") as step:
+        release = _target(settings).rollback(champion)
+        step.detail = release.summary() if release else f"{settings.target} has it after make deploy"
 
 
 def curl(url: str, rows: list[dict[str, object]], option: str = "") -> str:

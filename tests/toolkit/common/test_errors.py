@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from titanic_survival.toolkit.common.errors import TRAIN_LIBRARIES, UserError, explain_missing_extras
+from titanic_survival.toolkit.common.errors import EXTRAS, UserError, explain_missing_extras
 
 
 def missing(name: str) -> None:
@@ -14,7 +14,7 @@ def missing(name: str) -> None:
 @pytest.mark.parametrize("name", ["mlflow", "mlflow.exceptions"])
 def test_missing_library_of_an_extra_is_named_with_its_extra(name: str) -> None:
     with (
-        pytest.raises(UserError, match=r"needs mlflow, which is not installed: install the train extra"),
+        pytest.raises(UserError, match=r"needs mlflow, which is not installed: make setup installs it"),
         explain_missing_extras(),
     ):
         missing(name)
@@ -31,4 +31,6 @@ def test_extras_are_those_of_the_setup() -> None:
     lists = re.findall(r"^(?:TRAIN|PYTHON_MODEL) = \[(.*?)^\]", setup, re.DOTALL | re.MULTILINE)
     listed = {name.replace("scikit-learn", "sklearn") for text in lists for name in re.findall(r'"([a-z0-9_-]+)', text)}
     assert len(lists) == 2
-    assert listed >= TRAIN_LIBRARIES
+    assert listed >= {library for library, extra in EXTRAS.items() if extra == "train"}
+    optional = {extra for extra in EXTRAS.values() if extra != "train"}
+    assert {path.stem for path in Path("requirements/extras").glob("*.in")} >= optional

@@ -83,9 +83,21 @@ def test_failed_build_shows_the_engines_last_lines(monkeypatch: pytest.MonkeyPat
     assert lines[0] == "1"
 
 
-@pytest.mark.parametrize(("variable", "cure"), [("", r"pip install '\.\[train\]'"), ("serve", "ENVIRONMENT=train")])
+@pytest.mark.parametrize(
+    ("variable", "cure"), [("", r"make setup installs.*pip install '\.\[train\]'"), ("serve", "ENVIRONMENT=train")]
+)
 def test_missing_library_is_named_with_its_cure(variable: str, cure: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if variable:
         monkeypatch.setenv("IMAGE_ENVIRONMENT", variable)
     with pytest.raises(UserError, match=f"needs mlflow.*{cure}"), explain_missing_extras():
         raise ModuleNotFoundError("No module named 'mlflow.pyfunc'", name="mlflow.pyfunc")
+
+
+@pytest.mark.parametrize(("variable", "cure"), [("", "make setup EXTRAS=s3 "), ("serve", "--build-arg EXTRAS=s3")])
+def test_missing_optional_library_is_named_with_its_cure(
+    variable: str, cure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if variable:
+        monkeypatch.setenv("IMAGE_ENVIRONMENT", variable)
+    with pytest.raises(UserError, match=f"needs boto3.*{cure}"), explain_missing_extras():
+        raise ModuleNotFoundError("No module named 'boto3'", name="boto3")

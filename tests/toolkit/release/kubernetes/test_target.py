@@ -351,7 +351,7 @@ def test_component_taken_out_is_deleted_and_comes_back_with_a_rollback(cluster: 
     assert ("Ingress", NAME) not in cluster.objects()
     running = cluster.target().running()
     assert running and running.release == second
-    assert cluster.target().rollback().versions == {VERSION: ("champion",)}
+    assert cluster.target().rollback(VERSION).versions == {VERSION: ("champion",)}
     assert ("Ingress", NAME) in cluster.objects()
     with pytest.raises(UserError, match=r"served version \d+, not 99\. To serve 99: make deploy"):
         cluster.target().rollback(99)
@@ -362,7 +362,7 @@ def test_component_taken_out_is_deleted_and_comes_back_with_a_rollback(cluster: 
 def test_rollback_without_an_earlier_deployment_says_so(cluster: Cluster) -> None:
     cluster.deploy()
     with pytest.raises(UserError, match="no earlier deployment"):
-        cluster.target().rollback()
+        cluster.target().rollback(VERSION)
 
 
 def test_remove_leaves_nothing(cluster: Cluster) -> None:

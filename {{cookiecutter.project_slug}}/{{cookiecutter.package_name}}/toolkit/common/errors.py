@@ -20,30 +20,39 @@ class RejectedError(Exception):
         self.status = status
 
 
-#: What the commands need, and the service of ONNX models does not: the extra `train` of setup.py.
-TRAIN_LIBRARIES = frozenset(
-    {"cloudpickle", "matplotlib", "mlflow", "pandas", "psutil", "pyarrow", "requests", "skl2onnx", "sklearn"}
-)
+#: The extra that has a library, for those that the service of ONNX models does without. `train` is of setup.py, the
+#: others are files of requirements/extras.
+EXTRAS = {
+    **dict.fromkeys(
+        ("cloudpickle", "matplotlib", "mlflow", "pandas", "psutil", "pyarrow", "requests", "skl2onnx", "sklearn"),
+        "train",
+    ),
+    "azure": "azure",
+    "boto3": "s3",
+    "google": "gcs",
+    "psycopg2": "postgresql",
+}
 
 
 @contextmanager
 def explain_missing_extras() -> Iterator[None]:
-    """Turn the failed import of a library of the extra `train` into a `UserError` that names both."""
+    """Turn the failed import of a library that an extra has into a `UserError` that names both."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if _library(error) in TRAIN_LIBRARIES:
-            raise missing_library(error, "train") from error
+        if extra := EXTRAS.get(_library(error)):
+            raise missing_library(error, extra) from error
         raise
 
 
 def missing_library(error: ModuleNotFoundError, extra: str) -> UserError:
-    """Return an error that says how to get a missing library: with an extra of setup.py, or in another image."""
+    """Return an error that says how to get a missing library: into the environment, or into the image."""
+    environment = extra in ("model", "train")
     # The image sets this variable. It has no pip; what it lacks is built in.
     if "IMAGE_ENVIRONMENT" in os.environ:
-        cure = f"build the image with --build-arg ENVIRONMENT={extra}."
+        cure = f"build the image with --build-arg {'ENVIRONMENT' if environment else 'EXTRAS'}={extra}."
     else:
-        cure = f"install the {extra} extra (pip install '.[{extra}]'), or everything (make setup)."
+        cure = f"make setup{'' if environment else f' EXTRAS={extra}'} installs it (or: pip install '.[{extra}]')."
     return UserError(f"This needs {_library(error)}, which is not installed: {cure}")
 
 

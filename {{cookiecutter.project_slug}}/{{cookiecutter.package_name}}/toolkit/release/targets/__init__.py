@@ -29,12 +29,20 @@ class Deployment(NamedTuple):
 class Target(Protocol):
     """A place where the store's release can run."""
 
+    def plan(self, release: Release) -> bool:
+        """Print what `apply` would change to run a release, and return whether it would change anything."""
+        ...
+
     def apply(self, champion: Artifact) -> Rollout:
         """Run the store's release; a new process is checked with the champion's example before it takes over."""
         ...
 
     def running(self) -> Deployment | None:
         """Return the running deployment, None if there is none."""
+        ...
+
+    def rollback(self, champion: int) -> Release | None:
+        """Run the deployment before, whose champion is this version; None where the store's release decides."""
         ...
 
     def remove(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import requests
 
+from ...common import console
 from ...common.errors import UserError
 from ...common.sockets import free_port, listen, url
 from ...version.artifact import Artifact
@@ -44,6 +45,20 @@ class Local:
         self._record = store.root / "local.json"
         self._log = store.root / "local.log"
 
+    def plan(self, release: Release) -> bool:
+        """Print which versions would change, and return whether any would."""
+        running = self.running()
+        if running and release.same_as(running.release):
+            return False
+        console.table(
+            ["", "now", "after deploy"],
+            [
+                ["champion", str(running.release.champion) if running else "-", str(release.champion)],
+                ["versions", running.release.summary() if running else "-", release.summary()],
+            ],
+        )
+        return True
+
     def apply(self, champion: Artifact) -> Rollout:
         """Let the running process load the release, or replace it by a process that has answered the example."""
         release, old = self._store.required_release(), ProcessRecord.read(self._record)
@@ -69,6 +84,9 @@ class Local:
         # The process serves the store's release, which may be newer than that of its start.
         release = self._store.release() or record.release
         return Deployment(address, self._health(address), release, record.started, details)
+
+    def rollback(self, champion: int) -> None:
+        """Do nothing: the next `apply` runs the store's release, whose champion is this version again."""
 
     def remove(self) -> bool:
         """Stop the process after the requests in progress, and return whether there was one."""

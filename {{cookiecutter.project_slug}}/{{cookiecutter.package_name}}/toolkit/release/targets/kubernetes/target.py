@@ -112,7 +112,7 @@ class Kubernetes:
         url = address.find(self._kubectl, self._name, manifests)
         return Deployment(url, health, record.current.release, record.current.since, details)
 
-    def rollback(self, champion: int | None = None) -> Release:
+    def rollback(self, champion: int) -> Release:
         """Run what the last deploy replaced, and return its release; `UserError` if its champion is another."""
         self._kubectl.check()
         record = Record.read(self._kubectl, self._record_name)
@@ -122,7 +122,7 @@ class Kubernetes:
         old = record.previous
         if old is None:
             raise UserError(f"There is no earlier deployment of {self._name} in namespace {self._kubectl.namespace}")
-        if champion not in (None, old.release.champion):
+        if champion != old.release.champion:
             text = f"The deployment before served version {old.release.champion}, not {champion}"
             raise UserError(f"{text}. To serve {champion}: make deploy")
         self._confirm(f"go back to {old.release.summary()}")
