@@ -132,7 +132,7 @@ def _within(numbers: np.ndarray, field: FieldSpec) -> np.ndarray:
         "at_most": np.less_equal,
         "below": np.less,
     }
-    return np.logical_and.reduce([tests[name](numbers, bound) for name, bound in field.bounds.items()])
+    return np.all([tests[name](numbers, bound) for name, bound in field.bounds.items()], axis=0)
 
 
 def _check_bool(values: pd.Series, field: FieldSpec) -> tuple[np.ndarray, np.ndarray]:

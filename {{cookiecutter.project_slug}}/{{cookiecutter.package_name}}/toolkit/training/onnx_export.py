@@ -95,5 +95,5 @@ def _largest_difference(expected: Columns, actual: Columns, contract: Contract) 
             continue
         difference = np.abs(one - other) / np.maximum(1, np.abs(one))
         difference = np.where(np.isnan(one) & np.isnan(other), 0, difference)
-        largest = max(largest, float(np.nan_to_num(difference, nan=np.inf).max(initial=0)))
+        largest = max(largest, float(np.max(np.nan_to_num(difference, nan=np.inf), initial=0)))
     return largest

@@ -143,9 +143,9 @@ def _number_bins(field: FieldSpec, array: np.ndarray) -> NumberBins:
     if not len(values):
         return bins
     starts, whole = _starts(values), field.kind == "int"
-    names = [f"<{_text(starts[0])}", *_ranges(starts, values.max(), whole), f">{_text(values.max())}"]
+    names = [f"<{_text(starts[0])}", *_ranges(starts, np.max(values), whole), f">{_text(np.max(values))}"]
     # The largest value belongs to the last bin but one.
-    edges = (*starts.tolist(), float(np.nextafter(values.max(), np.inf)))
+    edges = (*starts.tolist(), float(np.nextafter(np.max(values), np.inf)))
     # Numbered, so that they keep their order where they are sorted as text.
     ordered = (f"{i:02} {name}" for i, name in enumerate(names))
     return bins.model_copy(update={"names": (*ordered, *missing), "edges": edges})

@@ -50,7 +50,7 @@ class Explainer:
         fields, samples = len(self._names), len(background[self._names[0]])
         exact = samples * 2**fields <= MAX_POINTS
         self._plan = exact_plan(fields, samples) if exact else sampled_permutations_plan(fields, samples, MAX_POINTS)
-        self._whole = int(self._plan.coalitions.all(axis=1).argmax())
+        self._whole = int(np.argmax(self._plan.coalitions.all(axis=1)))
         self._empty = ~self._plan.coalitions.any(axis=1)
         self._points = len(self._plan.samples)
         self._rows_at_once = max(1, MAX_POINTS // self._points)

@@ -113,5 +113,5 @@ def _feature_scores(bins: NumberBins | CategoryBins, array: np.ndarray) -> Featu
     inner = len(bins.edges) - 1
     if len(np.unique(values)) > inner:  # bins of many numbers have a density, those of one number have not
         scores[1 : inner + 1] += np.log(np.fmax(np.diff(bins.edges) / scale, MIN_BIN_WIDTH))
-    tail = Tail(low=float(values.min()), high=float(values.max()), scale=scale)
+    tail = Tail(low=float(np.min(values)), high=float(np.max(values)), scale=scale)
     return FeatureScores(scores=tuple(scores.tolist()), tail=tail)
