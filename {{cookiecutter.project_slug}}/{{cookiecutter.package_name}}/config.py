@@ -83,6 +83,7 @@ class Settings(BaseSettings):
         "", description="program that builds the image; by default the first that works"
     )
     container_build_args: str = Field("", description="further options of the engine's build command")
+    advisory_url: str = Field("https://api.osv.dev", description="advisory service of audit, with the interface of OSV")
     store: Path = Field(ROOT / "store", description="folder of the versions and the current release")
 
 
