@@ -11,7 +11,6 @@ from .toolkit.release.bom import audit
 from .toolkit.release.bom.document import without_credentials
 from .toolkit.release.bom.osv import Osv, UnavailableError
 
-FOLDER = config.ROOT / "build" / "sbom"
 #: Vulnerabilities that the owner accepts.
 ACCEPTED = config.ROOT / "audit.accepted"
 #: Names that are listed; further ones are counted.
@@ -20,7 +19,7 @@ SHOWN = 10
 CLEAN, VULNERABLE, NOT_CHECKED = 0, 1, 3
 
 
-def run(settings: config.Settings, folder: Path = FOLDER) -> int:
+def run(settings: config.Settings, folder: Path = config.SBOM_FOLDER) -> int:
     """Print the vulnerabilities of what the documents of a folder list, and return the exit code."""
     paths = sorted(folder.glob("*.cdx.json"))
     if not paths:

@@ -16,6 +16,8 @@ TRACKING_URI = "{{ cookiecutter.mlflow_tracking_uri }}"
 
 #: The project folder. By default everything is written below it, whatever the working directory.
 ROOT = Path(__file__).resolve().parent.parent
+#: Where sbom writes, and audit reads.
+SBOM_FOLDER = ROOT / "build" / "sbom"
 
 
 class Settings(BaseSettings):

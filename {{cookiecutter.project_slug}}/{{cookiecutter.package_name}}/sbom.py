@@ -19,8 +19,6 @@ from .toolkit.release.container_engine import Engine, find_engine
 from .toolkit.release.store import Release, Store
 from .toolkit.training import provenance
 
-FOLDER = config.ROOT / "build" / "sbom"
-
 
 class LeftOutError(Exception):
     """A document that cannot be made now; the text says why, and what to do."""
@@ -35,7 +33,7 @@ class Source(NamedTuple):
     created: datetime | None
 
 
-def run(settings: config.Settings, folder: Path = FOLDER) -> list[Path]:
+def run(settings: config.Settings, folder: Path = config.SBOM_FOLDER) -> list[Path]:
     """Write the documents that can be made, say which cannot and why, and return the paths of those written."""
     source = Source(
         settings,

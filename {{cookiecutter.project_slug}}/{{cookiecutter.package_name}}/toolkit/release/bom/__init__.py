@@ -1,1 +1,1 @@
-"""Bills of materials (CycloneDX) of an environment, an image and the served versions, and their known vulnerabilities."""
+"""Bills of materials (CycloneDX) of environments, images and served versions; their known vulnerabilities."""

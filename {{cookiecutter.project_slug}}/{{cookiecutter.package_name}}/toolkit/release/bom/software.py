@@ -53,7 +53,7 @@ class Subject(NamedTuple):
 
 
 class ImageFacts(NamedTuple):
-    """What an engine knows of an image: name with tag or digest, id, digest in its registry if named, labels, platform."""
+    """What an engine knows of an image: name, id, digest if the name has it, labels, platform."""
 
     name: str
     id: str
