@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from packageurl import PackageURL
 
 from ...common.errors import UserError
-from ...common.extras import require
 from .osv import Advisory, Osv, Query, fixed_in
 
 #: Components of other kinds, such as Python itself or a version's files, have no packages in the service.
@@ -76,7 +77,7 @@ def as_query(purl: str) -> Query | None:
     """Return how OSV names the package of a purl; None if it has none of its kind."""
     if not purl:
         return None
-    package: Any = require("packageurl", extra="audit").PackageURL.from_string(purl)
+    package = PackageURL.from_string(purl)
     if package.type == PYTHON_KIND and package.version:
         return Query("PyPI", package.name, package.version)
     if package.type == DEBIAN_KIND and package.namespace == "debian":

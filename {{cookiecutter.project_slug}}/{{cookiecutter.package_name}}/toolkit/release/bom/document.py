@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ...common.extras import require
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 SPECIFICATION = "1.6"
 VERSION = Path(__file__).parents[2] / "VERSION"
@@ -47,10 +48,7 @@ def document(
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write a document; one that the schema does not allow is a `ValueError`, and is not written."""
     text = json.dumps(content, indent=1)
-    schema = require("cyclonedx.schema", extra="audit")
-    validation = require("cyclonedx.validation.json", extra="audit")
-    version = schema.SchemaVersion.from_version(SPECIFICATION)
-    if error := validation.JsonStrictValidator(version).validate_str(text):
+    if error := JsonStrictValidator(SchemaVersion.from_version(SPECIFICATION)).validate_str(text):
         raise ValueError(f"{path.name} is not valid CycloneDX {SPECIFICATION}: {error}")
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from email.message import Message
 from email.parser import HeaderParser
-from typing import Any
 
+from packageurl import PackageURL
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from ...common.extras import require
 from . import licences
 from .document import Component, Dependencies, filled
 from .lock import Hashes
@@ -98,9 +97,8 @@ def interpreter(python: Mapping[str, str]) -> Component:
 
 def package_url(kind: str, namespace: str | None, name: str, version: str, **qualifiers: str) -> str:
     """Return a package URL (purl), such as pkg:pypi/numpy@2.4.6."""
-    packageurl: Any = require("packageurl", extra="audit")
     kept = {key: value for key, value in sorted(qualifiers.items()) if value}
-    return str(packageurl.PackageURL(kind, namespace, name, version, kept).to_string())
+    return str(PackageURL(kind, namespace, name, version, kept).to_string())
 
 
 def _purl(metadata: Message) -> str:

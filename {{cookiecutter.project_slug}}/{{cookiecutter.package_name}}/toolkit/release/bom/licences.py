@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from email.message import Message
 from typing import Any
 
-from ...common.extras import require
+from cyclonedx import spdx
 
 #: The classifiers of PyPI that name one licence exactly. Others, such as "BSD License", stand for several.
 CLASSIFIERS = {
@@ -46,7 +46,6 @@ Licences = list[dict[str, Any]]
 
 def of_text(text: str) -> Licences:
     """Return one licence from its name: as SPDX identifier or expression if it is one, else by this name."""
-    spdx = require("cyclonedx.spdx", extra="audit")
     text = text.strip()
     if not text:
         return []
