@@ -146,6 +146,8 @@ def test_environment_has_hashes_licences_and_graph() -> None:
     assert {one["content"] for one in numpy["hashes"]} == set(hashes["numpy", installed])
     assert len(numpy["hashes"]) > 10
     assert numpy["licenses"]
+    optional = next(one for one in content["components"] if one["name"] == "cyclonedx-python-lib")
+    assert optional["hashes"]
     assert {one["name"].lower() for one in content["components"]} >= {"python", "mlflow", "onnxruntime"}
     assert "titanic-survival" not in {one["name"] for one in content["components"]}
     mlflow = next(one["bom-ref"] for one in content["components"] if one["name"] == "mlflow")

@@ -89,8 +89,8 @@ def image(
 
 
 def locks(folder: Path) -> Iterable[Path]:
-    """Return the locks of a project."""
-    return sorted((folder / "requirements").glob("*.lock"))
+    """Return the locks of a project, those of optional libraries too."""
+    return sorted((folder / "requirements").rglob("*.lock"))
 
 
 def _python_part(
