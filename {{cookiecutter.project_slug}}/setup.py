@@ -9,6 +9,10 @@ MODEL: list[str] = [
     # "xgboost>=2.1",
 ]
 
+# The licence of your code and of the models that it makes, as an SPDX expression such as "Apache-2.0" or
+# "LicenseRef-Example-Internal"; `make sbom` states it. Where it is empty, none is stated.
+LICENSE = ""
+
 # The lists below are the template's: an update changes them.
 SERVE = [
     "bentoml>=1.4.30",
@@ -69,6 +73,7 @@ setup(
     # A summary has one line.
     description=" ".join(DESCRIPTION.split()),
     author=" ".join(AUTHOR.split()),
+    license=LICENSE or None,
     packages=find_packages(include=["{{ cookiecutter.package_name }}*"]),
     python_requires=">=3.11",
     install_requires=SERVE,

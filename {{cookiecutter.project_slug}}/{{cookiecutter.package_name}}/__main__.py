@@ -192,6 +192,28 @@ def mlflow(port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000)
     mlflow_ui.run(_settings(), port)
 
 
+@app.command(epilog=_guide("make sbom", "make audit asks an advisory service about what they list."))
+def sbom() -> None:
+    """List what the environment, the image and the served versions consist of, in build/sbom/ (CycloneDX).
+
+    The image is that of IMAGE, else the one that make build makes of this commit.
+    """
+    from . import sbom
+
+    sbom.run(_settings())
+
+
+@app.command(epilog=_guide("make audit", "make lock UPGRADE=1 takes newer libraries; make build takes a newer base."))
+def audit() -> None:
+    """Check what make sbom listed against known vulnerabilities, at the advisory service in ADVISORY_URL.
+
+    The exit code is 1 if there are any, and 3 if no service answered, so that nothing was checked.
+    """
+    from . import audit
+
+    raise typer.Exit(audit.run(_settings()))
+
+
 @app.command(epilog=_guide("make update", "commit the changes, or undo them with the command that it prints."))
 def update() -> None:
     """Merge what is new in the template into the project, renew the locks, and run the tests."""

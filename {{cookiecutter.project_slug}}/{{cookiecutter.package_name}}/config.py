@@ -16,6 +16,8 @@ TRACKING_URI = "{{ cookiecutter.mlflow_tracking_uri }}"
 
 #: The project folder. By default everything is written below it, whatever the working directory.
 ROOT = Path(__file__).resolve().parent.parent
+#: Where sbom writes, and audit reads.
+SBOM_FOLDER = ROOT / "build" / "sbom"
 
 
 class Settings(BaseSettings):
@@ -83,6 +85,7 @@ class Settings(BaseSettings):
         "", description="program that builds the image; by default the first that works"
     )
     container_build_args: str = Field("", description="further options of the engine's build command")
+    advisory_url: str = Field("https://api.osv.dev", description="advisory service of audit, with the interface of OSV")
     store: Path = Field(ROOT / "store", description="folder of the versions and the current release")
 
 

@@ -42,6 +42,11 @@ def build(settings: config.Settings, engine: Engine, store: Store, release: Rele
     return built
 
 
+def name(settings: config.Settings, release: Release) -> str:
+    """Return the name of the image that `build` makes of a release and the commit checked out."""
+    return f"{settings.image_repository}:{image.tag(release, provenance.commit(config.ROOT))}"
+
+
 def _options(settings: config.Settings) -> list[str]:
     try:
         return shlex.split(settings.container_build_args)

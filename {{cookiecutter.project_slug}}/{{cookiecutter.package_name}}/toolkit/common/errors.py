@@ -27,6 +27,7 @@ EXTRAS = {
         ("cloudpickle", "matplotlib", "mlflow", "pandas", "psutil", "pyarrow", "requests", "skl2onnx", "sklearn"),
         "train",
     ),
+    **dict.fromkeys(("cyclonedx", "jsonschema", "packageurl"), "audit"),
     "azure": "azure",
     "boto3": "s3",
     "google": "gcs",

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from .dataset import Dataset
 from .evaluation import Evaluation
-from .fitting import FittedModel
+from .fitting import FittedModel, name_of
 from .gates import GateResult
 
 
@@ -39,6 +39,8 @@ class Details(Origin):
     importance: dict[str, float]
     gates: list[GateResult]
     data: DataDetails
+    #: The classes of the model, or of the steps of its pipeline.
+    estimator: str
     runtime: str
     runtime_note: str
     #: PSI of the hold-out rows against the training rows, by field.
@@ -58,6 +60,7 @@ class Details(Origin):
             data=DataDetails(
                 digest=digest, training_rows=len(data.training.label), holdout_rows=len(data.holdout.label)
             ),
+            estimator=name_of(model.estimator),
             runtime=model.runtime.name,
             runtime_note=model.onnx.note,
             drift=evaluation.drift,

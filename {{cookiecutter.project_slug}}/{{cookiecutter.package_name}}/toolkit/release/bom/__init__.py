@@ -1,0 +1,1 @@
+"""Bills of materials (CycloneDX) of environments, images and served versions; their known vulnerabilities."""
