@@ -12,7 +12,7 @@ from ..contract.columns import Columns
 from ..contract.json_rows import InvalidRowsError
 from ..monitoring.recorder import Recorder, RequestRecord
 from .errors import status_of
-from .limits import Limits
+from .limits import Limits, check_key
 from .live_release import LiveRelease, LiveVersion, ReleaseSnapshot
 from .protocols.codec import Codec, reject
 from .protocols.predict import JSON_CODEC
@@ -42,6 +42,7 @@ class Scorer:
         snapshot, version, result = None, None, NO_ROWS
         self._waiting += 1
         try:
+            check_key(key)
             snapshot = self.live.snapshot
             version = snapshot.find(reference, key)
             result = await _score(version, codec, body, self.limits.max_rows)
