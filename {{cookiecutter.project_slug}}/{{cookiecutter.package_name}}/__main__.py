@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .toolkit.common.errors import UserError, attribute_errors_to, explain_missing_extras
+from .toolkit.common import redaction
+from .toolkit.common.errors import UserError, attribute_errors_to, explain_missing_extras, explain_os_errors
+from .toolkit.common.termination import terminable
 
 if TYPE_CHECKING:
     from .config import Settings
@@ -52,7 +54,8 @@ def train() -> None:
     """Train a version and register it as challenger; it becomes champion if it passes its gates (model/quality.py)."""
     from . import train
 
-    train.run(_settings())
+    with terminable():
+        train.run(_settings())
 
 
 @app.command(
@@ -100,7 +103,8 @@ def predict(
     """Score a file: predictions beside the input columns; rows that break the contract go to <OUTPUT>.rejects.csv."""
     from . import predict
 
-    predict.run(_settings(), input, output, version)
+    with terminable():
+        predict.run(_settings(), input, output, version)
 
 
 @app.command(
@@ -232,12 +236,14 @@ def edits() -> None:
 
 def main() -> None:
     """Run a command; a `UserError` is printed without a traceback, and the exit code is 1."""
+    redaction.install()
     try:
-        with attribute_errors_to(Path(__file__).parent / "model"), explain_missing_extras():
+        with attribute_errors_to(Path(__file__).parent / "model"), explain_missing_extras(), explain_os_errors():
             app()
-    except UserError as error:
-        if os.environ.get("DEBUG"):
-            raise
+    except Exception as error:
+        if not isinstance(error, UserError) or os.environ.get("DEBUG"):
+            redaction.print_traceback(error)
+            sys.exit(1)
         from .toolkit.common import console
 
         console.err.print("Error:", style="bold red", end=" ")

@@ -1,5 +1,6 @@
-"""Whether BentoML has a route for a path: it keeps metrics for each path that it is asked for, also for those that are
-404, so a caller could fill memory and disk with them.
+"""Whether BentoML has a route for a path.
+
+It keeps metrics for each path that it is asked for, also for one that is 404: a caller could fill memory and disk.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import time
 from typing import NamedTuple
 
 from ..common.errors import RejectedError
+from ..common.redaction import redact
 from ..contract.columns import Columns
 from ..contract.json_rows import InvalidRowsError
 from ..monitoring.recorder import Recorder, RequestRecord
@@ -111,5 +112,5 @@ async def _score(
         raise
     except Exception as error:
         log.exception("version %s failed on valid rows", version.number)
-        text = f"version {version.number} failed on these rows: {type(error).__name__}: {error}"
+        text = f"version {version.number} failed on these rows: {type(error).__name__}: {redact(str(error))}"
         raise RejectedError(500, text) from error
