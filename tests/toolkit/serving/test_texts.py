@@ -50,7 +50,7 @@ NUMBERS = [
     " NA",
     "\u00a029",
 ]
-NUMBERS += ["١", "1,5", "--5", "True", "NaN1", "inf", "1e400"]
+NUMBERS += ["\u0661", "1,5", "--5", "True", "NaN1", "inf", "1e400"]
 TRUTHS = ["true", "TRUE", "1", "0.0", "1.00", " 1", "yes", "False"]
 
 

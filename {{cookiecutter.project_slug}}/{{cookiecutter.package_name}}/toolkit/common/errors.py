@@ -76,7 +76,7 @@ def explain_os_errors(path: Path | None = None) -> Iterator[None]:
             raise
         where = path or error.filename or tempfile.gettempdir()
         raise UserError(
-            f"{where}: {os.strerror(number)}. Make room, give this user the right to write there, or choose another place."
+            f"{where}: {os.strerror(number)}. Make room, let this user write there, or choose another place."
         ) from error
 
 
