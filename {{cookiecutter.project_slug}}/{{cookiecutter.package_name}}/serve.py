@@ -31,6 +31,8 @@ def run(
     if pull:
         _pull(settings, store)
     release = store.required_release()
+    for number, digest in release.digests.items():  # a version that was damaged is a sentence here, later a traceback
+        store.load(number, digest)
     sockets = [listen(settings.bind_address, settings.port, share=share_port)]
     if probe_port:
         sockets.append(listen("127.0.0.1", probe_port))
