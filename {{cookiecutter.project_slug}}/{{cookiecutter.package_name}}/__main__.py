@@ -3,7 +3,6 @@
 # Each command imports its module when it runs: `--help` must not wait for MLflow or BentoML.
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -241,13 +240,9 @@ def main() -> None:
         with attribute_errors_to(Path(__file__).parent / "model"), explain_missing_extras(), explain_os_errors():
             app()
     except Exception as error:
-        if not isinstance(error, UserError) or os.environ.get("DEBUG"):
-            redaction.print_traceback(error)
-            sys.exit(1)
         from .toolkit.common import console
 
-        console.err.print("Error:", style="bold red", end=" ")
-        console.err.print(str(error), markup=False, soft_wrap=True)
+        console.show_error(error)
         sys.exit(1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from .redaction import redact
+from .errors import UserError
+from .redaction import print_traceback, redact
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -50,6 +52,15 @@ def step(name: str) -> Iterator[Step]:
 def say(text: str = "", style: str = "") -> None:
     """Print a line without markup and without line breaks of its own, so that it can be copied."""
     out.print(redact(text), style=style, markup=False, soft_wrap=True)
+
+
+def show_error(error: Exception) -> None:
+    """Print a `UserError` in its own words; any other error, or every one with DEBUG, with its traceback."""
+    if not isinstance(error, UserError) or os.environ.get("DEBUG"):
+        print_traceback(error)
+        return
+    err.print("Error:", style="bold red", end=" ")
+    err.print(str(error), markup=False, soft_wrap=True)
 
 
 def next_steps(*steps: tuple[str, str]) -> None:
