@@ -9,12 +9,14 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from titanic_survival.toolkit.contract.columns import as_records
 from titanic_survival.toolkit.contract.json_rows import RowParser
@@ -24,8 +26,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+import requests
 from titanic_survival import config, model
 from titanic_survival.model import data, schema
+from titanic_survival.toolkit.common.sockets import free_port
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.schema import Contract
@@ -201,3 +205,76 @@ def served(trained: config.Settings, tmp_path_factory: pytest.TempPathFactory) -
         shutil.copytree(Store(trained.store).path(1), Store(root).path(number))
     Store(root).write(Release.now(trained.model_name, 2, {1: (), 2: ("challenger", "champion")}))
     return root
+
+
+class Guarded(NamedTuple):
+    """An MLflow server that requires credentials, and gives a user no permission that nobody has granted."""
+
+    url: str
+    folder: Path
+    admin: tuple[str, str] = ("admin", "correct horse battery")
+
+    def user(self, name: str) -> tuple[str, str]:
+        """Create a user without any permission, and return name and password."""
+        user = name, f"a long password of {name}"
+        body = {"username": name, "password": user[1]}
+        requests.post(f"{self.url}/api/2.0/mlflow/users/create", json=body, auth=self.admin).raise_for_status()
+        return user
+
+    def grant(self, user: str, kind: str, resource: str, permission: str) -> None:
+        """Grant a user a permission on a "registered_model" by name, or on an "experiment" by id."""
+        body = {"username": user, "resource_type": kind, "resource_id": resource, "permission": permission}
+        answer = requests.post(f"{self.url}/api/3.0/mlflow/users/permissions/grant", json=body, auth=self.admin)
+        assert answer.ok, answer.text
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """Return a server of basic-auth with default_permission = NO_PERMISSIONS."""
+    folder, port = tmp_path_factory.mktemp("guarded"), free_port()
+    server = Guarded(f"http://127.0.0.1:{port}", folder)
+    (folder / "auth.ini").write_text(
+        "[mlflow]\ndefault_permission = NO_PERMISSIONS\n"
+        f"database_uri = sqlite:///{folder}/users.db\n"
+        "auth_cache_ttl_seconds = 60\n"
+        f"admin_username = {server.admin[0]}\nadmin_password = {server.admin[1]}\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/files"]
+    env = os.environ | {
+        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "only for this test",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_AUTH_ADMIN_PASSWORD": server.admin[1],
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    with (
+        (folder / "server.log").open("wb") as log,
+        subprocess.Popen(
+            [*command, "--app-name", "basic-auth"], cwd=folder, env=env, stdout=log, stderr=log
+        ) as process,
+    ):
+        try:
+            for _ in range(600):
+                try:
+                    if requests.get(f"{server.url}/health", timeout=1).ok:
+                        break
+                except requests.RequestException:
+                    assert process.poll() is None, (folder / "server.log").read_text()
+                time.sleep(0.1)
+            yield server
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@pytest.fixture
+def as_user(monkeypatch: pytest.MonkeyPatch) -> Callable[[tuple[str, str]], None]:
+    """Return a function that makes a user of an MLflow server the one whose credentials this process sends."""
+
+    def become(user: tuple[str, str]) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", user[0])
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", user[1])
+
+    return become

@@ -3,14 +3,15 @@
 # Each command imports its module when it runs: `--help` must not wait for MLflow or BentoML.
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .toolkit.common.errors import UserError, attribute_errors_to, explain_missing_extras
+from .toolkit.common import redaction
+from .toolkit.common.errors import UserError, attribute_errors_to, explain_missing_extras, explain_os_errors
+from .toolkit.common.termination import terminable
 
 if TYPE_CHECKING:
     from .config import Settings
@@ -52,7 +53,8 @@ def train() -> None:
     """Train a version and register it as challenger; it becomes champion if it passes its gates (model/quality.py)."""
     from . import train
 
-    train.run(_settings())
+    with terminable():
+        train.run(_settings())
 
 
 @app.command(
@@ -100,7 +102,8 @@ def predict(
     """Score a file: predictions beside the input columns; rows that break the contract go to <OUTPUT>.rejects.csv."""
     from . import predict
 
-    predict.run(_settings(), input, output, version)
+    with terminable():
+        predict.run(_settings(), input, output, version)
 
 
 @app.command(
@@ -232,16 +235,14 @@ def edits() -> None:
 
 def main() -> None:
     """Run a command; a `UserError` is printed without a traceback, and the exit code is 1."""
+    redaction.install()
     try:
-        with attribute_errors_to(Path(__file__).parent / "model"), explain_missing_extras():
+        with attribute_errors_to(Path(__file__).parent / "model"), explain_missing_extras(), explain_os_errors():
             app()
-    except UserError as error:
-        if os.environ.get("DEBUG"):
-            raise
+    except Exception as error:
         from .toolkit.common import console
 
-        console.err.print("Error:", style="bold red", end=" ")
-        console.err.print(str(error), markup=False, soft_wrap=True)
+        console.show_error(error)
         sys.exit(1)
 
 

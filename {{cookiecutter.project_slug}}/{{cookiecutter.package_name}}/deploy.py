@@ -26,7 +26,7 @@ def run(settings: config.Settings) -> str:
     policy = access_policy(settings)
     policy.load()
     target, store = _target(settings), Store(settings.store)
-    before = store.release()
+    before = store.readable_release()
     release = pull_release(settings.mlflow_tracking_uri, settings.model_name, store)
     try:
         check_authorized(policy, authorization(settings))

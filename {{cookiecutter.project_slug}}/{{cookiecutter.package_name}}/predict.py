@@ -32,6 +32,8 @@ def run(settings: config.Settings, source: Path, output: Path, reference: str) -
         tracking.log_metrics({"rows": result.rows, "rejected": result.rejected})
         tracking.set_tags({"version": str(version.number)})
     console.say(f"\nPredictions: {output}")
+    if result.replaced:
+        console.say(f"Another run has written {output} meanwhile; this run has replaced its predictions.", "yellow")
     if result.rejected:
         console.say(f"Rejected:    {result.rejects} ({result.rejected} invalid rows, each with the reasons)")
     console.say(f"Run:         {tracking.address}")
@@ -48,5 +50,7 @@ def _check_paths(source: Path, output: Path) -> None:
         )
     if output.resolve() == source.resolve():
         raise UserError(f"{output} is both INPUT and OUTPUT; choose another OUTPUT, so that the input is kept")
+    if output.is_dir():
+        raise UserError(f"{output} is a folder; OUTPUT is the name of a file")
     if not output.parent.is_dir():
         raise UserError(f"{output}: the folder {output.parent} does not exist; make it first, or choose another OUTPUT")

@@ -7,6 +7,7 @@ import signal
 import socket
 import tempfile
 from contextlib import suppress
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -14,6 +15,7 @@ from . import config
 from .access import access_policy
 from .toolkit.common import console
 from .toolkit.common.errors import UserError, explain_missing_extras
+from .toolkit.common.scratch import scratch_folder
 from .toolkit.common.sockets import listen, url
 from .toolkit.release.store import Store
 
@@ -29,15 +31,17 @@ def run(
     if pull:
         _pull(settings, store)
     release = store.required_release()
+    for number, digest in release.digests.items():  # a version that was damaged is a sentence here, later a traceback
+        store.load(number, digest)
     sockets = [listen(settings.bind_address, settings.port, share=share_port)]
     if probe_port:
         sockets.append(listen("127.0.0.1", probe_port))
     address = url(settings.bind_address, settings.port)
     console.say(f"Serving version {release.champion} of {release.model} at {address} (Ctrl-C ends it)")
     console.say(*policy.describe(settings.bind_address))
-    with tempfile.TemporaryDirectory(prefix="metrics-") as metrics:
+    with scratch_folder(Path(tempfile.gettempdir()), f"{config.SERVICE_NAME}-metrics-") as metrics:
         # Each worker writes its counters to files in this directory; /metrics adds them up.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
         _serve(settings, sockets)
 
 

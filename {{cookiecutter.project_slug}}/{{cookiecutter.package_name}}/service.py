@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from . import config
 from .access import access_policy
+from .toolkit.common import redaction
 from .toolkit.monitoring.prediction_log import LogFile, PredictionLog
 from .toolkit.monitoring.recorder import Recorder
 from .toolkit.serving.app import Routes, ScoringMiddleware
@@ -25,6 +26,7 @@ from .toolkit.serving.live_release import LiveRelease
 from .toolkit.serving.root_path import RootPathMiddleware, under
 from .toolkit.serving.scoring import Scorer
 
+redaction.install()
 settings = config.settings()
 log_bytes = settings.log_megabytes * 1_000_000
 predictions = LogFile(settings.log_folder, "predictions", log_bytes)

@@ -10,7 +10,7 @@ from typing import Any
 from . import config, model
 from .model import data, pipeline, quality, schema
 from .toolkit.common import console
-from .toolkit.common.errors import attribute_errors_to
+from .toolkit.common.errors import LostVersionError, attribute_errors_to
 from .toolkit.common.names import CHALLENGER, CHAMPION, COMMIT, DIGEST, GATES, GATES_FAILED
 from .toolkit.contract.derivation import derive
 from .toolkit.contract.schema import Contract
@@ -47,6 +47,7 @@ def run(settings: config.Settings) -> int:
         start_run(registry, "train") as tracking,
         tempfile.TemporaryDirectory() as scratch,
     ):
+        registry.create()
         rows = _load(contract)
         fitted = _export(_fit(rows), rows)
         evaluation = _evaluate(fitted, rows, criteria, registry, store)
@@ -92,7 +93,7 @@ def _export(estimator: Any, rows: Dataset) -> FittedModel:
 
 def _evaluate(fitted: FittedModel, rows: Dataset, criteria: Criteria, registry: Registry, store: Store) -> Evaluation:
     """Evaluate the model on the hold-out rows and compare it with the champion."""
-    with console.step("evaluate") as step, attribute_errors_to(MODEL, "quality.py"):
+    with console.step("evaluate") as step, attribute_errors_to(MODEL):
         champion = _champion_metrics(registry, store, rows, criteria)
         step.detail = champion.note
         return evaluate(fitted, rows, criteria, champion)
@@ -102,7 +103,10 @@ def _champion_metrics(registry: Registry, store: Store, rows: Dataset, criteria:
     champion = registry.find(CHAMPION)
     if champion is None:
         return ChampionMetrics({}, "no champion to compare with yet")
-    store.pull(champion.number, champion.digest, registry.download)
+    try:
+        store.pull(champion.number, champion.digest, registry.download)
+    except LostVersionError as error:
+        return ChampionMetrics({}, f"nothing to compare with, since the champion is lost: {error}")
     return evaluate_champion(champion.number, store.load(champion.number), rows, criteria)
 
 

@@ -2,11 +2,19 @@
 
 import csv
 import json
-from collections.abc import Callable
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel, Field
 from titanic_survival.toolkit.batch import files
@@ -237,3 +245,74 @@ def test_file_that_is_no_parquet_is_named(double: Artifact, tmp_path: Path) -> N
     (tmp_path / "in.parquet").write_text("amount\n1\n")
     with pytest.raises(UserError, match=r"in\.parquet cannot be read as parquet"):
         files.score(double, 1, tmp_path / "in.parquet", tmp_path / "out.csv")
+
+
+def test_two_runs_to_one_output_do_not_mix_and_the_later_says_so(double: Artifact, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text("amount,code\n" + "1,8\n2,nonsense\n" * 10)
+    second.write_text("amount,code\n" + "3,8\n" * 30)
+    output = tmp_path / "out.csv"
+    inner: list[files.BatchResult] = []
+
+    def meanwhile(_: str) -> None:
+        if not inner:
+            inner.append(files.score(double, 3, second, output))
+            assert [row["amount"] for row in read(output)] == ["3"] * 30
+
+    outer = files.score(double, 3, first, output, meanwhile)
+    assert [row["amount"] for row in read(output)] == ["1"] * 10
+    assert [row["amount"] for row in read(outer.rejects)] == ["2"] * 10
+    assert (inner[0].replaced, outer.replaced) == (False, True)
+    assert sorted(path.name for path in tmp_path.glob("*out*")) == ["out.csv", "out.rejects.csv"]
+    assert not list(tmp_path.glob(".*"))
+    assert not files.score(double, 3, first, output).replaced, "an output of before is no other run"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of the memory is read from /proc")
+@pytest.mark.parametrize("groups", [1, 40])
+def test_memory_does_not_grow_with_a_parquet_file(double: Artifact, tmp_path: Path, groups: int) -> None:
+    rows, source = 2_000_000, tmp_path / "in.parquet"
+    rng = np.random.default_rng(0)
+    columns = {"amount": rng.uniform(0, 1000, rows)} | {f"more_{i}": rng.uniform(0, 1, rows) for i in range(7)}
+    pq.write_table(pa.table(columns), source, row_group_size=rows // groups, use_dictionary=False)
+    code = (
+        "import sys\nfrom contextlib import ExitStack\nfrom pathlib import Path\n"
+        f"from {files.__name__} import _read\n"
+        "def peak():\n"
+        "    return next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmHWM'))\n"
+        "before = peak()\n"
+        "with ExitStack() as stack:\n"
+        "    rows = sum(len(chunk) for chunk in _read(Path(sys.argv[1]), stack)[1])\n"
+        "print(rows, peak() - before)\n"
+    )
+    root = Path(files.__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(source)], capture_output=True, text=True, check=True, cwd=root
+    )
+    read_rows, grown = map(int, done.stdout.split())
+    assert read_rows == rows
+    assert source.stat().st_size > 120_000_000
+    assert grown * 1024 < source.stat().st_size / 2
+
+
+def test_disk_that_takes_no_more_is_said_in_a_sentence(double: Artifact, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("amount,code\n" + "1,8\n" * 200_000)
+    (tmp_path / "out").mkdir()
+    for suffix in files.FORMATS:
+        output = tmp_path / "out" / f"out{suffix}"
+        with limited_file_size(2_000), pytest.raises(UserError, match=r"out: .*(large|space)"):
+            files.score(double, 3, source, output)
+        assert list(output.parent.iterdir()) == []
+
+
+@contextmanager
+def limited_file_size(size: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)

@@ -54,6 +54,17 @@ def test_failed_start_leaves_the_release_before(
     assert Store(project.store).release() == before
 
 
+def test_torn_release_is_replaced(
+    project: config.Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.store / "release.json").write_text('{"model": ')
+    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
+    deploy.run(project)
+    release = Store(project.store).release()
+    assert release is not None
+    assert release.champion == 2
+
+
 def test_deploy_prints_url_and_a_line_to_paste(
     project: config.Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from titanic_survival import __main__, config
+from titanic_survival.toolkit.release.store import Store
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -71,3 +72,13 @@ def test_wrong_use_is_explained(arguments: list[str]) -> None:
     said = command(*arguments)
     assert said.returncode == 2
     assert "Usage" in said.stderr
+
+
+def test_serve_over_a_damaged_store_is_said_in_one_line_while_the_registry_is_away(project: config.Settings) -> None:
+    (project.store / "versions" / "1" / "contract.json").unlink()
+    release = Store(project.store).required_release()
+    Store(project.store).write(release.model_copy(update={"digests": {1: "the digest of before"}}))
+    said = command("serve", STORE=str(project.store), MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert said.returncode == 1
+    assert "versions/1 were changed after the release" in said.stderr
+    assert "Traceback" not in said.stdout + said.stderr

@@ -55,3 +55,26 @@ def test_unknown_version_names_those_there_are(trained: config.Settings, source:
     with pytest.raises(UserError, match=r"'9'.* there are: 1"):
         predict.run(trained, source, tmp_path / "out.csv", "9")
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_output_that_is_a_folder_is_named(trained: config.Settings, source: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.csv").mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        predict.run(trained, source, tmp_path / "out.csv", "champion")
+
+
+def test_later_of_two_runs_says_that_it_replaced_the_other(
+    project: config.Settings,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    score = predict.files.score
+
+    def replaced(*arguments: Any) -> Any:
+        return score(*arguments)._replace(replaced=True)
+
+    monkeypatch.setattr(predict.files, "score", replaced)
+    predict.run(project, source, tmp_path / "out.csv", "champion")
+    assert "Another run has written" in capsys.readouterr().out

@@ -43,3 +43,13 @@ def test_docs_name_project_and_routes(client: TestClient) -> None:
 
 def test_unknown_path_is_not_found(client: TestClient) -> None:
     assert client.get("/nowhere").status_code == 404
+
+
+def test_unknown_paths_leave_no_metrics_behind(client: TestClient) -> None:
+    for number in range(3):
+        for path in (f"/nowhere/{number}", f"/static_content/{number}.js", f"/predict/{number}"):
+            assert client.get(path).status_code == 404
+    text = client.get("/metrics").text
+    assert "nowhere" not in text
+    assert "static_content/1" not in text
+    assert "predict/1" not in text

@@ -33,6 +33,19 @@ def test_classes_are_counted_by_predicted_and_actual() -> None:
     }
 
 
+def test_numbers_that_no_version_has_make_no_series_without_end() -> None:
+    label = FieldSpec(name="label", kind="bool")
+    (code,) = prediction_ids.codes(np.array([True]), label)
+    for number in range(1000, 2000):
+        feedback_counters.count(prediction_ids.DecodedId(number, code), label, True, served=False)
+    samples = [s for s in metrics.FEEDBACK_ROWS.collect()[0].samples if s.name.endswith("_total")]
+    made = [
+        sample for sample in samples if sample.labels["version"].isdigit() and int(sample.labels["version"]) >= 1000
+    ]
+    assert len(made) <= feedback_counters.MAX_UNSERVED_VERSIONS
+    assert sum(s.value for s in samples if s.labels["version"] == "other") >= 900
+
+
 def test_errors_of_a_regression_are_summed() -> None:
     counters = [metrics.ABSOLUTE_ERROR.labels(77), metrics.SQUARED_ERROR.labels(77)]
     before = [counter._value.get() for counter in counters]

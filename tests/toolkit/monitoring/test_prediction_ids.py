@@ -43,7 +43,16 @@ def test_text_that_is_not_an_id_of_this_model_is_not_decoded() -> None:
     label, _ = LABELS["bool"]
     (text,) = prediction_ids.IdGenerator("ours", 3, label).make(np.array([True]))
     changed = "1" if text[9] == "0" else "0"
-    for other in (text[:9] + changed + text[10:], text[:-2], text + "00", "", "x", "ä" * 40):
+    for other in (
+        text[:9] + changed + text[10:],
+        text[:-2],
+        text + "00",
+        "",
+        "x",
+        "ä" * 40,
+        " " + text,
+        text[:2] + " " * 10**6 + text[2:],
+    ):
         assert prediction_ids.decode(other, "ours") is None
     assert prediction_ids.decode(text, "ours") is not None
     assert prediction_ids.decode(text, "another model") is None

@@ -38,6 +38,15 @@ def test_full_file_is_left_for_another_and_the_oldest_go(tmp_path: Path) -> None
     assert all(path.stat().st_size <= 20 for path in tmp_path.iterdir())
 
 
+def test_lines_larger_than_a_file_do_not_cost_those_before(tmp_path: Path) -> None:
+    file = LogFile(tmp_path, "rows", 100, file_bytes=20)
+    file.append(b"earlier\n")
+    with pytest.raises(OSError, match="at once"):
+        file.append(b"x" * 90 + b"\n")
+    file.append(b"later\n")
+    assert read(tmp_path) == ["earlier", "later"]
+
+
 def test_files_of_another_kind_stay(tmp_path: Path) -> None:
     other = tmp_path / "feedback-1.jsonl"
     other.write_text("labels\n" * 100)
@@ -110,6 +119,25 @@ def test_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.Mon
     hangs.set()
     predictions.close()
     assert len(read(tmp_path)) >= prediction_log.MAX_QUEUED_BLOCKS
+
+
+def test_queue_is_bounded_by_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = threading.Event()
+    file = LogFile(tmp_path, "rows", 10**9)
+    append = file.append
+    monkeypatch.setattr(file, "append", lambda lines: hangs.wait(60) and append(lines))
+    monkeypatch.setattr(prediction_log, "MAX_QUEUED_BYTES", 10_000)
+    dropped = metrics.DROPPED_ROWS.labels("behind")
+    before = dropped._value.get()
+    predictions = PredictionLog(file)
+    for _ in range(50):
+        predictions.put(b"x" * 999 + b"\n", 1)
+    assert 38 <= dropped._value.get() - before <= 40
+    hangs.set()
+    predictions.close()
+    predictions.put(b"y\n", 1)
+    predictions.close()
+    assert read(tmp_path)[-1] == "y"
 
 
 def test_folder_that_cannot_be_made_drops_and_counts(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from titanic_survival.toolkit.contract.json_rows import RowParser
-from titanic_survival.toolkit.monitoring import metrics, prediction_ids
+from titanic_survival.toolkit.monitoring import metrics, prediction_ids, recorder
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile, PredictionLog
 from titanic_survival.toolkit.monitoring.recorder import Recorder
 from titanic_survival.toolkit.release.store import Release, Store
@@ -64,7 +64,8 @@ def test_every_prediction_is_logged_with_the_model_s_input(
     start = time.time()
     answers = [row for answer in ask(make(), rows[:3], rows[3:4], [], key=b"somebody") for row in answer]
     (block,) = logged(tmp_path)
-    assert (block["version"], block["shadow"], block["key"]) == (2, False, ["somebody"] * 4)
+    assert (block["version"], block["shadow"], block["keys"]) == (2, False, ["somebody"])
+    assert block["key"] == [0] * 4
     assert block["id"] == [row["id"] for row in answers]
     for column in version.contract.prediction:
         assert block["outputs"][column.name] == [row[column.name] for row in answers]
@@ -74,6 +75,30 @@ def test_every_prediction_is_logged_with_the_model_s_input(
         assert np.array_equal(again, columns[name], equal_nan=columns[name].dtype != object), name
     times = np.array([text.removesuffix("+00:00") for text in block["time"]], "datetime64[us]").astype(int) / 1e6
     assert all(start - 1 <= moment <= time.time() + 1 for moment in times)
+
+
+def test_key_is_logged_once_whatever_the_number_of_rows(make: Make, rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    scorer = make()
+    for key, count in ((b"k" * 256, 900), (b"", 2), (b"other", 3), (b"k" * 256, 1)):
+        asyncio.run(scorer.answer(json.dumps((rows * 900)[:count]).encode(), key=key))
+    scorer.recorder.close()
+    (block,) = logged(tmp_path)
+    assert block["keys"] == ["k" * 256, None, "other"]
+    assert [block["keys"][at] for at in block["key"]] == ["k" * 256] * 900 + [None] * 2 + ["other"] * 3 + ["k" * 256]
+
+
+def test_many_rows_are_logged_in_lines_of_bounded_length(
+    make: Make, rows: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "LINE_VALUES", 200)
+    answers = ask(make(), rows[:60], rows[:40], key=b"somebody")
+    blocks = logged(tmp_path)
+    assert len(blocks) > 2
+    assert [one for block in blocks for one in block["id"]] == [row["id"] for answer in answers for row in answer]
+    for block in blocks:
+        lists = [block["time"], block["key"], *block["inputs"].values(), *block["outputs"].values()]
+        assert {len(values) for values in lists} == {len(block["id"])}
+        assert sum(np.size(values) for values in lists[2:]) <= 200
 
 
 def test_rejected_requests_are_not_logged(make: Make, tmp_path: Path) -> None:

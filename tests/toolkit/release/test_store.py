@@ -1,6 +1,7 @@
 """Versions on disk: whole and verified, or not there at all."""
 
 import json
+import os
 import shutil
 import stat
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.release.store import Release, Store
-from titanic_survival.toolkit.version.artifact import digest
+from titanic_survival.toolkit.version.artifact import Artifact, digest
 
 
 class Origin:
@@ -195,3 +196,31 @@ def test_same_release_at_another_time_is_the_same(store: Store) -> None:
     assert RELEASE.same_as(Release.now("model", 2, {1: (), 2: ("champion",)}))
     assert not RELEASE.same_as(Release.now("model", 1, {1: (), 2: ("champion",)}))
     assert not RELEASE.same_as(None)
+
+
+def test_pull_sweeps_what_a_killed_pull_left(version: Artifact, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    left = [tmp_path / "versions" / ".4-abc", tmp_path / "versions" / ".7-removed", tmp_path / ".release.123"]
+    for path in left[:2]:
+        path.mkdir(parents=True)
+    left[2].write_text("")
+    young = tmp_path / "versions" / ".5-young"
+    young.mkdir()
+    for path in left:
+        os.utime(path, (0, 0))
+    store.pull(1, digest(version.folder), lambda _, to: shutil.copytree(version.folder, to))
+    assert [path for path in left if path.exists()] == []
+    assert young.exists()
+    assert store.versions() == [1]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"model":', b"\xff", None])
+def test_release_that_cannot_be_read_is_named_and_replaced(tmp_path: Path, content: bytes | None) -> None:
+    store = Store(tmp_path)
+    if content is None:
+        (tmp_path / "release.json").mkdir()
+    else:
+        (tmp_path / "release.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"release\.json cannot be read"):
+        store.release()
+    assert store.readable_release() is None

@@ -13,6 +13,7 @@ from titanic_survival.toolkit.monitoring.prediction_log import LogFile
 from titanic_survival.toolkit.serving import app
 from titanic_survival.toolkit.serving.limits import Limits
 from titanic_survival.toolkit.serving.live_release import LiveRelease
+from titanic_survival.toolkit.serving.protocols import open_inference
 from titanic_survival.toolkit.serving.scoring import Scorer
 
 MAX_ROWS, MAX_BYTES = 200, 1_000_000
@@ -77,6 +78,23 @@ def test_version_is_named_by_number_or_alias(
     answer = client.post(f"/versions/{reference}/predict", json=rows)
     assert bare(answer.json()) == expected
     assert {row["version"] for row in answer.json()} == {number}
+
+
+@pytest.mark.parametrize("path", ["/predict", "/versions/2/predict", "/invocations", "/v2/models/{model}/infer"])
+def test_long_key_is_rejected_by_every_protocol_in_its_own_form(
+    client: TestClient, routes: app.Routes, rows: list[dict[str, Any]], contract: Contract, path: str
+) -> None:
+    path = path.format(model=routes.scorer.live.snapshot.release.model)
+    bodies: dict[str, Any] = {"/invocations": {"dataframe_records": rows[:2]}}
+    if "/v2/" in path:
+        bodies[path] = open_inference.request(rows[:2], contract)
+    body = bodies.get(path, rows[:2])
+    assert client.post(path, json=body, headers={"X-Key": "k" * 256}).status_code == 200
+    answer = client.post(path, json=body, headers={"X-Key": "k" * 257})
+    assert answer.status_code == 400
+    text = answer.json()["message" if path == "/invocations" else "error"]
+    assert "X-Key" in text
+    assert "256" in text
 
 
 @pytest.mark.parametrize("reference", ["3", "nobody", "1.0", "%20", "..%2f1"])

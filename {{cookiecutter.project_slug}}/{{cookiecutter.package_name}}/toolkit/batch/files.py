@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from ..common.errors import UserError
+from ..common.errors import UserError, explain_os_errors
+from ..common.file_state import file_state
+from ..common.scratch import locked, scratch_file
 from ..contract import dataframes
 from ..contract.columns import Columns, plain, take
 from ..contract.schema import Contract, FieldSpec, Violation
@@ -24,6 +26,8 @@ from ..version.artifact import Artifact
 
 FORMATS = (".csv", ".parquet")
 CHUNK_ROWS = 50_000
+#: Bytes that are read of a column at a time.
+READ_BUFFER_BYTES = 1_000_000
 #: Suffix of an input column whose name is that of a prediction's field.
 GIVEN = "_given"
 #: Columns that the file of rejected rows has after the input columns: the row's position in the input, and the reasons.
@@ -39,6 +43,8 @@ class BatchResult(NamedTuple):
     rejected: int
     rejects: Path
     sha256: str
+    #: Whether another run has written the same output meanwhile, which this one has replaced.
+    replaced: bool = False
 
 
 def score(
@@ -46,9 +52,9 @@ def score(
 ) -> BatchResult:
     """Score a file; the files written appear when complete, so a failure leaves those of an earlier call in place."""
     rejects = output.with_name(f"{output.stem}.rejects.csv")
-    part, rejects_part = output.with_name(f".{output.name}.part"), rejects.with_name(f".{rejects.name}.part")
     rows = rejected = 0
-    try:
+    before = file_state(output)
+    with explain_os_errors(output.parent), scratch_file(output) as part, scratch_file(rejects) as rejects_part:
         with ExitStack() as stack:
             schema, chunks = _read(source, stack)
             _check_columns(schema, artifact.contract, source)
@@ -65,22 +71,25 @@ def score(
                 reject(_rejected(chunk, checked.violations, ~valid, rows, reject_schema))
                 rows, rejected = rows + len(chunk), rejected + int((~valid).sum())
                 progress(f"{rows} rows")
-        part.replace(output)
-        rejects.unlink(missing_ok=True)
-        if rejected:
-            rejects_part.replace(rejects)
-    finally:
-        part.unlink(missing_ok=True)
-        rejects_part.unlink(missing_ok=True)
-    with source.open("rb") as file:
-        return BatchResult(rows, rejected, rejects, hashlib.file_digest(file, "sha256").hexdigest())
+        with source.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        with locked(output.parent):  # predictions and rejected rows are of the same run
+            replaced = file_state(output) != before
+            part.replace(output)
+            rejects.unlink(missing_ok=True)
+            if rejected:
+                rejects_part.replace(rejects)
+    return BatchResult(rows, rejected, rejects, sha256, replaced)
 
 
 def _read(source: Path, stack: ExitStack) -> tuple[pa.Schema, Iterator[pa.Table]]:
     """Return the schema of a file and its rows in chunks."""
     with _readable(source):
         if source.suffix == ".parquet":
-            parquet = stack.enter_context(pa.parquet.ParquetFile(source))
+            # Otherwise all column chunks of a row group are held, those of a single group of gigabytes among them.
+            parquet = stack.enter_context(
+                pa.parquet.ParquetFile(source, pre_buffer=False, buffer_size=READ_BUFFER_BYTES)
+            )
             return parquet.schema_arrow, _chunks(parquet.iter_batches(CHUNK_ROWS), source)
         with source.open(newline="", encoding="utf-8-sig") as file:
             names = next(csv.reader(file), [])
@@ -102,7 +111,7 @@ def _chunks(batches: Iterable[pa.RecordBatch], source: Path) -> Iterator[pa.Tabl
 def _readable(source: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{source} cannot be read as {source.suffix[1:]}: {str(error).splitlines()[0]}") from error
 
 

@@ -1,7 +1,8 @@
-"""Output on the terminal: steps with their duration, tables, the next commands."""
+"""Output on the terminal: steps with their duration, tables, the next commands. Passwords in addresses are redacted."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
+
+from .errors import UserError
+from .redaction import print_traceback, redact
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -27,7 +31,7 @@ class Step:
     def progress(self, text: str) -> None:
         """Show progress, if the output is a terminal."""
         if self._status:
-            self._status.update(f"{self._name}: {text}")
+            self._status.update(escape(redact(f"{self._name}: {text}")))
 
 
 @contextmanager
@@ -42,12 +46,21 @@ def step(name: str) -> Iterator[Step]:
         current = Step(name)
         yield current
     duration = f"{time.perf_counter() - start:5.1f} s"
-    out.print(f"[green]✓[/] {name:<10} [dim]{duration}[/]  {escape(current.detail)}", soft_wrap=True)
+    out.print(f"[green]✓[/] {name:<10} [dim]{duration}[/]  {escape(redact(current.detail))}", soft_wrap=True)
 
 
 def say(text: str = "", style: str = "") -> None:
     """Print a line without markup and without line breaks of its own, so that it can be copied."""
-    out.print(text, style=style, markup=False, soft_wrap=True)
+    out.print(redact(text), style=style, markup=False, soft_wrap=True)
+
+
+def show_error(error: Exception) -> None:
+    """Print a `UserError` in its own words; any other error, or every one with DEBUG, with its traceback."""
+    if not isinstance(error, UserError) or os.environ.get("DEBUG"):
+        print_traceback(error)
+        return
+    err.print("Error:", style="bold red", end=" ")
+    err.print(str(error), markup=False, soft_wrap=True)
 
 
 def next_steps(*steps: tuple[str, str]) -> None:
@@ -55,7 +68,8 @@ def next_steps(*steps: tuple[str, str]) -> None:
     say("\nNext:")
     width = max(len(command) for command, _ in steps)
     for command, purpose in steps:
-        out.print(f"  [bold]{escape(command):<{width}}[/]  [dim]{escape(purpose)}[/]", soft_wrap=True)
+        text = f"  [bold]{escape(command):<{width}}[/]  [dim]{escape(purpose)}[/]"
+        out.print(redact(text), soft_wrap=True)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping[str, str] | None = None) -> None:
@@ -67,7 +81,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], styles: Mappin
     for i, heading in enumerate(headings):
         grid.add_column(Text(heading), justify="left" if i == 0 else "right", no_wrap=True)
     for row in rows:
-        *cells, last = (Text(cell) for cell in row)
+        *cells, last = (Text(redact(cell)) for cell in row)
         last.stylize((styles or {}).get(last.plain, ""))
         grid.add_row(*cells, last)
     out.print(grid, soft_wrap=True)

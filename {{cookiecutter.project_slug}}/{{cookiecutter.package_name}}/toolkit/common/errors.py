@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .redaction import redact
+
 
 class UserError(Exception):
-    """A mistake outside this code, such as a wrong setting; the message names the thing, the value and what to do."""
+    """A mistake outside this code, such as a wrong setting; the message names the thing, the value and what to do.
+
+    Passwords in addresses are redacted.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message))
+
+
+class LostVersionError(UserError):
+    """The files of a registered version are gone, or were changed; trying again does not bring them back."""
 
 
 class RejectedError(Exception):
@@ -46,6 +61,31 @@ def explain_missing_extras() -> Iterator[None]:
         raise
 
 
+#: What a person can mend: no space, no permission, a read-only file system, a quota, a disk that fails.
+MENDABLE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENOTDIR}
+
+
+@contextmanager
+def explain_os_errors(path: Path | None = None) -> Iterator[None]:
+    """Turn an error of the operating system that a person can mend into a `UserError`, with the path or that given."""
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or _errno_in(str(error))
+        if number not in MENDABLE:
+            raise
+        where = path or error.filename or tempfile.gettempdir()
+        raise UserError(
+            f"{where}: {os.strerror(number)}. Make room, let this user write there, or choose another place."
+        ) from error
+
+
+def _errno_in(text: str) -> int:
+    """Return the number of the error in a text, as Arrow writes it; 0 if there is none."""
+    found = re.search(r"errno (\d+)", text, re.IGNORECASE)
+    return int(found[1]) if found else 0
+
+
 def missing_library(error: ModuleNotFoundError, extra: str) -> UserError:
     """Return an error that says how to get a missing library: into the environment, or into the image."""
     environment = extra in ("model", "train")
@@ -65,15 +105,15 @@ def _library(error: ModuleNotFoundError) -> str:
 def attribute_errors_to(folder: Path, file: str = "") -> Iterator[None]:
     """Turn an exception raised by a file of a folder into a `UserError` that names the file and the line.
 
-    `file` is named if no file of the folder is in the traceback; without `file`, such an exception passes unchanged.
-    With the environment variable DEBUG, every exception does.
+    `file` is named if no file of the folder is in the traceback; without `file`, such an exception passes unchanged,
+    and so does one of the platform, such as a full disk. With the environment variable DEBUG, every exception does.
     """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        location = _location(error, folder) or file
+        location = _location(error, folder) or ("" if isinstance(error, OSError | MemoryError) else file)
         if not location or os.environ.get("DEBUG"):
             raise
         text = str(error).strip() or "no message"

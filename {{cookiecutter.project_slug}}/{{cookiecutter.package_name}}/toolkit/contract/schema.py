@@ -16,8 +16,12 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 #: float32 holds every whole number up to here; a larger one would silently become another.
 FLOAT32_MAX_EXACT_INT = 2**24
 
-#: Texts that mean a missing value, unless the field has a category of that name.
-MISSING_TEXTS = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "None"})
+#: Texts that mean a missing value, unless the field has a category of that name: those of pandas, and so of MLflow, in
+#: training data, files and protocols alike. `POST /predict` knows null alone, since its values have types.
+MISSING_TEXTS = frozenset(
+    {"", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NULL", "null", "None", "NaN", "nan", "-NaN", "-nan"}
+    | {"1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
+)
 #: Texts that mean true and false, in lower case.
 TRUE_TEXTS, FALSE_TEXTS = frozenset({"true", "1", "1.0"}), frozenset({"false", "0", "0.0"})
 

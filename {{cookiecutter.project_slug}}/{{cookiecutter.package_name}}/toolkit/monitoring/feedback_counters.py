@@ -14,6 +14,10 @@ from . import metrics, prediction_ids
 #: Classes that are counted by name; those of a label with more are counted together, as "other".
 MAX_CLASSES = 20
 OTHER = "other"
+#: Versions that are no longer served are counted by number up to this many, the others as "other": anyone can write an
+#: id with a number that no version has.
+MAX_UNSERVED_VERSIONS = 100
+_unserved: set[int] = set()
 
 
 def create_series(version: int, label: FieldSpec) -> None:
@@ -30,9 +34,15 @@ def create_series(version: int, label: FieldSpec) -> None:
         metrics.FEEDBACK_ROWS.labels(version, OTHER, OTHER, correct)
 
 
-def count(prediction: prediction_ids.DecodedId, label: FieldSpec, actual: Any) -> None:
+def count(prediction: prediction_ids.DecodedId, label: FieldSpec, actual: Any, *, served: bool = True) -> None:
     """Update the confusion counts by one actual label; of a regression, the sums of errors."""
-    version, code = prediction
+    code = prediction.code
+    version: int | str = prediction.version
+    if not served and version not in _unserved:
+        if len(_unserved) < MAX_UNSERVED_VERSIONS:
+            _unserved.add(prediction.version)
+        else:
+            version = OTHER
     if label.kind == "float":
         metrics.FEEDBACK_ROWS.labels(version, "", "", "").inc()
         error = prediction_ids.number_of(code) - actual

@@ -19,6 +19,8 @@ import numpy as np
 from ..contract.schema import FieldSpec
 
 HEAD, CHECKSUM = struct.Struct(">IIQ"), struct.Struct(">I")
+#: The hexadecimal digits of an id.
+ID_LENGTH = 2 * (HEAD.size + CHECKSUM.size)
 #: The random part counts modulo this.
 RANDOM_VALUES = 2**64
 
@@ -49,6 +51,8 @@ class IdGenerator:
 
 def decode(text: str, model: str) -> DecodedId | None:
     """Return what an id holds; None if it is not an id of this model."""
+    if len(text) != ID_LENGTH:  # fromhex() skips spaces, millions of which would go into the log
+        return None
     try:
         content = bytes.fromhex(text)
     except ValueError:

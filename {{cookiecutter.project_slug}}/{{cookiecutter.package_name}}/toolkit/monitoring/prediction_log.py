@@ -5,6 +5,7 @@ No file has two writers, so nothing is locked, and a crash can cut off no more t
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import queue
@@ -19,12 +20,17 @@ from .metrics import DROPPED_ROWS, LOGGED_ROWS
 FILE_BYTES = 64_000_000
 #: Blocks of lines in the queue; at ten a second the disk may hang for half a minute before any is dropped.
 MAX_QUEUED_BLOCKS = 300
+#: Bytes in the queue: all of it is memory.
+MAX_QUEUED_BYTES = 100_000_000
 
 log = logging.getLogger(__name__)
 
 
 class LogFile:
-    """Appends lines to files `<name>-<time>-<process>-<count>.jsonl` of a folder, and removes the oldest of them."""
+    """Appends lines to files `<name>-<time>-<process>-<count>.jsonl` of a folder, and removes the oldest of them.
+
+    Each file has at most `file_bytes`, all of them together at most `total_bytes`.
+    """
 
     def __init__(self, folder: Path, name: str, total_bytes: int, *, file_bytes: int = FILE_BYTES) -> None:
         self._folder, self._name = folder, name
@@ -34,6 +40,8 @@ class LogFile:
 
     def append(self, lines: bytes) -> None:
         """Write lines and flush them to the disk; on an `OSError` none of them is kept."""
+        if len(lines) > self._file_bytes:  # room for it would cost the files of many earlier rows
+            raise OSError(errno.EFBIG, f"{len(lines)} bytes at once; a file of the log has {self._file_bytes} at most")
         self._close_if_removed()
         size = 0 if self._file is None else os.fstat(self._file).st_size
         if self._file is None or size + len(lines) > self._file_bytes:
@@ -88,6 +96,8 @@ class PredictionLog:
         self._queue: queue.Queue[tuple[bytes, int] | None] = queue.Queue(MAX_QUEUED_BLOCKS)
         self._thread: threading.Thread | None = None
         self._last_error = ""
+        #: Bytes put into the queue, and bytes taken from it and dealt with; each has one thread that counts.
+        self._put_bytes = self._done_bytes = 0
         for reason in ("behind", "refused"):  # values of a label, which alerts name
             DROPPED_ROWS.labels(reason)
 
@@ -97,9 +107,13 @@ class PredictionLog:
             self._thread = threading.Thread(target=self._write, name="prediction log", daemon=True)
             self._thread.start()
         try:
+            if self._put_bytes - self._done_bytes > MAX_QUEUED_BYTES:
+                raise queue.Full
             self._queue.put_nowait((lines, rows))
         except queue.Full:
             self._drop(rows, "behind", "the disk is too slow for the number of predictions")
+        else:
+            self._put_bytes += len(lines)
 
     def close(self, seconds: float = 5) -> None:
         """Write what is in the queue, and end the thread."""
@@ -121,6 +135,7 @@ class PredictionLog:
                 if self._last_error:
                     log.warning("predictions are logged again")
                     self._last_error = ""
+            self._done_bytes += len(lines)
         self._file.close()
 
     def _drop(self, rows: int, reason: str, error: str) -> None:

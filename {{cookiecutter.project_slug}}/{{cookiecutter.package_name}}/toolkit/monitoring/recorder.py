@@ -10,6 +10,7 @@ import logging
 import random
 import threading
 from collections import Counter, defaultdict, deque
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ from .version_counters import VersionCounters
 #: A crash loses the requests of this time, and lines not yet on the disk. With a longer period, one round of counting
 #: would delay requests.
 PERIOD_SECONDS = 0.1
+#: Inputs and outputs in one line of the log, at most, unless a single row has more: a few megabytes.
+LINE_VALUES = 500_000
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +46,15 @@ class RequestRecord(NamedTuple):
 
 
 class Block(NamedTuple):
-    """The rows of many requests to one version; time, ids and keys have one entry for each row."""
+    """The rows of many requests to one version; time, ids and key_indices have one entry for each row."""
 
     counters: VersionCounters
     shadow: bool
     time: np.ndarray
     ids: list[str]
+    #: The keys of the requests, each once, and for each row the position of its key.
     keys: list[str | None]
+    key_indices: np.ndarray
     columns: Columns
     predictions: Columns
 
@@ -103,8 +108,8 @@ class Recorder:
         return _block(counters, shadow, sample) if sample else None
 
     def _write(self, block: Block | None, predictions: PredictionLog) -> None:
-        if block:
-            predictions.put(log_line(block), len(block.ids))
+        for part in _parts(block) if block else ():
+            predictions.put(log_line(part), len(part.ids))
 
 
 def _count_requests(records: list[RequestRecord]) -> None:
@@ -128,16 +133,34 @@ def _by_version(records: list[RequestRecord]) -> dict[tuple[VersionCounters, boo
 def _block(counters: VersionCounters, shadow: bool, group: list[RequestRecord]) -> Block:
     sizes = [len(record.ids) for record in group]
     times = np.array([int(record.time * 1e6) for record in group]).astype("datetime64[us]")
-    keys = [record.key.decode("latin-1") or None for record in group]
+    positions: dict[bytes, int] = {}
+    indices = np.array([positions.setdefault(record.key, len(positions)) for record in group])
     return Block(
         counters,
         shadow,
         np.repeat(times, sizes),
         [prediction_id for record in group for prediction_id in record.ids],
-        [key for key, size in zip(keys, sizes, strict=True) for _ in range(size)],
+        [key.decode("latin-1") or None for key in positions],
+        np.repeat(indices, sizes),
         concatenate([record.columns for record in group]),
         concatenate([record.predictions for record in group]),
     )
+
+
+def _parts(block: Block) -> Iterator[Block]:
+    """Yield a block in parts whose lines are far smaller than a file of the log."""
+    values = sum(array.size for array in (*block.columns.values(), *block.predictions.values()))
+    rows = len(block.ids)
+    size = max(1, LINE_VALUES * rows // max(1, values))
+    for start in range(0, rows, size):
+        part = slice(start, start + size)
+        yield block._replace(
+            time=block.time[part],
+            ids=block.ids[part],
+            key_indices=block.key_indices[part],
+            columns={name: array[part] for name, array in block.columns.items()},
+            predictions={name: array[part] for name, array in block.predictions.items()},
+        )
 
 
 def log_line(block: Block) -> bytes:
@@ -147,7 +170,8 @@ def log_line(block: Block) -> bytes:
         "shadow": block.shadow,
         "time": block.time,
         "id": block.ids,
-        "key": block.keys,
+        "keys": block.keys,
+        "key": block.key_indices,
         "inputs": _lists(block.columns),
         "outputs": _lists(block.predictions),
     }

@@ -14,7 +14,10 @@ from mlflow.exceptions import MlflowException
 
 from ..common.errors import UserError
 from ..common.names import DIGEST, version_label
-from .errors import mlflow_errors
+from ..common.redaction import redact
+from .connection import alone_with, check_address
+from .downloads import place_version
+from .errors import is_forbidden, mlflow_errors
 
 
 class RegisteredVersion(NamedTuple):
@@ -48,6 +51,23 @@ class Registry:
     def is_server(self) -> bool:
         """Whether the registry is a server, and not a database."""
         return self.uri.startswith("http")
+
+    def create(self) -> None:
+        """Create the model if it may be missing; `UserError` if it exists and this user may not read it.
+
+        Where nobody has a permission by default, a server answers 403 for a model that does not exist, too.
+        """
+        try:
+            self._model()
+        except MlflowException as error:
+            if not is_forbidden(error):
+                raise
+            try:
+                self.client.create_registered_model(self.name)
+            except MlflowException as other:
+                if other.error_code == "RESOURCE_ALREADY_EXISTS":
+                    raise error from None
+                raise
 
     def versions(self) -> list[RegisteredVersion]:
         """Return all versions, newest first."""
@@ -86,16 +106,16 @@ class Registry:
 
     def set_tag(self, key: str, value: str) -> None:
         """Set a tag of the model."""
-        self.client.set_registered_model_tag(self.name, key, value)
+        self.client.set_registered_model_tag(self.name, key, redact(value))
 
     def set_description(self, version: int, text: str) -> None:
         """Set the description of a version; a long one is cut to what MLflow accepts."""
-        self.client.update_model_version(self.name, str(version), text[:100_000])
+        self.client.update_model_version(self.name, str(version), redact(text)[:100_000])
 
     def set_version_tags(self, version: int, tags: dict[str, str]) -> None:
         """Set tags of a version; long values are cut to what MLflow accepts."""
         for key, value in tags.items():
-            self.client.set_model_version_tag(self.name, str(version), key, value[:5000])
+            self.client.set_model_version_tag(self.name, str(version), key, redact(value)[:5000])
 
     def set_alias(self, alias: str, version: int) -> None:
         """Set an alias to a version."""
@@ -113,11 +133,10 @@ class Registry:
                 # MLflow lists every file with its path in the scratch folder; the last cause is enough.
                 cause = failures[-1].partition(": '")[0]
                 raise UserError(f"Version {version} could not be downloaded from {self.uri}: {cause}") from error
-            model = mlflow.models.Model.load(str(folder))
-            path = model.flavors["python_function"]["artifacts"]["version"]["path"]
-            (folder / path).rename(to)
+            place_version(folder, Path(scratch), to, version)
 
     def _model(self) -> RegisteredModel | None:
+        """Return the registered model, None if there is none; an error with 403 may mean either."""
         try:
             return self.client.get_registered_model(self.name)
         except MlflowException as error:
@@ -133,12 +152,8 @@ def find(versions: Iterable[RegisteredVersion], reference: str) -> RegisteredVer
 
 def connect(tracking_uri: str, model_name: str) -> Registry:
     """Return the registry at a tracking URI; `UserError` if it does not answer or rejects the credentials."""
-    if "://" not in tracking_uri and tracking_uri != "databricks":
-        raise UserError(
-            f"MLFLOW_TRACKING_URI {tracking_uri!r} has no scheme: write http://{tracking_uri} for a server, or "
-            "sqlite:////absolute/path.db for a database."
-        )
-    with mlflow_errors(tracking_uri):
+    check_address(tracking_uri)
+    with mlflow_errors(tracking_uri), alone_with(tracking_uri):
         mlflow.set_tracking_uri(tracking_uri)
         mlflow.set_registry_uri(tracking_uri)
         if tracking_uri.startswith("http"):

@@ -9,8 +9,11 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.tracking.context.registry import resolve_tags
 
 from ..common.errors import UserError
+from ..common.redaction import redact
+from ..common.termination import Terminated
 from .client import Registry
 from .errors import quiet
 from .local_server import artifact_folder
@@ -26,13 +29,13 @@ class Run:
     @property
     def address(self) -> str:
         """Where to look at the run: a URL for a server, the path in MLflow's interface for a database."""
-        uri = mlflow.get_tracking_uri().rstrip("/")
+        uri = redact(mlflow.get_tracking_uri()).rstrip("/")
         path = f"#/experiments/{self._experiment}/runs/{self.id}"
         return f"{uri}/{path}" if uri.startswith("http") else f"{path} (make mlflow shows it)"
 
     def log_parameters(self, values: dict[str, Any]) -> None:
         """Record parameters; long values are cut to what MLflow accepts."""
-        mlflow.log_params({key: str(value)[:6000] for key, value in values.items()})
+        mlflow.log_params({key: redact(str(value))[:6000] for key, value in values.items()})
 
     def log_metrics(self, values: dict[str, float]) -> None:
         """Record metrics."""
@@ -40,7 +43,7 @@ class Run:
 
     def set_tags(self, values: dict[str, str]) -> None:
         """Set tags."""
-        mlflow.set_tags(values)
+        mlflow.set_tags({key: redact(value) for key, value in values.items()})
 
     def log_files(self, folder: Path, under: str) -> None:
         """Record the files of a folder."""
@@ -56,9 +59,15 @@ class Run:
 
 @contextmanager
 def start_run(registry: Registry, kind: str) -> Iterator[Run]:
-    """Start a run of a kind ("train", "predict"); it is marked as failed if the block raises."""
-    with mlflow.start_run(experiment_id=_experiment(registry), run_name=kind, tags={"kind": kind}) as run:
-        yield Run(run)
+    """Start a run of a kind ("train", "predict"); its status is FAILED if the block raises, KILLED after a signal."""
+    # MLflow's own tags: the remote of a clone often has a token in it.
+    tags = {key: redact(value) for key, value in resolve_tags({"kind": kind}).items()}
+    with mlflow.start_run(experiment_id=_experiment(registry), run_name=kind, tags=tags) as run:
+        try:
+            yield Run(run)
+        except (KeyboardInterrupt, Terminated):
+            mlflow.end_run("KILLED")
+            raise
 
 
 def _experiment(registry: Registry) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from ..common import console
-from ..common.errors import UserError
 from ..registry.client import Registry, connect
 from ..registry.errors import mlflow_errors
 from .desired import desired_release
@@ -18,9 +15,7 @@ def reconcile(registry: Registry, store: Store) -> Release:
     missing = {number: digest for number, digest in release.digests.items() if not store.holds(number, digest)}
     for number, digest in missing.items():
         store.pull(number, digest, registry.download)
-    current = None
-    with suppress(UserError):  # a release.json that cannot be read is replaced
-        current = store.release()
+    current = store.readable_release()
     # After a repair the release is written again: a service that could not load the version then tries again.
     if missing or current is None or not release.same_as(current):
         store.write(release)

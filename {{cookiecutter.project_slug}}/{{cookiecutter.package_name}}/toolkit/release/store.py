@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..common.errors import UserError
+from ..common.errors import LostVersionError, UserError
 from ..common.file_state import FileState, file_state
 from ..common.names import version_label
+from ..common.redaction import redact
+from ..common.scratch import scratch_folder, sweep
 from ..version.artifact import Artifact, digest
 
+#: Beginning of the name of a release that is being written.
+UNFINISHED = ".release."
 #: The size of problem.txt, which is constant.
 PROBLEM_BYTES = 2000
 
@@ -103,12 +107,13 @@ class Store:
         if self.holds(version, expected):
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=target.parent))
-        try:
+        sweep(target.parent, ".[0-9]*-*")
+        sweep(self.root, f"{UNFINISHED}*")
+        with scratch_folder(target.parent, f".{version}-") as scratch:
             download(version, scratch / "new")
             found = digest(scratch / "new")
             if found != expected:
-                raise UserError(
+                raise LostVersionError(
                     f"Version {version} was downloaded with digest {found[:12]}, but the registry has "
                     f"{expected[:12] or 'none'}: the download is incomplete, or the files were changed. Try again; "
                     "if that does not help, train a new version."
@@ -116,8 +121,6 @@ class Store:
             if target.exists():
                 target.rename(scratch / "old")
             (scratch / "new").rename(target)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
         return target
 
     def holds(self, version: int, expected: str) -> bool:
@@ -159,9 +162,16 @@ class Store:
             return Release.model_validate_json(self._release.read_bytes())
         except FileNotFoundError:
             return None
-        except ValidationError as error:
-            text = f"{self._release} cannot be read: {error.errors()[0]['msg']}. Remove it and run: make deploy"
+        except (OSError, ValidationError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error.errors()[0]["msg"]
+            text = f"{self._release} cannot be read: {reason}. Remove it and run: make deploy"
             raise UserError(text) from error
+
+    def readable_release(self) -> Release | None:
+        """Return the current release, None if there is none or release.json cannot be read: it will be replaced."""
+        with suppress(UserError):
+            return self.release()
+        return None
 
     def required_release(self) -> Release:
         """Return the current release; `UserError` if there is none or release.json cannot be read."""
@@ -172,7 +182,7 @@ class Store:
 
     def set_problem(self, problem: str) -> None:
         """Write why the release may not be in sync with the registry, "" if it is; services report it."""
-        text = problem.encode()[:PROBLEM_BYTES].ljust(PROBLEM_BYTES)
+        text = redact(problem).encode()[:PROBLEM_BYTES].ljust(PROBLEM_BYTES)
         if self._problem.exists() and self._problem.read_bytes() == text:
             return
         self.root.mkdir(parents=True, exist_ok=True)
@@ -184,7 +194,7 @@ class Store:
     def problem(self) -> str:
         """Return the problem that was written last, "" if there is none."""
         try:
-            return self._problem.read_bytes().decode(errors="ignore").strip()
+            return redact(self._problem.read_bytes().decode(errors="ignore").strip())
         except OSError:
             return ""
 
@@ -198,7 +208,7 @@ class Store:
             self._release.unlink(missing_ok=True)
             return
         self.root.mkdir(parents=True, exist_ok=True)
-        unfinished = self.root / f".release.{os.getpid()}"
+        unfinished = self.root / f"{UNFINISHED}{os.getpid()}"
         try:
             unfinished.write_text(release.model_dump_json(indent=1) + "\n")
             unfinished.replace(self._release)

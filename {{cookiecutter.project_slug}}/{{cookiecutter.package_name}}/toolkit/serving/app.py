@@ -26,6 +26,7 @@ from .errors import error_json, message_json
 from .explain_route import ExplainRoute
 from .feedback_route import FeedbackRoute
 from .info_routes import info_routes
+from .known_paths import path_check
 from .openapi import document
 from .protocols import mlflow_scoring, open_inference
 from .protocols.codec import Codec, reject
@@ -169,6 +170,7 @@ class ScoringMiddleware:
 
     def __init__(self, app: ASGIApp, routes: Routes) -> None:
         self.app, self.routes = app, routes
+        self._has_route = path_check(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
@@ -176,7 +178,12 @@ class ScoringMiddleware:
             receive = self._close_at_shutdown(receive)
         elif scope.get("path") == "/metrics":
             await asyncio.to_thread(self.routes.scorer.recorder.drain)
-        await (self.routes.resolve(scope) or self.app)(scope, receive, send)
+        application = self.routes.resolve(scope) or self.app
+        if application is self.app and scope["type"] == "http" and not self._has_route(scope):
+            error = RejectedError(404, "there is no such path; GET / shows those that there are")
+            await send_response(send, *reject(JSON_CODEC, error))
+            return
+        await application(scope, receive, send)
 
     def _close_at_shutdown(self, receive: Receive) -> Receive:
         """Return a `receive` that counts and logs what the recorder still has when the server ends."""

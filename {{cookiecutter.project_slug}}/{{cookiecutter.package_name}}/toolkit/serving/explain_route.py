@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 
 from ..common.errors import RejectedError
+from ..common.redaction import redact
 from ..contract.columns import Columns
 from ..contract.json_rows import InvalidRowsError, TooManyRowsError
 from ..monitoring.metrics import EXPLAINED_ROWS
@@ -57,7 +58,7 @@ class ExplainRoute:
             return reject(JSON_CODEC, RejectedError(413, text))
         except Exception as error:
             log.exception("valid rows were not explained")
-            text = f"these rows were not explained: {type(error).__name__}: {error}"
+            text = f"these rows were not explained: {type(error).__name__}: {redact(str(error))}"
             return reject(JSON_CODEC, RejectedError(500, text))
         finally:
             self._waiting -= 1

@@ -29,6 +29,8 @@ class Item(NamedTuple):
     prediction: prediction_ids.DecodedId
     label: FieldSpec
     actual: Any
+    #: Whether the version of the prediction is part of the current release.
+    served: bool
 
 
 class FeedbackRoute:
@@ -51,7 +53,7 @@ class FeedbackRoute:
         except (RejectedError, InvalidRowsError) as error:
             return reject(JSON_CODEC, error)
         for item in items:
-            feedback_counters.count(item.prediction, item.label, item.actual)
+            feedback_counters.count(item.prediction, item.label, item.actual, served=item.served)
         return 202, orjson.dumps({"taken": len(items), "problems": as_json(violations)})
 
     def _parse(self, body: bytes) -> list[Any]:
@@ -101,7 +103,7 @@ class FeedbackRoute:
             actual = self._adapter(label).validate_python(content[label.name])
         except ValidationError:
             return Violation(row, label.name, content[label.name], f"expected {label.expects}")
-        return Item(text, prediction, label, actual)
+        return Item(text, prediction, label, actual, prediction.version in snapshot.versions)
 
     def _adapter(self, label: FieldSpec) -> TypeAdapter[Any]:
         key = label.model_dump_json()

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from ..common.errors import RejectedError
 
+#: Bytes of a key, which the log keeps: a customer number, a session, a UUID.
+MAX_KEY_BYTES = 256
 #: Rows in one request for explanations: each costs thousands of predictions.
 MAX_EXPLAINED_ROWS = 100
 
@@ -17,6 +19,12 @@ class Limits(NamedTuple):
     max_bytes: int
     #: Scoring requests in progress at once, in one process.
     max_waiting: int = 1000
+
+
+def check_key(key: bytes) -> None:
+    """Raise `RejectedError` (400) if a key is longer than it may be."""
+    if len(key) > MAX_KEY_BYTES:
+        raise RejectedError(400, f"the key (header X-Key) has {len(key)} bytes; at most {MAX_KEY_BYTES} are allowed")
 
 
 def check_row_count(rows: int, limit: int) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..common.errors import RejectedError
+from ..common.redaction import redact
 from ..contract.columns import Columns
 from ..contract.json_rows import RowParser
 from ..monitoring.metrics import LOADED_VERSIONS, RELEASE_CREATED, RELEASE_PROBLEM, SERVED_ALIASES
@@ -135,9 +136,9 @@ class LiveRelease:
             self.problem = ""
             log.info("serving %s", self.snapshot.release.summary())
         except Exception as error:  # whatever is wrong with the new release, the current release stays in service
-            if str(error) != self.problem:
+            if redact(str(error)) != self.problem:
                 log.error("the new release is not served: %s", error)
-            self.problem, self._retry_at = str(error), time.monotonic() + RETRY_SECONDS
+            self.problem, self._retry_at = redact(str(error)), time.monotonic() + RETRY_SECONDS
 
     def watch(self, seconds: float = 1.0) -> None:
         """Start a thread that follows the store."""

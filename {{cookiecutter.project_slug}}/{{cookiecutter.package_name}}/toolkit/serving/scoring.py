@@ -8,11 +8,12 @@ import time
 from typing import NamedTuple
 
 from ..common.errors import RejectedError
+from ..common.redaction import redact
 from ..contract.columns import Columns
 from ..contract.json_rows import InvalidRowsError
 from ..monitoring.recorder import Recorder, RequestRecord
 from .errors import status_of
-from .limits import Limits
+from .limits import Limits, check_key
 from .live_release import LiveRelease, LiveVersion, ReleaseSnapshot
 from .protocols.codec import Codec, reject
 from .protocols.predict import JSON_CODEC
@@ -42,6 +43,7 @@ class Scorer:
         snapshot, version, result = None, None, NO_ROWS
         self._waiting += 1
         try:
+            check_key(key)
             snapshot = self.live.snapshot
             version = snapshot.find(reference, key)
             result = await _score(version, codec, body, self.limits.max_rows)
@@ -110,5 +112,5 @@ async def _score(
         raise
     except Exception as error:
         log.exception("version %s failed on valid rows", version.number)
-        text = f"version {version.number} failed on these rows: {type(error).__name__}: {error}"
+        text = f"version {version.number} failed on these rows: {type(error).__name__}: {redact(str(error))}"
         raise RejectedError(500, text) from error

@@ -119,5 +119,9 @@ def measure(rows: LabelledRows, predictions: Columns, metrics: MetricsFunction, 
 def _finite(metrics: MetricsFunction, actual: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
     with warnings.catch_warnings():  # a group of one class has no ROC curve: that metric is NaN, and left out
         warnings.simplefilter("ignore")
-        values = {name: float(value) for name, value in metrics(actual, predictions).items()}
+        found = metrics(actual, predictions)
+    try:
+        values = {name: float(value) for name, value in found.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"model/quality.py: metrics() returns a dict of numbers by name, not {found!r:.200}") from error
     return {name: value for name, value in values.items() if np.isfinite(value)}

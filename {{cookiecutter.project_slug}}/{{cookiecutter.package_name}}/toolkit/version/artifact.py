@@ -105,9 +105,15 @@ class Artifact:
 
 
 def digest(folder: Path) -> str:
-    """Return the SHA-256 over the names and contents of all files below a folder."""
+    """Return the SHA-256 over the names and contents of all files below a folder.
+
+    A symbolic link counts as a file that no version has: what it points to is no part of the folder.
+    """
     total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink()):
+        if path.is_symlink():
+            total.update(f"{path.relative_to(folder).as_posix()} is a link\n".encode())
+            continue
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         total.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return total.hexdigest()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..asgi import KEY_HEADER
+from ..limits import MAX_KEY_BYTES
 from .json_schema import STRING, Schema
 
 JSON_TYPE = "application/json"
 KEY_PARAMETER = {
     "name": KEY_HEADER.title(),
     "in": "header",
-    "schema": STRING,
+    "schema": STRING | {"maxLength": MAX_KEY_BYTES},
     "description": "with traffic weights, requests with the same key go to the same version",
 }
 RETRY_AFTER_HEADERS = {

@@ -16,11 +16,12 @@ def cast(row: dict[str, Any], contract: Contract) -> dict[str, Any]:
 def _cast(value: Any, field: FieldSpec) -> Any:
     if field.kind == "vector":
         return [_number(part) for part in value] if isinstance(value, list) else value
+    if isinstance(value, str) and value in MISSING_TEXTS and value not in field.categories:
+        return None
     if field.kind == "category":
-        missing = value in MISSING_TEXTS if isinstance(value, str) else isinstance(value, float) and math.isnan(value)
-        return None if missing and value not in field.categories else value
-    if field.kind == "bool" and isinstance(value, str) and value.lower() in TRUE_TEXTS | FALSE_TEXTS:
-        return value.lower() in TRUE_TEXTS
+        return None if isinstance(value, float) and math.isnan(value) else value
+    if field.kind == "bool" and isinstance(value, str):
+        return value.lower() in TRUE_TEXTS if value.lower() in TRUE_TEXTS | FALSE_TEXTS else value
     number = _number(value)
     if isinstance(number, float) and math.isnan(number):
         return None
@@ -31,10 +32,11 @@ def _number(value: Any) -> Any:
     """Return the number that a bool or a text stands for, anything else as it is."""
     if isinstance(value, bool):
         return int(value)
-    # Python's float() also reads "1_000" and " 1"; data.load() and batch do not.
-    if not isinstance(value, str) or "_" in value or value != value.strip():
+    # As pandas reads it in data.load() and batch. Python's float() also reads "1_000", digits of other scripts, " nan".
+    if not isinstance(value, str) or "_" in value or not value.isascii():
         return value
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
         return value
+    return value if math.isnan(number) and value not in MISSING_TEXTS else number

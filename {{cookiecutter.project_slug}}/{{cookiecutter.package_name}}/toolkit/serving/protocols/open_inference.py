@@ -1,8 +1,9 @@
 """The Open Inference Protocol, version 2 (REST): what KServe, Triton and their clients speak.
 
 A field is a tensor of shape [n] (or [n, 1]), a vector one of shape [n, length]. A missing value is null in `data`, or
-NaN among numbers, or "" among categories; fields that have a default may be left out. Nullable int and bool fields are
-FP32, the only datatype among these that has a NaN. Extensions, such as binary tensors, are not supported.
+NaN among numbers, or one of `MISSING_TEXTS`, such as "", among categories; fields that have a default may be left out.
+Nullable int and bool fields are FP32, the only datatype among these that has a NaN. Extensions, such as binary tensors,
+are not supported.
 """
 
 from __future__ import annotations

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from ...common.errors import RejectedError
-from ...contract.schema import FieldSpec
+from ...contract.schema import MISSING_TEXTS, FieldSpec
 from .error_text import quote
 
 #: The datatype of each kind of field in metadata and answers.
@@ -87,6 +86,6 @@ def _flat(data: Any) -> list[Any] | None:
 
 
 def _value(value: Any, field: FieldSpec) -> Any:
-    if value == "" or (isinstance(value, float) and math.isnan(value)):
+    if value in MISSING_TEXTS and value not in field.categories if isinstance(value, str) else value != value:
         return None
     return bool(value) if field.kind == "bool" and value in (0, 1) else value

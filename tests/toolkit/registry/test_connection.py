@@ -1,0 +1,79 @@
+"""Opening the registry: what is wrong with its address or database is said in a sentence."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from titanic_survival import config
+from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.registry import client
+from titanic_survival.toolkit.registry.connection import check_address
+
+
+def test_first_connections_at_once_all_succeed(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom titanic_survival.toolkit.registry import client\n"
+        "print(flush=True); sys.stdin.readline()\n"
+        "client.connect(sys.argv[1], 'model').versions()\n"
+    )
+    command = [sys.executable, "-c", code, f"sqlite:///{tmp_path}/mlflow.db"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    several = [subprocess.Popen(command, cwd=config.ROOT, **pipes) for _ in range(3)]  # type: ignore[call-overload]
+    for process in several:
+        process.stdout.readline()  # MLflow is imported
+    for process in several:
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    for process in several:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors.decode()[-2000:]
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"], "no file of a lock stays"
+
+
+def test_broken_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(UserError, match=r"mlflow\.db cannot be used: .*file is not a database"):
+        client.connect(f"sqlite:///{tmp_path}/mlflow.db", "model")
+
+
+def test_database_that_was_cut_off_is_named(project: config.Settings) -> None:
+    database = Path(project.mlflow_tracking_uri.removeprefix("sqlite:///"))
+    os.truncate(database, database.stat().st_size // 2)
+    with pytest.raises(UserError, match=r"cannot be used: .*malformed"):
+        client.connect(project.mlflow_tracking_uri, project.model_name).versions()
+
+
+def test_database_that_is_a_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot be used: .*unable to open"):
+        client.connect(f"sqlite:///{tmp_path}", "model")
+
+
+def test_database_of_a_newer_mlflow_is_named(project: config.Settings) -> None:
+    with sqlite3.connect(project.mlflow_tracking_uri.removeprefix("sqlite:///")) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'from the future'")
+    with pytest.raises(UserError, match="from the future"):
+        client.connect(project.mlflow_tracking_uri, project.model_name)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("postgresql+asyncpg://u:p@127.0.0.1:9/db", "needs asyncpg, which is not installed"),
+        ("mysql://127.0.0.1:9/db", "needs MySQLdb, which is not installed.*MODEL in setup.py"),
+        ("postgresql+nothing://127.0.0.1:9/db", "no such kind of database or driver"),
+        ("http://user:pa/ss@host", "is no valid address.*%2F"),
+        ("http://user:pa#ss@host", "is no valid address.*%23"),
+        ("http://:5000", "is no valid address"),
+    ],
+)
+def test_address_that_cannot_be_used_is_explained(uri: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        client.connect(uri, "model")
+
+
+def test_usual_addresses_are_accepted() -> None:
+    for uri in ("http://a", "https://u:p%2Fw@a.b:5000/c", "http://[::1]:5000", "databricks", "databricks://profile"):
+        check_address(uri)

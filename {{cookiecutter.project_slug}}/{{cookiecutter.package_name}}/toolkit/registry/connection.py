@@ -1,0 +1,53 @@
+"""The address of the registry: checked before it is used, and a database opened by one process at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from urllib.parse import urlsplit
+
+from ..common.errors import UserError
+from ..common.redaction import redact_address
+from ..common.scratch import locked
+from .local_server import artifact_folder
+
+
+def check_address(uri: str) -> None:
+    """Raise `UserError` if a tracking URI cannot be used, before a library repeats a part of its password."""
+    address = redact_address(uri)
+    if "://" not in uri and uri != "databricks":
+        raise UserError(
+            f"MLFLOW_TRACKING_URI {address!r} has no scheme: write http://{address} for a server, or "
+            "sqlite:////absolute/path.db for a database."
+        )
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        parts = urlsplit(uri)
+        valid = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UserError(
+            f"MLFLOW_TRACKING_URI {address!r} is no valid address. In a user or password, write / ? # @ as "
+            "%2F %3F %23 %40; or set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead."
+        )
+
+
+@contextmanager
+def alone_with(uri: str) -> Iterator[None]:
+    """Hold a lock on the folder of an SQLite database: MLflow makes its tables, and two processes at once fail.
+
+    `UserError` names a driver that the database needs and that is not installed.
+    """
+    folder = artifact_folder(uri)
+    try:
+        with locked(folder.parent) if folder else nullcontext():
+            yield
+    except ModuleNotFoundError as error:
+        if uri.startswith("http"):
+            raise
+        raise UserError(
+            f"The database at {uri} needs {error.name}, which is not installed: add it to the list MODEL in setup.py, "
+            "then make lock and make setup."
+        ) from error
