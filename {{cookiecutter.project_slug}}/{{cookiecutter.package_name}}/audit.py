@@ -8,7 +8,6 @@ from . import config
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.release.bom import audit
-from .toolkit.release.bom.document import without_credentials
 from .toolkit.release.bom.osv import Osv, UnavailableError
 
 #: Vulnerabilities that the owner accepts.
@@ -25,12 +24,11 @@ def run(settings: config.Settings, folder: Path = config.SBOM_FOLDER) -> int:
     if not paths:
         raise UserError(f"{folder} has no bill of materials: make sbom")
     listed, accepted = audit.read(paths), audit.accepted(ACCEPTED)
-    address = without_credentials(settings.advisory_url)
     try:
         with console.step("audit") as step:
             found = audit.audit(listed, Osv(settings.advisory_url), accepted)
             documents = ", ".join(path.name for path in paths)
-            step.detail = f"{len(listed.packages)} packages of {documents}, asked at {address}"
+            step.detail = f"{len(listed.packages)} packages of {documents}, asked at {settings.advisory_url}"
     except UnavailableError as error:
         console.err.print(
             f"Not checked: no advisory service answered ({error}). Whether the {len(listed.packages)} packages have "

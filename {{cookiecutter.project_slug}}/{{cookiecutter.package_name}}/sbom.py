@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from . import config, container_image
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
+from .toolkit.common.redaction import redact_address
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.release.bom import container, document, lock, software
@@ -112,7 +113,7 @@ def _origin(settings: config.Settings, release: Release) -> Origin:
         console.say(f"The runs of the versions are left out: {error}")
         return Origin("", {})
     # A database on this machine is no address for others.
-    address = document.without_credentials(registry.uri) if registry.is_server else ""
+    address = redact_address(registry.uri) if registry.is_server else ""
     return Origin(address, {number: known[number] for number in release.versions if number in known})
 
 

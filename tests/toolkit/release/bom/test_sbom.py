@@ -344,8 +344,3 @@ def test_without_a_registry_the_runs_are_left_out(
     paths = sbom.run(away, tmp_path)
     assert "The runs of the versions are left out: " in capsys.readouterr().out
     assert "run_id" not in paths[1].read_text()
-
-
-def test_credentials_of_the_registry_are_not_written() -> None:
-    assert document.without_credentials("https://ada:secret@example.com/a@b") == "https://example.com/a@b"
-    assert document.without_credentials("https://example.com/a@b") == "https://example.com/a@b"

@@ -6,7 +6,6 @@ Documents are plain dicts, since the library that knows the schema has no classe
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,8 +63,3 @@ def properties(values: dict[str, Any]) -> list[dict[str, str]]:
 def filled(component: Component) -> Component:
     """Return a component without the entries that have no value."""
     return {key: value for key, value in component.items() if value not in (None, "", [], {})}
-
-
-def without_credentials(address: str) -> str:
-    """Return a URL without the user and the password in it."""
-    return re.sub(r"(?<=://)[^/@]*@", "", address)

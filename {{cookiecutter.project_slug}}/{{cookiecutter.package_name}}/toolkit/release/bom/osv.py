@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
-from .document import without_credentials
+from ...common.redaction import redact_address
 
 #: What the service allows in one request.
 BATCH = 1000
@@ -115,7 +115,7 @@ class Osv:
         return found
 
     def _unavailable(self, path: str, reason: str) -> UnavailableError:
-        return UnavailableError(f"{without_credentials(self._address)}{path}: {reason}")
+        return UnavailableError(f"{redact_address(self._address)}{path}: {reason}")
 
 
 def fixed_in(advisory: Advisory, query: Query) -> list[str]:
