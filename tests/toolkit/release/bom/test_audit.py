@@ -184,7 +184,7 @@ def test_service_that_cannot_be_reached_is_named_without_its_password(
         port = reserved.getsockname()[1]
         assert run(f"http://ada:secret@127.0.0.1:{port}") == audit.NOT_CHECKED
     err = capsys.readouterr().err
-    assert f"http://127.0.0.1:{port}/v1/querybatch: ConnectError" in err
+    assert f"http://***@127.0.0.1:{port}/v1/querybatch: ConnectError" in err
     assert "secret" not in err
     assert "ADVISORY_URL" in err
     assert run("no address at all") == audit.NOT_CHECKED
