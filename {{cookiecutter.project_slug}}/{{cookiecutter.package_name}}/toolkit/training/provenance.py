@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def commit(folder: Path) -> str:
-    """Return the last git commit that changed a folder, with "-dirty" if files of it differ; "none" if there is none."""
+    """Return the last git commit that changed a folder, with "-dirty" if files of it differ; "none" without one."""
     last = _last_commit(folder, "%H")
     if last is None:
         return "none"

@@ -1,6 +1,6 @@
 """The report on a version: its metrics and gates beside those of the champion, in Markdown with charts by Mermaid.
 
-GitHub and GitLab render Mermaid. Neither shows pictures of a job in a summary, so the plots are files beside the report.
+GitHub and GitLab render Mermaid. Neither shows a job's pictures in a summary, so the plots are files beside the report.
 """
 
 from __future__ import annotations
