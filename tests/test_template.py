@@ -211,9 +211,3 @@ def test_every_makefile_target_is_explained_and_declared(name: str, template: Pa
     [phony] = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
     assert words == explained
     assert sorted(words) == sorted(phony.split())
-
-
-def test_workflows_only_call_make(template: Path) -> None:
-    for workflow in template.rglob(".github/workflows/*.yml"):
-        for line in re.findall(r"run: (.*)$", workflow.read_text(), re.MULTILINE):
-            assert re.fullmatch(r"make [a-z-]+( [A-Z]+=\S+)*", line), f"{workflow.name}: {line}"
