@@ -1,4 +1,4 @@
-"""Pipelines of the template and of a project: valid, without known weaknesses, actions pinned, steps of the Makefile."""
+"""Pipelines of the template and of a project: valid, without known weaknesses, pinned, made of Makefile targets."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_pipeline_of_gitlab_is_valid(gitlab: Path) -> None:
 def test_linters_find_what_is_wrong(tmp_path: Path) -> None:
     workflow = tmp_path / ".github/workflows/ci.yml"
     workflow.parent.mkdir(parents=True)
-    step = "run: echo ${{ github.event.pull_request.title }} ${{ nonsense }}"
+    step = "run: echo ${{ github.event.pull_request.title }}"
     workflow.write_text(
         f"on: pull_request_target\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - {step}\n"
     )
@@ -74,7 +74,7 @@ def test_linters_find_what_is_wrong(tmp_path: Path) -> None:
         "dangerous-triggers",
         "template-injection",
     }
-    assert any("nonsense" in fault for fault in faults_by_actionlint([workflow]))
+    assert any("untrusted" in fault for fault in faults_by_actionlint([workflow]))
     workflow.write_text("on: push\njobs: {a: {steps: []}}\n")
     assert faults_by_schema("github-workflows", [workflow])
     (tmp_path / ".gitlab-ci.yml").write_text("image: {script: [make test]}\n")
