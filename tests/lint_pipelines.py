@@ -38,7 +38,8 @@ def faults_by_schema(schema: str, paths: Iterable[Path]) -> str:
     """Return why files are not valid against a schema that is published, "github-workflows" or "gitlab-ci"."""
     transform = ["--data-transform=gitlab-ci"] if schema == "gitlab-ci" else []
     tool = [_tool("check-jsonschema"), f"--builtin-schema=vendor.{schema}", *transform]
-    return _run(*tool, "--quiet", *map(str, paths), codes=(0, 1))
+    output = _run(*tool, *map(str, paths), codes=(0, 1))
+    return "" if output.startswith("ok") else output
 
 
 def _tool(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from conftest import Bake
 from lint_pipelines import faults_by_actionlint, faults_by_schema, faults_by_zizmor
+from pages import Page
 
 ACTION = re.compile(r"uses: ([\w./-]+)@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)$")
 #: What a step may do beside a Makefile target: bring credentials to a file, hand a value on, start the other pipeline.
@@ -63,6 +65,16 @@ def test_pipeline_of_gitlab_is_valid(gitlab: Path) -> None:
     assert faults_by_schema("gitlab-ci", [gitlab]) == ""
 
 
+def test_pipelines_of_the_documentation_are_valid(bake: Bake, tmp_path: Path) -> None:
+    steps, trigger = (block.text for block in Page(bake() / "docs/pipelines.md").blocks if block.language == "yaml")
+    workflow, pipeline = tmp_path / "deploy.yml", tmp_path / ".gitlab-ci.yml"
+    job = textwrap.indent(f"runs-on: ubuntu-latest\ntimeout-minutes: 5\n{steps}", "    ")
+    workflow.write_text(f"name: Deploy\non: push\npermissions: {{}}\njobs:\n  job:\n{job}")
+    assert faults_by_schema("github-workflows", [workflow]) == ""
+    pipeline.write_text(trigger)
+    assert faults_by_schema("gitlab-ci", [pipeline]) == ""
+
+
 def test_linters_find_what_is_wrong(tmp_path: Path) -> None:
     workflow = tmp_path / ".github/workflows/ci.yml"
     workflow.parent.mkdir(parents=True)
@@ -83,13 +95,15 @@ def test_linters_find_what_is_wrong(tmp_path: Path) -> None:
 
 def test_actions_are_pinned_by_commit_to_one_version_each(workflows: list[Path]) -> None:
     pins: dict[str, set[tuple[str, str]]] = {}
-    for path in workflows:
+    page = workflows[-1].parents[2] / "docs/pipelines.md"
+    for path in [*workflows, page]:
         for line in re.findall(r"uses: .*$", path.read_text(), re.MULTILINE):
             found = ACTION.fullmatch(line)
             assert found, f"{path.name}: {line}"
             pins.setdefault(found[1], set()).add((found[2], found[3]))
     assert {name: len(commits) for name, commits in pins.items()} == dict.fromkeys(pins, 1)
-    assert {name.partition("/")[0] for name in pins} == {"actions"}
+    assert {name.partition("/")[0] for name in pins} == {"actions", "aws-actions"}
+    assert all("aws-actions" not in path.read_text() for path in workflows), "they are in the documentation alone"
 
 
 def test_every_job_ends_by_itself_and_reads_only_unless_it_says_why(workflows: list[Path]) -> None:
