@@ -3,7 +3,6 @@
 # Each command imports its module when it runs: `--help` must not wait for MLflow or BentoML.
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +10,8 @@ import typer
 
 from .command_line import NO_REASON, Why
 from .command_line import guide as _guide
+from .command_line import run as _run
 from .command_line import settings as _settings
-from .toolkit.common import redaction
-from .toolkit.common.errors import attribute_errors_to, explain_missing_extras, explain_os_errors
 from .toolkit.common.termination import terminable
 
 app = typer.Typer(
@@ -247,15 +245,7 @@ def edits() -> None:
 
 def main() -> None:
     """Run a command; a `UserError` is printed without a traceback, and the exit code is 1."""
-    redaction.install()
-    try:
-        with attribute_errors_to(Path(__file__).parent / "model"), explain_missing_extras(), explain_os_errors():
-            app()
-    except Exception as error:
-        from .toolkit.common import console
-
-        console.show_error(error)
-        sys.exit(1)
+    _run(app)
 
 
 if __name__ == "__main__":
