@@ -37,9 +37,7 @@ def train() -> None:
 
 
 @app.command(epilog=_guide("make report VERSION=3", "make promote VERSION=3 makes the version the champion."))
-def report(
-    version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "challenger",
-) -> None:
+def report(version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "challenger") -> None:
     """Compare a version with the champion of its training, in Markdown: gates, metrics, charts; plots in report/."""
     from . import report
 
