@@ -42,8 +42,8 @@ class Details(Origin):
     champion: int | None = None
     champion_metrics: dict[str, float] = {}
     data: DataDetails
-    #: The classes of the model, or of the steps of its pipeline.
-    estimator: str
+    #: The classes of the model, or of the steps of its pipeline; versions of earlier releases have none.
+    estimator: str = ""
     runtime: str
     runtime_note: str
     #: PSI of the hold-out rows against the training rows, by field.
