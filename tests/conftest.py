@@ -22,7 +22,7 @@ PROJECT = "{{cookiecutter.project_slug}}"
 PACKAGE = "{{cookiecutter.package_name}}"
 
 #: What a working copy has and a clone has not.
-LEFTOVERS = (".git", ".venv", "build", "__pycache__", ".*_cache", "*.egg-info", ".cache")
+LEFTOVERS = (".git", ".venv", "build", "node_modules", "__pycache__", ".*_cache", "*.egg-info", ".cache")
 
 Bake = Callable[..., Path]
 Cookiecutter = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -12,7 +12,7 @@ import pytest
 from conftest import PACKAGE, PROJECT, Bake, files
 from pages import Block, Page, broken_links, wrong_targets
 
-LANGUAGES = {"sh", "python", "ini", "json", "text", "mermaid"}
+LANGUAGES = {"sh", "python", "ini", "json", "yaml", "text", "mermaid"}
 Write = Callable[..., Page]
 
 

@@ -3,18 +3,16 @@
 # Each command imports its module when it runs: `--help` must not wait for MLflow or BentoML.
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from .toolkit.common import redaction
-from .toolkit.common.errors import UserError, attribute_errors_to, explain_missing_extras, explain_os_errors
+from .command_line import NO_REASON, Why
+from .command_line import guide as _guide
+from .command_line import run as _run
+from .command_line import settings as _settings
 from .toolkit.common.termination import terminable
-
-if TYPE_CHECKING:
-    from .config import Settings
 
 app = typer.Typer(
     help=(
@@ -27,25 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-Why = Annotated[str, typer.Option(help="The reason, recorded in the registry.")]
-NO_REASON = "no reason given"
-
-
-def _guide(example: str, following: str) -> str:
-    """Return the end of a command's help: an example to paste, and what comes next."""
-    return f"Example: [bold]{example}[/]\n\nNext: {following}"
-
-
-def _settings() -> Settings:
-    from pydantic import ValidationError
-
-    from . import config
-
-    try:
-        return config.settings()
-    except ValidationError as error:
-        lines = [f"  {str(e['loc'][0]).upper()}={e['input']}: {e['msg']}" for e in error.errors()]
-        raise UserError("Invalid settings (environment variables or .env):\n" + "\n".join(lines)) from None
 
 
 @app.command(epilog=_guide("make train", "make deploy serves the champion; make mlflow shows the run."))
@@ -55,6 +34,14 @@ def train() -> None:
 
     with terminable():
         train.run(_settings())
+
+
+@app.command(epilog=_guide("make report VERSION=3", "make promote VERSION=3 makes the version the champion."))
+def report(version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "challenger") -> None:
+    """Compare a version with the champion of its training, in Markdown: gates, metrics, charts; plots in report/."""
+    from . import report
+
+    report.run(_settings(), version)
 
 
 @app.command(
@@ -164,11 +151,16 @@ def sync(
 
 
 @app.command(epilog=_guide("make plan", "make deploy does it."))
-def plan() -> None:
+def plan(
+    check: Annotated[
+        bool, typer.Option("--check", help="End with exit code 3 if deploy would change something.")
+    ] = False,
+) -> None:
     """Show what deploy would change, and change nothing."""
     from . import deploy
 
-    deploy.plan(_settings())
+    if deploy.plan(_settings()) and check:
+        raise typer.Exit(3)
 
 
 @app.command(epilog=_guide("make status", "make deploy brings the service in sync with the registry."))
@@ -185,6 +177,22 @@ def undeploy() -> None:
     from . import deploy
 
     deploy.undeploy(_settings())
+
+
+@app.command(epilog=_guide("make login", "make build ARGS=--push pushes the image there."))
+def login() -> None:
+    """Log in to the image registry of IMAGE_REPOSITORY, as REGISTRY_USERNAME with REGISTRY_PASSWORD."""
+    from . import container_image
+
+    container_image.login(_settings())
+
+
+@app.command(epilog=_guide("make workflows", "commit what it wrote; run it again after make update."))
+def workflows() -> None:
+    """Write this project's GitHub workflows to the top of the repository, if the project is in a folder of it."""
+    from . import workflows
+
+    workflows.run()
 
 
 @app.command(epilog=_guide("make mlflow", "open the URL that it prints; Ctrl-C ends it."))
@@ -235,15 +243,7 @@ def edits() -> None:
 
 def main() -> None:
     """Run a command; a `UserError` is printed without a traceback, and the exit code is 1."""
-    redaction.install()
-    try:
-        with attribute_errors_to(Path(__file__).parent / "model"), explain_missing_extras(), explain_os_errors():
-            app()
-    except Exception as error:
-        from .toolkit.common import console
-
-        console.show_error(error)
-        sys.exit(1)
+    _run(app)
 
 
 if __name__ == "__main__":

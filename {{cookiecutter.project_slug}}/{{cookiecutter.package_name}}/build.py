@@ -13,6 +13,9 @@ from .toolkit.release.container_engine import find_engine
 from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Release, Store
 
+#: Has the setting IMAGE of the image that was pushed last; a pipeline hands it to the jobs that deploy.
+IMAGE_FILE = config.ROOT / "build" / "image.env"
+
 
 def run(settings: config.Settings, *, push: bool = False) -> None:
     """Pull the registry's release, and package it; `push` sends the image to its registry."""
@@ -32,7 +35,9 @@ def run(settings: config.Settings, *, push: bool = False) -> None:
         built = container_image.build(settings, engine, store, release)
         steps.insert(0, (f"{engine.name} run --rm --read-only --tmpfs /tmp -p 3000:3000 {built.name}", "run the image"))
         if push:
-            container_image.push(settings, engine, built)
+            pushed = container_image.push(settings, engine, built)
+            IMAGE_FILE.parent.mkdir(exist_ok=True)
+            IMAGE_FILE.write_text(f"IMAGE={pushed}\n", encoding="utf-8")
     else:
         console.say("No image: neither docker (with its daemon) nor podman nor buildah works here.")
     console.next_steps(*steps)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from dotenv import load_dotenv
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_NAME = {{ "%r" | format(cookiecutter.project_name) }}  # fmt: skip
 DESCRIPTION = {{ "%r" | format(cookiecutter.description) }}  # fmt: skip
@@ -22,6 +22,9 @@ SBOM_FOLDER = ROOT / "build" / "sbom"
 
 class Settings(BaseSettings):
     """Settings of one machine; each field is read from the environment variable of its name in capitals."""
+
+    # In a pipeline, a variable that was not set for the repository is empty.
+    model_config = SettingsConfigDict(env_ignore_empty=True)
 
     model_name: str = Field("{{ cookiecutter.model_name }}", description="name of the model in the registry")
     mlflow_tracking_uri: str = Field(
@@ -80,6 +83,8 @@ class Settings(BaseSettings):
     image_repository: str = Field(
         SERVICE_NAME, description="image name without tag; with its registry: registry.example.com/team/name"
     )
+    registry_username: str = Field("", description="user with which make login logs in to the image registry")
+    registry_password: SecretStr = Field(SecretStr(""), description="password or token of that user")
     base_image: str = Field("", description="base of the image; the Dockerfile has the default")
     container_engine: Literal["", "docker", "podman", "buildah"] = Field(
         "", description="program that builds the image; by default the first that works"

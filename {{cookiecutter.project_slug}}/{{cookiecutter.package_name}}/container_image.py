@@ -62,6 +62,18 @@ def push(settings: config.Settings, engine: Engine, built: Image) -> str:
     return step.detail
 
 
+def login(settings: config.Settings) -> None:
+    """Log in to the image registry with the engine that builds and pushes; without a user, nothing is to be done."""
+    engine = engine_to_push(settings)
+    registry = settings.image_repository.partition("/")[0]
+    with console.step("login") as step:
+        if not settings.registry_username:
+            step.detail = f"REGISTRY_USERNAME is not set; {engine.name}'s own credentials for {registry} are used"
+            return
+        engine.login(registry, settings.registry_username, settings.registry_password.get_secret_value())
+        step.detail = f"{registry}, as {settings.registry_username}"
+
+
 def engine_to_push(settings: config.Settings) -> Engine:
     """Return an engine that can build and push; `UserError` if there is none, or no registry to push to."""
     if "/" not in settings.image_repository:

@@ -44,3 +44,10 @@ def test_everything_lies_in_the_project_folder_where_nothing_is_set() -> None:
     settings = config.Settings()
     assert settings.store.parent == config.ROOT
     assert (config.ROOT / "setup.py").is_file()
+
+
+def test_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = config.Settings().model_dump()
+    for name in ("PORT", "MLFLOW_TRACKING_URI", "TARGET", "APPROVAL_REQUIRED"):
+        monkeypatch.setenv(name, "")
+    assert config.Settings().model_dump() == unset

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,9 +31,7 @@ class Run:
     @property
     def address(self) -> str:
         """Where to look at the run: a URL for a server, the path in MLflow's interface for a database."""
-        uri = redact(mlflow.get_tracking_uri()).rstrip("/")
-        path = f"#/experiments/{self._experiment}/runs/{self.id}"
-        return f"{uri}/{path}" if uri.startswith("http") else f"{path} (make mlflow shows it)"
+        return _address(self._experiment, self.id)
 
     def log_parameters(self, values: dict[str, Any]) -> None:
         """Record parameters; long values are cut to what MLflow accepts."""
@@ -68,6 +68,27 @@ def start_run(registry: Registry, kind: str) -> Iterator[Run]:
         except (KeyboardInterrupt, Terminated):
             mlflow.end_run("KILLED")
             raise
+
+
+def address(registry: Registry, run_id: str) -> str:
+    """Return where to look at a run."""
+    return _address(registry.client.get_run(run_id).info.experiment_id, run_id)
+
+
+def download(run_id: str, path: str, to: Path) -> None:
+    """Download a folder of a run's files to `to`, which must not exist; nothing if the run has no such folder."""
+    client = mlflow.MlflowClient()
+    if not client.list_artifacts(run_id, path):
+        return
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=to.parent) as scratch, quiet():
+        shutil.copytree(client.download_artifacts(run_id, path, scratch), to)
+
+
+def _address(experiment: str, run_id: str) -> str:
+    uri = redact(mlflow.get_tracking_uri()).rstrip("/")
+    path = f"#/experiments/{experiment}/runs/{run_id}"
+    return f"{uri}/{path}" if uri.startswith("http") else f"{path} (make mlflow shows it)"
 
 
 def _experiment(registry: Registry) -> str:

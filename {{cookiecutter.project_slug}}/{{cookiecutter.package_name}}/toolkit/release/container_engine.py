@@ -68,10 +68,21 @@ class Engine:
             return str(found[-1])
         with tempfile.TemporaryDirectory() as scratch:
             digest = Path(scratch) / "digest"
-            # As docker does: a registry on this machine needs no certificate.
-            plain = ["--tls-verify=false"] if re.match(r"(localhost|127\.[\d.]+)(:\d+)?/", name) else []
+            plain = ["--tls-verify=false"] if _is_local(name.partition("/")[0]) else []
             self._run([self.name, "push", *plain, "--digestfile", str(digest), name], progress)
             return digest.read_text().strip()
+
+    def login(self, registry: str, user: str, password: str) -> None:
+        """Log in to an image registry; `UserError` if it does not accept the credentials."""
+        plain = ["--tls-verify=false"] if self.name != "docker" and _is_local(registry) else []
+        command = [self.name, "login", "--username", user, "--password-stdin", *plain, registry]
+        # Not by `_run`: the password goes through standard input, where no list of processes shows it.
+        done = subprocess.run(command, input=password, capture_output=True, text=True, check=False)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise UserError(
+                f"{registry} does not accept {user!r}: {reason}. Correct REGISTRY_USERNAME and REGISTRY_PASSWORD."
+            )
 
     def _run(self, command: list[str], progress: Callable[[str], None] = lambda line: None) -> str:
         """Return what a command prints, shown line by line on the way."""
@@ -106,6 +117,11 @@ def find_engine(wanted: str = "") -> Engine | None:
     if wanted:
         raise UserError(f"CONTAINER_ENGINE is {wanted}, which does not work here: install or start it.")
     return None
+
+
+def _is_local(registry: str) -> bool:
+    """Whether an image registry is on this machine and so, as for docker, needs no certificate."""
+    return re.fullmatch(r"(localhost|127\.[\d.]+)(:\d+)?", registry) is not None
 
 
 def _daemon_answers(name: str) -> bool:

@@ -38,9 +38,12 @@ class Details(Origin):
     groups: dict[str, int]
     importance: dict[str, float]
     gates: list[GateResult]
+    #: The number of the champion at training, and its metrics on the same hold-out rows.
+    champion: int | None = None
+    champion_metrics: dict[str, float] = {}
     data: DataDetails
-    #: The classes of the model, or of the steps of its pipeline.
-    estimator: str
+    #: The classes of the model, or of the steps of its pipeline; versions of earlier releases have none.
+    estimator: str = ""
     runtime: str
     runtime_note: str
     #: PSI of the hold-out rows against the training rows, by field.
@@ -57,6 +60,8 @@ class Details(Origin):
             groups=evaluation.groups,
             importance=evaluation.importance,
             gates=evaluation.gates,
+            champion=evaluation.champion.number,
+            champion_metrics=evaluation.champion.metrics,
             data=DataDetails(
                 digest=digest, training_rows=len(data.training.label), holdout_rows=len(data.holdout.label)
             ),

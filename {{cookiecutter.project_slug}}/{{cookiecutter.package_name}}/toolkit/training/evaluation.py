@@ -48,6 +48,7 @@ class ChampionMetrics(NamedTuple):
 
     metrics: dict[str, float]
     note: str
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Evaluation:
     metrics: dict[str, float]
     groups: dict[str, int]
     gates: list[GateResult]
+    champion: ChampionMetrics
     importance: dict[str, float]
     profile: Profile
     #: PSI of the hold-out rows against the training rows, by field.
@@ -85,6 +87,7 @@ def evaluate(model: FittedModel, data: Dataset, criteria: Criteria, champion: Ch
         metrics=measured.metrics,
         groups=measured.groups,
         gates=gates.evaluate(criteria.gates, measured.metrics, champion.metrics),
+        champion=champion,
         importance=importance(model.runtime, data.holdout, data.contract),
         profile=profile,
         drift=profile.drift(data.holdout.columns),
@@ -95,9 +98,9 @@ def evaluate_champion(number: int, champion: Artifact, data: Dataset, criteria: 
     """Return the champion's metrics on the hold-out rows; none if its schema differs."""
     columns, violations = dataframes.check_features(data.holdout.table, champion.contract)
     if violations or champion.contract.prediction != data.contract.prediction:
-        return ChampionMetrics({}, f"not comparable with the champion, version {number}, whose schema differs")
+        return ChampionMetrics({}, f"not comparable with the champion, version {number}, whose schema differs", number)
     measured = measure(data.holdout, champion.runtime.score(columns), criteria.metrics, criteria.slices)
-    return ChampionMetrics(measured.metrics, f"compared with the champion, version {number}")
+    return ChampionMetrics(measured.metrics, f"compared with the champion, version {number}", number)
 
 
 def measure(rows: LabelledRows, predictions: Columns, metrics: MetricsFunction, slices: Iterable[str]) -> Measurement:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ..contract.schema import Contract, FieldSpec
 from .details import Details
 from .gates import GateResult
+from .markdown import number, table
 
 #: Longer tables are cut, with the largest values first.
 MOST_FIELDS = 20
@@ -21,19 +22,19 @@ def write(details: Details, contract: Contract) -> str:
         "## Gates",
         _gates(details.gates),
         "## Metrics on the hold-out rows",
-        _table(
+        table(
             ["metric", "value"],
-            [[name, _number(value)] for name, value in details.metrics.items() if "/" not in name],
+            [[name, number(value)] for name, value in details.metrics.items() if "/" not in name],
         ),
         *_groups(details),
         "## Feature importance",
         "The loss when the values of one field are shuffled among the hold-out rows (permutation importance).",
-        _table(["field", "loss"], _largest(details.importance)),
+        table(["field", "loss"], _largest(details.importance)),
         "## Drift and outliers",
         "The drift of the hold-out rows against the training rows, as population stability index (PSI); the service "
         "compares the rows that it scores in the same way. Above 0.25 a distribution counts as changed (N. Siddiqi, "
         f"Credit Risk Scorecards, 2006). Of the hold-out rows, {details.outliers:.1%} are outliers.",
-        _table(["field", "PSI"], _largest(details.drift)),
+        table(["field", "PSI"], _largest(details.drift)),
         "## Inputs",
         _fields("allowed", contract.row),
         "## Outputs",
@@ -55,10 +56,9 @@ def _gates(gates: list[GateResult]) -> str:
     if not gates:
         return "None are set."
     rows = [
-        [gate.metric, gate.bound, _number(gate.value), _number(gate.champion), gate.reason or "passed"]
-        for gate in gates
+        [gate.metric, gate.bound, number(gate.value), number(gate.champion), gate.reason or "passed"] for gate in gates
     ]
-    return _table(["metric", "bound", "this version", "champion then", "result"], rows)
+    return table(["metric", "bound", "this version", "champion then", "result"], rows)
 
 
 def _groups(details: Details) -> list[str]:
@@ -67,10 +67,10 @@ def _groups(details: Details) -> list[str]:
         return []
     names = list(dict.fromkeys(name.split("/")[0] for name in metrics))
     rows = [
-        [group.replace("/", " = "), str(size), *(_number(metrics.get(f"{name}/{group}")) for name in names)]
+        [group.replace("/", " = "), str(size), *(number(metrics.get(f"{name}/{group}")) for name in names)]
         for group, size in details.groups.items()
     ]
-    return ["## Groups", _table(["group", "rows", *names], rows)]
+    return ["## Groups", table(["group", "rows", *names], rows)]
 
 
 def _largest(values: dict[str, float]) -> list[list[str]]:
@@ -79,13 +79,4 @@ def _largest(values: dict[str, float]) -> list[list[str]]:
 
 def _fields(heading: str, fields: Iterable[FieldSpec]) -> str:
     rows = [[field.name, field.expects, field.description] for field in fields]
-    return _table(["field", heading, "meaning"], rows)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
-
-
-def _table(headings: list[str], rows: list[list[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return table(["field", heading, "meaning"], rows)

@@ -1,4 +1,7 @@
-"""Provenance of a version: the commit of its code."""
+"""Provenance of a version: the commit of its code.
+
+Only what is in the project's folder counts, so projects that share a git repository do not change each other's images.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,27 @@ from pathlib import Path
 
 
 def commit(folder: Path) -> str:
-    """Return the git commit of a folder, with "-dirty" if files differ from it; "none" where there is no commit."""
-    head = _git(folder, "rev-parse", "--short=12", "HEAD")
-    if head is None:
+    """Return the last git commit that changed a folder, with "-dirty" if files of it differ; "none" without one."""
+    last = _last_commit(folder, "%H")
+    if last is None:
         return "none"
-    return head + ("-dirty" if _git(folder, "status", "--porcelain") else "")
+    return last[:12] + ("-dirty" if _git(folder, "status", "--porcelain", "--", ".") else "")
 
 
 def commit_time(folder: Path) -> datetime | None:
-    """Return when the git commit of a folder was made, None where there is no commit."""
-    seconds = _git(folder, "show", "--no-patch", "--format=%ct", "HEAD")
+    """Return when the last commit that changed a folder was made, None where there is none."""
+    seconds = _last_commit(folder, "%ct")
     return None if seconds is None else datetime.fromtimestamp(int(seconds), UTC)
+
+
+def repository(folder: Path) -> Path | None:
+    """Return the top folder of the git repository that has a folder, None where there is none."""
+    top = _git(folder, "rev-parse", "--show-toplevel")
+    return Path(top) if top else None
+
+
+def _last_commit(folder: Path, form: str) -> str | None:
+    return _git(folder, "log", "-1", f"--format={form}", "--", ".") or None
 
 
 def _git(folder: Path, *words: str) -> str | None:
