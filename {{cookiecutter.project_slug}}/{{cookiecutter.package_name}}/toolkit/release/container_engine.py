@@ -48,7 +48,8 @@ class Engine:
         if self.name == "docker":
             arguments = {**arguments, "SOURCE_DATE_EPOCH": TIMESTAMP}
         else:
-            command += ["--timestamp", TIMESTAMP]
+            # buildah alone would else make one layer of all steps, and a new release would be a new image.
+            command += ["--layers", "--timestamp", TIMESTAMP]
         command += [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
         self._run([*command, str(context)], progress)
         return self.inspect(name)

@@ -1,0 +1,49 @@
+"""The name of an image in its registry: registry.example.com/team/name:tag, or @sha256:... instead of the tag."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ..common.errors import UserError
+
+DIGEST = r"sha256:[0-9a-f]{64}"
+_NAME = re.compile(
+    rf"(?P<repository>[\w.:\[\]-]+(/[a-z0-9._-]+)+|[a-z0-9._-]+)(:(?P<tag>[\w][\w.-]{{0,127}}))?(@(?P<digest>{DIGEST}))?"
+)
+#: Where the images are whose name begins with no registry.
+DOCKER_HUB = "docker.io"
+
+
+class ImageName(NamedTuple):
+    """A parsed name; `repository` is written as in the name, `registry` and `path` are its parts."""
+
+    repository: str
+    registry: str
+    path: str
+    #: A digest (sha256:...) or a tag.
+    reference: str
+
+    @classmethod
+    def parse(cls, name: str) -> ImageName:
+        """Return the parts of a name; `UserError` if it is none."""
+        found = _NAME.fullmatch(name)
+        if found is None:
+            raise UserError(f"{name!r} names no image: write, for example, registry.example.com/team/name:1")
+        first, _, rest = found["repository"].partition("/")
+        registry, path = (first, rest) if rest and re.search(r"[.:]|^localhost$", first) else (DOCKER_HUB, "")
+        if not path:
+            path = found["repository"] if rest else f"library/{first}"
+        return cls(found["repository"], registry, path, found["digest"] or found["tag"] or "latest")
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether the registry runs here, where it needs neither certificate nor proxy."""
+        return re.fullmatch(r"(localhost|127\.[\d.]+|\[::1\])(:\d+)?", self.registry) is not None
+
+    @property
+    def address(self) -> str:
+        """The address of the registry's HTTP API."""
+        # Docker Hub's API has a host of its own.
+        host = "registry-1.docker.io" if self.registry == DOCKER_HUB else self.registry
+        return f"{'http' if self.on_this_machine else 'https'}://{host}"
