@@ -111,14 +111,17 @@ def predict(
 )
 def build(
     push: Annotated[bool, typer.Option("--push", help="Push the image to the registry in IMAGE_REPOSITORY.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build the image to push, even if its registry has one of this commit.")
+    ] = False,
 ) -> None:
     """Package the service and the versions of the registry's release, as a Bento and as a container image.
 
-    The image needs docker, podman or buildah.
+    The image needs docker, podman or buildah, unless its registry has one of this commit already.
     """
     from . import build
 
-    build.run(_settings(), push=push)
+    build.run(_settings(), push=push, rebuild=rebuild)
 
 
 @app.command(

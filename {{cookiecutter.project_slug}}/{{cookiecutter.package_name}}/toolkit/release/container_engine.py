@@ -62,6 +62,10 @@ class Engine:
         found = self._run([self.name, "image", "inspect", "--format", "{{.Id}} {{.Size}}", name]).split()
         return Image(name, f"sha256:{found[0].removeprefix('sha256:')}", int(found[1]))
 
+    def tag(self, name: str, other: str) -> None:
+        """Give an image another name."""
+        self._run([self.name, "tag", name, other])
+
     def push(self, name: str, progress: Callable[[str], None] = lambda line: None) -> str:
         """Push an image to the registry in its name, and return the digest under which it is there (sha256:...)."""
         if self.name == "docker":

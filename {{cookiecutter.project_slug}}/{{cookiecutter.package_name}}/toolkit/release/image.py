@@ -6,6 +6,8 @@ the umask and the clock of the machine that builds. The labels have the commit's
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,6 +26,22 @@ ONNX_ENVIRONMENT, PYTHON_ENVIRONMENT = "serve", "model"
 FULL_ENVIRONMENT = "train"
 #: What the labels begin with whose names the OCI gives.
 OCI_LABEL = "org.opencontainers.image."
+#: Options of an engine's build command that depend on the machine, with and without a value.
+MACHINE_OPTIONS = frozenset(
+    {
+        "--network",
+        "--volume",
+        "-v",
+        "--add-host",
+        "--dns",
+        "--secret",
+        "--ssh",
+        "--cache-from",
+        "--cache-to",
+        "--memory",
+    }
+)
+MACHINE_FLAGS = frozenset({"--no-cache", "--pull", "--quiet", "-q", "--tls-verify"})
 
 
 class Project(NamedTuple):
@@ -78,6 +96,29 @@ def build(
 def tag(release: Release, commit: str) -> str:
     """Return the tag of a release's image: the champion and the commit, with "-dirty" if files differ from it."""
     return f"{release.champion}-{'uncommitted' if commit == 'none' else commit}"
+
+
+def runtime_tag(commit: str, environment: str, base_image: str, options: Sequence[str]) -> str:
+    """Return the tag under which a registry has the image of a commit, whatever its release: what else it depends on.
+
+    A release takes the place of the one in it, see `image_layers`.
+    """
+    name = f"runtime-{'uncommitted' if commit == 'none' else commit}-{environment}"
+    given = [base_image, *_content_options(options)]
+    return f"{name}-{hashlib.sha256(json.dumps(given).encode()).hexdigest()[:8]}" if any(given) else name
+
+
+def _content_options(options: Sequence[str]) -> list[str]:
+    """Return the options of a build that may change what the image has, and not only how this machine builds it."""
+    found, words = [], iter(options)
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if name in MACHINE_OPTIONS:
+            if not equals:
+                next(words, None)
+        elif name not in MACHINE_FLAGS:
+            found.append(word)
+    return found
 
 
 def labels(release: Release, run_id: str) -> dict[str, str]:

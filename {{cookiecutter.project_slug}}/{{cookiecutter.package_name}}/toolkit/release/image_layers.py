@@ -30,6 +30,13 @@ SUFFICIENT = {
 }
 
 
+def exists(image: str) -> bool:
+    """Whether an image's registry has it."""
+    name = ImageName.parse(image)
+    with ImageRegistry(name) as registry:
+        return registry.find(name.reference) is not None
+
+
 def append_release(image: str, store: Store, release: Release, *, run_id: str) -> str:
     """Push the image that has the code and libraries of `image` and this release; return its name by digest.
 

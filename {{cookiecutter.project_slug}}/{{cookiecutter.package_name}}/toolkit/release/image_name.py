@@ -39,7 +39,7 @@ class ImageName(NamedTuple):
     @property
     def on_this_machine(self) -> bool:
         """Whether the registry runs here, where it needs neither certificate nor proxy."""
-        return re.fullmatch(r"(localhost|127\.[\d.]+|\[::1\])(:\d+)?", self.registry) is not None
+        return re.fullmatch(r"(([\w.-]+\.)?localhost|127\.[\d.]+|\[::1\])(:\d+)?", self.registry) is not None
 
     @property
     def address(self) -> str:

@@ -185,7 +185,9 @@ class ImageRegistry:
                 for chunk in response.iter_raw():
                     data += chunk
                     if len(data) > MAXIMUM_BYTES:
-                        raise UserError(f"{self.image.registry} sent more than {MAXIMUM_BYTES >> 20} MB; no manifest has.")
+                        raise UserError(
+                            f"{self.image.registry} sent more than {MAXIMUM_BYTES >> 20} MB; no manifest has."
+                        )
         except httpx.TransportError as error:
             raise TransientError(str(error) or type(error).__name__) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
