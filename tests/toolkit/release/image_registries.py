@@ -1,4 +1,4 @@
-"""Real image registries on loopback (Debian's docker-registry), what can go wrong in front of one, and a small image."""
+"""Real image registries on loopback (Debian's docker-registry), faults in front of one, and a small image."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def proxy(registry: str) -> Iterator[Proxy]:
                     self.close_connection = True
                     if not fault.status:
                         # A part of the body was read, and the connection is lost.
-                        self.rfile.read(10)
+                        self.rfile.read(min(10, int(self.headers.get("Content-Length", 0))))
                         self.connection.close()
                         return
                     self.reply(fault.status, fault.headers, fault.body)
@@ -134,8 +134,8 @@ def proxy(registry: str) -> Iterator[Proxy]:
             if self.command != "HEAD":
                 self.wfile.write(body)
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = respond
-
+    for method in ("GET", "HEAD", "POST", "PUT"):
+        setattr(Handler, f"do_{method}", Handler.respond)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     shared.host = f"127.0.0.1:{server.server_port}"

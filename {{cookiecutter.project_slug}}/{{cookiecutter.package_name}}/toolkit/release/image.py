@@ -28,18 +28,7 @@ FULL_ENVIRONMENT = "train"
 OCI_LABEL = "org.opencontainers.image."
 #: Options of an engine's build command that depend on the machine, with and without a value.
 MACHINE_OPTIONS = frozenset(
-    {
-        "--network",
-        "--volume",
-        "-v",
-        "--add-host",
-        "--dns",
-        "--secret",
-        "--ssh",
-        "--cache-from",
-        "--cache-to",
-        "--memory",
-    }
+    ("--network", "--volume", "-v", "--add-host", "--dns", "--secret", "--ssh", "--cache-from", "--cache-to")
 )
 MACHINE_FLAGS = frozenset({"--no-cache", "--pull", "--quiet", "-q", "--tls-verify"})
 

@@ -40,8 +40,8 @@ def exists(image: str) -> bool:
 def append_release(image: str, store: Store, release: Release, *, run_id: str) -> str:
     """Push the image that has the code and libraries of `image` and this release; return its name by digest.
 
-    `image` is an image of this project in its registry, by tag or digest, whatever release it holds: that one's layer is
-    replaced. `run_id` is the MLflow run of the champion. The same image and release give the same digest, whoever
+    `image` is an image of this project in its registry, by tag or digest, whatever release it holds: the layer of that
+    is replaced. `run_id` is the MLflow run of the champion. The same image and release give the same digest, whoever
     appends. The new image is in the same repository, under the tag `<champion>-<commit>`; if another image has that
     tag, the first digits of its own digest follow. So no tag is moved.
 
@@ -131,8 +131,8 @@ class _Appending:
         environment = variables.get("IMAGE_ENVIRONMENT", "")
         if environment not in SUFFICIENT[self._environment]:
             raise UserError(
-                f"The release has a model in Python, and {name} has the libraries of {environment or 'nothing'} alone. "
-                f"Build an image with those of {self._environment}: make build ARGS=--push"
+                f"The release needs the libraries of requirements/{self._environment}.lock, and {name} has those of "
+                f"{environment or 'no known lock'} alone. Build the image that has them: make build ARGS=--push"
             )
 
 

@@ -8,8 +8,11 @@ from typing import NamedTuple
 from ..common.errors import UserError
 
 DIGEST = r"sha256:[0-9a-f]{64}"
+#: What has a dot or a port before the first slash, or is localhost, is a registry.
+_HOST = r"(?:localhost|[\w-]+(?:\.[\w-]+)+|(?:[\w.-]+|\[[0-9a-f:]+\])(?=:))(?::\d+)?/"
+_PATH = r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*"
 _NAME = re.compile(
-    rf"(?P<repository>[\w.:\[\]-]+(/[a-z0-9._-]+)+|[a-z0-9._-]+)(:(?P<tag>[\w][\w.-]{{0,127}}))?(@(?P<digest>{DIGEST}))?"
+    rf"(?P<repository>(?P<host>{_HOST})?(?P<path>{_PATH}))(:(?P<tag>\w[\w.-]{{0,127}}))?(@(?P<digest>{DIGEST}))?"
 )
 #: Where the images are whose name begins with no registry.
 DOCKER_HUB = "docker.io"
@@ -30,10 +33,9 @@ class ImageName(NamedTuple):
         found = _NAME.fullmatch(name)
         if found is None:
             raise UserError(f"{name!r} names no image: write, for example, registry.example.com/team/name:1")
-        first, _, rest = found["repository"].partition("/")
-        registry, path = (first, rest) if rest and re.search(r"[.:]|^localhost$", first) else (DOCKER_HUB, "")
-        if not path:
-            path = found["repository"] if rest else f"library/{first}"
+        registry, path = (found["host"] or DOCKER_HUB).rstrip("/"), found["path"]
+        if not found["host"] and "/" not in path:
+            path = f"library/{path}"
         return cls(found["repository"], registry, path, found["digest"] or found["tag"] or "latest")
 
     @property

@@ -177,7 +177,7 @@ class ImageRegistry:
     ) -> Answer:
         """Send a request once; raise `TransientError` if it may succeed later."""
         body = File(content) if isinstance(content, Path) else content
-        # Blobs may be kept by another server. What is written is not: a redirection would send it there without a check.
+        # Blobs may be kept by another server, and are verified. What is written goes to the registry itself.
         follow = method in ("GET", "HEAD")
         try:
             with self._http.stream(method, url, headers=headers, content=body, follow_redirects=follow) as response:
@@ -185,9 +185,8 @@ class ImageRegistry:
                 for chunk in response.iter_raw():
                     data += chunk
                     if len(data) > MAXIMUM_BYTES:
-                        raise UserError(
-                            f"{self.image.registry} sent more than {MAXIMUM_BYTES >> 20} MB; no manifest has."
-                        )
+                        limit = f"{MAXIMUM_BYTES >> 20} MB, which no manifest or configuration has"
+                        raise UserError(f"{self.image.registry} sent more than {limit}.")
         except httpx.TransportError as error:
             raise TransientError(str(error) or type(error).__name__) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:

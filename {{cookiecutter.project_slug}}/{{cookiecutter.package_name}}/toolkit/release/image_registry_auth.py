@@ -1,4 +1,4 @@
-"""Authentication with an image registry: a user and password, or the token of a token service that the registry names."""
+"""Authentication with an image registry: by user and password, or by the token of a service that it names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Flow = Generator[httpx.Request, httpx.Response, None]
 
 
 class RegistryAuth(httpx.Auth):
-    """Answers the challenge of one repository; no other server than the registry and its token service gets credentials."""
+    """Answers the challenge of one repository; only the registry and its token service get credentials."""
 
     def __init__(self, image: ImageName) -> None:
         self._image, self._registry = image, httpx.URL(image.address)
@@ -45,13 +45,17 @@ class RegistryAuth(httpx.Auth):
         if response.status_code != 401 or not self._is_registry(response.url):
             return
         scheme, _, rest = challenge.partition(" ")
+        request.headers.pop("Authorization", None)
         if scheme.lower() == "bearer":
             yield from self._exchange(dict(re.findall(r'(\w+)="([^"]*)"', rest)))
         elif scheme.lower() == "basic" and self.credentials:
             self._header = self._basic(self.credentials)
+        else:
+            return
+        # Without a token too: the registry's own answer is the one to return.
         if self._header:
             request.headers["Authorization"] = self._header
-            yield request
+        yield request
 
     def _exchange(self, challenge: dict[str, str]) -> Flow:
         """Get a token for reading and writing the repository."""

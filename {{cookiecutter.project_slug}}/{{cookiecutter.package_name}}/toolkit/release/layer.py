@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import shutil
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from .container_engine import TIMESTAMP
@@ -30,6 +30,9 @@ def write_layer(folder: Path, place: str, file: Path) -> Layer:
     """Write the layer that has a folder at a place of the image's root, such as app/store."""
     unpacked = file.with_suffix(".tar")
     with tarfile.open(unpacked, "w") as archive:
+        # As COPY does: without them the folders above would get the time at which the image is unpacked.
+        for parent in reversed(PurePosixPath(place).parents[:-1]):
+            _add(archive, folder, str(parent))
         for path in [folder, *sorted(folder.rglob("*"))]:
             _add(archive, path, f"{place}/{path.relative_to(folder).as_posix()}".removesuffix("/."))
     # Neither a name nor a time goes into the file.
