@@ -173,7 +173,7 @@ def test_registry_that_wants_credentials_names_the_command(closed: str) -> None:
 def test_wrong_password_names_the_user_and_not_the_password(closed: str, login: Path) -> None:
     write_login(login, closed, password="hidden")
     with client(closed) as registry:
-        with pytest.raises(UserError, match="does not let the user 'someone' read .*401") as raised:
+        with pytest.raises(UserError, match=r"does not let the user 'someone' read .*401") as raised:
             registry.find("1")
         assert "hidden" not in repr(raised.value) + repr(registry._auth.credentials)
 
@@ -181,7 +181,7 @@ def test_wrong_password_names_the_user_and_not_the_password(closed: str, login: 
 def test_forbidden_push_has_the_registrys_reason(front: Proxy) -> None:
     body = json.dumps({"errors": [{"code": "DENIED", "message": "requested access is denied"}]}).encode()
     front.faults = {("POST", "/uploads/"): Fault(403, body)}
-    with client(front.host) as registry, pytest.raises(UserError, match="write to .*403: DENIED, requested access"):
+    with client(front.host) as registry, pytest.raises(UserError, match=r"write to .*403: DENIED, requested access"):
         registry.upload(digest(b"denied"), b"denied")
 
 
