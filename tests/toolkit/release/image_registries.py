@@ -91,7 +91,7 @@ class Proxy:
 @contextmanager
 def proxy(registry: str) -> Iterator[Proxy]:
     """Run a proxy in front of a registry."""
-    shared = Proxy(registry)
+    shared, upstream = Proxy(registry), httpx.Client(trust_env=False, timeout=30)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -116,9 +116,8 @@ def proxy(registry: str) -> Iterator[Proxy]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
             headers["Host"] = shared.host
-            answer = httpx.request(
-                self.command, f"http://{shared.registry}{self.path}", headers=headers, content=body, trust_env=False
-            )
+            url = f"http://{shared.registry}{self.path}"
+            answer = upstream.request(self.command, url, headers=headers, content=body)
             self.reply(answer.status_code, dict(answer.headers), shared.lie(self.path, answer.content))
 
         def reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
@@ -145,6 +144,7 @@ def proxy(registry: str) -> Iterator[Proxy]:
     finally:
         server.shutdown()
         server.server_close()
+        upstream.close()
 
 
 def packed(files: dict[str, bytes]) -> bytes:
