@@ -207,6 +207,8 @@ def test_another_version_is_published_without_an_engine(
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
     try:
         trained.run("git", "init", "--quiet")
+        # What the tests add to a project; all else must be clean after each command.
+        (trained.path / ".git/info/exclude").write_text(".bentoml\n.venv\n")
         trained.run("git", "add", ".")
         trained.run("git", *identity, "commit", "--quiet", "--message", "all")
         (bin_folder := tmp_path / "bin").mkdir()
