@@ -111,9 +111,7 @@ def predict(
 )
 def build(
     push: Annotated[bool, typer.Option("--push", help="Push the image to the registry in IMAGE_REPOSITORY.")] = False,
-    rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Build the image to push, even if its registry has one of this commit.")
-    ] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build anew the image that is pushed.")] = False,
 ) -> None:
     """Package the service and the versions of the registry's release, as a Bento and as a container image.
 
