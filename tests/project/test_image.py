@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 import subprocess
+import tarfile
 import time
 import urllib.error
 import uuid
@@ -146,25 +148,123 @@ def test_another_version_is_one_layer_and_quick(trained: Project, containers: Co
     assert took < 20
 
 
-def test_image_goes_through_a_registry(trained: Project, containers: Containers, image: str, tmp_path: Path) -> None:
-    port = free_port()
-    config = tmp_path / "registry.yml"
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Return the address of an image registry, and the folder in which it keeps all images."""
+    folder, port = tmp_path_factory.mktemp("registry"), free_port()
+    config = folder / "registry.yml"
     config.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\n"
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/images}}}}\n"
         f"http: {{addr: '127.0.0.1:{port}'}}\n"
     )
-    registry = [needed("docker-registry"), "serve", str(config)]
-    with running(registry, f"http://127.0.0.1:{port}/v2/", tmp_path, dict(os.environ)):
-        repository = f"127.0.0.1:{port}/team/titanic-survival"
-        said = trained.make("build", "ARGS=--push", IMAGE_REPOSITORY=repository)
-        digest = re.search(r"sha256:[0-9a-f]{64}", said)
-        assert digest
-        pinned = f"{repository}@{digest[0]}"
-        plain = ["--tls-verify=false"] if "podman" in containers.engine else []
-        containers("pull", *plain, pinned)
-        with containers.serving(pinned) as (url, _):
+    command = [needed("docker-registry"), "serve", str(config)]
+    with running(command, f"http://127.0.0.1:{port}/v2/", folder, dict(os.environ)):
+        yield f"127.0.0.1:{port}", folder / "images"
+
+
+def published(output: str, repository: str) -> str:
+    """Return the name by digest of the image that `make build ARGS=--push` has published."""
+    return re.findall(rf"{repository}@sha256:[0-9a-f]{{64}}", output)[0]
+
+
+def size(folder: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def tree(containers: Containers, image: str, file: Path) -> dict[str, tuple[object, ...]]:
+    """Return all that an image has, by path: kind, mode, owner, time and content."""
+    container = containers("create", image)
+    try:
+        containers("export", "--output", str(file), container)
+    finally:
+        containers("rm", container)
+    with tarfile.open(file) as archive:
+        found = {}
+        for entry in archive:
+            content = archive.extractfile(entry).read() if entry.isreg() else entry.linkname  # type: ignore[union-attr]
+            found[entry.name] = (entry.type, entry.mode, entry.uid, entry.gid, entry.mtime, hash(content))
+    file.unlink()
+    return found
+
+
+def without_engine(folder: Path) -> str:
+    """Return a PATH that has all programs of this machine but those that build images."""
+    for place in reversed(os.environ["PATH"].split(":")):
+        for program in Path(place).glob("*"):
+            if program.name not in ("docker", "podman", "buildah"):
+                (folder / program.name).unlink(missing_ok=True)
+                (folder / program.name).symlink_to(program)
+    return str(folder)
+
+
+@pytest.mark.alone
+def test_another_version_is_published_without_an_engine(
+    trained: Project, containers: Containers, image: str, registry: tuple[str, Path], tmp_path: Path
+) -> None:
+    host, images = registry
+    repository, plain = f"{host}/team/titanic-survival", ["--tls-verify=false"] if "podman" in containers.engine else []
+    trained.env["IMAGE_REPOSITORY"], local = repository, trained.env["IMAGE_REPOSITORY"]
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    try:
+        trained.run("git", "init", "--quiet")
+        # What the tests add to a project; all else must be clean after each command.
+        (trained.path / ".git/info/exclude").write_text(".bentoml\n.venv\n")
+        trained.run("git", "add", ".")
+        trained.run("git", *identity, "commit", "--quiet", "--message", "all")
+        (bin_folder := tmp_path / "bin").mkdir()
+        bare = {"PATH": without_engine(bin_folder), "CONTAINER_ENGINE": ""}
+        said = trained.make("build", "ARGS=--push", ok=False, **bare)
+        assert "There is no image" in said
+        first = published(trained.make("build", "ARGS=--push"), repository)
+        # A full build and a release put into the same image give the same, to the digest.
+        assert published(trained.make("build", "ARGS=--push", **bare), repository) == first
+        trained.make("train")
+        before, start = size(images), time.monotonic()
+        second = published(trained.make("build", "ARGS=--push", **bare), repository)
+        took, grown = time.monotonic() - start, size(images) - before
+        version = size(trained.path / "store" / "versions") // len(list((trained.path / "store/versions").iterdir()))
+        print(f"publish another version: {took:.1f} s, {grown / 1e3:.0f} kB of a version of {version / 1e3:.0f} kB")
+        assert grown < version + 100_000
+        rebuilt = trained.make("build", "ARGS=--push --rebuild")
+        assert published(rebuilt, repository) == second
+        for name in (first, second):
+            containers("pull", *plain, name)
+        layers = [containers.inspect(name)["RootFS"]["Layers"] for name in (first, second)]
+        assert layers[0][:-1] == layers[1][:-1]
+        with containers.serving(second) as (url, _):
+            status, model = call(f"{url}/model")
+            assert status == 200
+            assert (
+                str(model["champion"])
+                == containers.inspect(second)["Config"]["Labels"]["org.opencontainers.image.version"]
+            )
             assert call(f"{url}/predict", trained.rows(1))[0] == 200
-        containers("rmi", "--force", pinned)
+        trained.env["IMAGE_REPOSITORY"] = local
+        built = named(trained.make("build"))
+        assert tree(containers, second, tmp_path / "a.tar") == tree(containers, built, tmp_path / "b.tar")
+        configs = [containers.inspect(name)["Config"] for name in (second, built)]
+        assert configs[0] == configs[1]
+        containers("rmi", "--force", first, second, built)
+        for name in containers("images", "--format", "{{.Repository}}:{{.Tag}}").splitlines():
+            if name.startswith(f"{repository}:"):
+                containers("rmi", "--force", name)
+        assert took < 20
+    finally:
+        trained.env["IMAGE_REPOSITORY"] = local
+        shutil.rmtree(trained.path / ".git", ignore_errors=True)
+
+
+def test_image_goes_through_a_registry(
+    trained: Project, containers: Containers, image: str, registry: tuple[str, Path]
+) -> None:
+    repository = f"{registry[0]}/other/titanic-survival"
+    pinned = published(trained.make("build", "ARGS=--push", IMAGE_REPOSITORY=repository), repository)
+    plain = ["--tls-verify=false"] if "podman" in containers.engine else []
+    containers("pull", *plain, pinned)
+    with containers.serving(pinned) as (url, _):
+        assert call(f"{url}/predict", trained.rows(1))[0] == 200
+    containers("rmi", "--force", pinned)
 
 
 def test_command_without_its_libraries_names_the_build_argument(containers: Containers, image: str) -> None:

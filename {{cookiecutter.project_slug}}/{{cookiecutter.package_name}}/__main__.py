@@ -98,14 +98,12 @@ def predict(
 )
 def build(
     push: Annotated[bool, typer.Option("--push", help="Push the image to the registry in IMAGE_REPOSITORY.")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build anew the image that is pushed.")] = False,
 ) -> None:
-    """Package the service and the versions of the registry's release, as a Bento and as a container image.
-
-    The image needs docker, podman or buildah.
-    """
+    """Package the service and the registry's release as a Bento, and as an image by docker, podman or buildah."""
     from . import build
 
-    build.run(_settings(), push=push)
+    build.run(_settings(), push=push, rebuild=rebuild)
 
 
 @app.command(

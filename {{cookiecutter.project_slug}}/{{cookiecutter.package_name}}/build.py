@@ -17,29 +17,34 @@ from .toolkit.release.store import Release, Store
 IMAGE_FILE = config.ROOT / "build" / "image.env"
 
 
-def run(settings: config.Settings, *, push: bool = False) -> None:
-    """Pull the registry's release, and package it; `push` sends the image to its registry."""
+def run(settings: config.Settings, *, push: bool = False, rebuild: bool = False) -> None:
+    """Pull the registry's release, and package it; `push` publishes the image, which `rebuild` builds in any case."""
     if settings.store != config.ROOT / "store":
         raise UserError(
             f"STORE is {settings.store}, but a Bento contains the project's own store: leave STORE unset to build"
         )
-    engine = container_image.engine_to_push(settings) if push else find_engine(settings.container_engine)
+    if push:
+        container_image.check_names_registry(settings)
+    engine = find_engine(settings.container_engine)
     store = Store(settings.store)
     release = pull_release(settings.mlflow_tracking_uri, settings.model_name, store)
+    name = ""
+    if push:
+        name = container_image.publish(settings, store, release, rebuild=rebuild)
+        IMAGE_FILE.parent.mkdir(exist_ok=True)
+        IMAGE_FILE.write_text(f"IMAGE={name}\n", encoding="utf-8")
+    elif engine:
+        name = container_image.build(settings, engine, store, release).name
+    else:
+        console.say("No image: neither docker (with its daemon) nor podman nor buildah works here.")
     bento = _build_bento(settings, release)
     steps = [
         (f".venv/bin/bentoml serve {bento}", "serve the Bento here"),
         (f".venv/bin/bentoml export {bento} .", "write it to a single file, to serve it elsewhere"),
     ]
-    if engine:
-        built = container_image.build(settings, engine, store, release)
-        steps.insert(0, (f"{engine.name} run --rm --read-only --tmpfs /tmp -p 3000:3000 {built.name}", "run the image"))
-        if push:
-            pushed = container_image.push(settings, engine, built)
-            IMAGE_FILE.parent.mkdir(exist_ok=True)
-            IMAGE_FILE.write_text(f"IMAGE={pushed}\n", encoding="utf-8")
-    else:
-        console.say("No image: neither docker (with its daemon) nor podman nor buildah works here.")
+    if name:
+        runner = engine.name if engine else "docker"
+        steps.insert(0, (f"{runner} run --rm --read-only --tmpfs /tmp -p 3000:3000 {name}", "run the image"))
     console.next_steps(*steps)
 
 

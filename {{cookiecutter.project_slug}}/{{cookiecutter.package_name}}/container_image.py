@@ -1,4 +1,4 @@
-"""This project's container image: built from its settings, and pushed to its registry."""
+"""This project's container image: built from its settings, and published in its registry with a release."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
-from .toolkit.release import image
+from .toolkit.release import image, image_layers
 from .toolkit.release.container_engine import Engine, Image, find_engine
 from .toolkit.release.store import Release, Store
 from .toolkit.training import provenance
@@ -17,8 +17,6 @@ from .toolkit.training import provenance
 
 def build(settings: config.Settings, engine: Engine, store: Store, release: Release) -> Image:
     """Build the image of a release that the store holds."""
-    with mlflow_errors(settings.mlflow_tracking_uri):
-        champion = connect(settings.mlflow_tracking_uri, settings.model_name).get(str(release.champion))
     project = image.Project(
         config.ROOT,
         config.PACKAGE,
@@ -33,7 +31,7 @@ def build(settings: config.Settings, engine: Engine, store: Store, release: Rele
             engine,
             store,
             release,
-            run_id=champion.run_id,
+            run_id=_run_id(settings, release),
             base_image=settings.base_image,
             options=_options(settings),
             progress=step.progress,
@@ -47,24 +45,65 @@ def name(settings: config.Settings, release: Release) -> str:
     return f"{settings.image_repository}:{image.tag(release, provenance.commit(config.ROOT))}"
 
 
-def _options(settings: config.Settings) -> list[str]:
-    try:
-        return shlex.split(settings.container_build_args)
-    except ValueError as error:
-        text = f"CONTAINER_BUILD_ARGS {settings.container_build_args!r} cannot be split into options: {error}"
-        raise UserError(f"{text}. Quote it as for a shell.") from error
+def publish(settings: config.Settings, store: Store, release: Release, *, rebuild: bool = False) -> str:
+    """Return the image of a release in its registry, by digest.
+
+    The release takes the place of the one in the image that the registry has of this commit. Only if it has none, or
+    the code is not committed, or to `rebuild`, an engine is needed: it builds and pushes that image first.
+    """
+    check_names_registry(settings)
+    commit = provenance.commit(config.ROOT)
+    environment = image.environment(store, release)
+    tag = image.runtime_tag(commit, environment, settings.base_image, _options(settings))
+    runtime = f"{settings.image_repository}:{tag}"
+    if rebuild or not _is_committed(commit) or not image_layers.exists(runtime):
+        engine = find_engine(settings.container_engine)
+        if engine is None:
+            raise UserError(
+                f"There is no image {runtime} to put the release into, and nothing here to build it with: install "
+                "docker, podman or buildah, start docker's daemon, or run this once where one of them works."
+            )
+        built = build(settings, engine, store, release)
+        with console.step("push") as step:
+            engine.tag(built.name, runtime)
+            step.detail = f"{runtime}, {engine.push(runtime, step.progress)[:19]}"
+    with console.step("release") as step:
+        pinned = image_layers.append_release(runtime, store, release, run_id=_run_id(settings, release))
+        step.detail = pinned
+    return pinned
 
 
-def push(settings: config.Settings, engine: Engine, built: Image) -> str:
-    """Push an image to its registry, and return its name there, by digest."""
-    with console.step("push") as step:
-        step.detail = f"{settings.image_repository}@{engine.push(built.name, step.progress)}"
-    return step.detail
+def check_names_registry(settings: config.Settings) -> None:
+    """Raise a `UserError` if there is no registry to push to."""
+    if "/" not in settings.image_repository:
+        raise UserError(
+            f"IMAGE_REPOSITORY {settings.image_repository!r} names no registry to push to: write, for example, "
+            f"registry.example.com/team/{config.SERVICE_NAME}"
+        )
+
+
+def deployable(settings: config.Settings) -> str:
+    """Return the image to deploy beyond this machine, by digest: that of IMAGE, else one that is published.
+
+    `UserError` if the code is not committed, since nobody could tell later what runs.
+    """
+    if settings.image:
+        return settings.image
+    check_names_registry(settings)
+    if not _is_committed(provenance.commit(config.ROOT)):
+        raise UserError(
+            "The image would have code that is not committed: commit it first, or name in IMAGE one that was built."
+        )
+    store = Store(settings.store)
+    return publish(settings, store, store.required_release())
 
 
 def login(settings: config.Settings) -> None:
     """Log in to the image registry with the engine that builds and pushes; without a user, nothing is to be done."""
-    engine = engine_to_push(settings)
+    check_names_registry(settings)
+    engine = find_engine(settings.container_engine)
+    if engine is None:
+        raise UserError("Nothing here can log in: install docker, podman or buildah, or start docker's daemon.")
     registry = settings.image_repository.partition("/")[0]
     with console.step("login") as step:
         if not settings.registry_username:
@@ -74,30 +113,19 @@ def login(settings: config.Settings) -> None:
         step.detail = f"{registry}, as {settings.registry_username}"
 
 
-def engine_to_push(settings: config.Settings) -> Engine:
-    """Return an engine that can build and push; `UserError` if there is none, or no registry to push to."""
-    if "/" not in settings.image_repository:
-        raise UserError(
-            f"IMAGE_REPOSITORY {settings.image_repository!r} names no registry to push to: write, for example, "
-            f"registry.example.com/team/{config.SERVICE_NAME}"
-        )
-    engine = find_engine(settings.container_engine)
-    if engine is None:
-        raise UserError("There is no image to push: install docker, podman or buildah, or start docker's daemon.")
-    return engine
+def _is_committed(commit: str) -> bool:
+    return commit != "none" and not commit.endswith("-dirty")
 
 
-def deployable(settings: config.Settings) -> str:
-    """Return the image to deploy beyond this machine, by digest: that of IMAGE, else one that is built and pushed.
+def _run_id(settings: config.Settings, release: Release) -> str:
+    """Return the MLflow run of a release's champion."""
+    with mlflow_errors(settings.mlflow_tracking_uri):
+        return connect(settings.mlflow_tracking_uri, settings.model_name).get(str(release.champion)).run_id
 
-    `UserError` if the code is not committed, since nobody could tell later what runs.
-    """
-    if settings.image:
-        return settings.image
-    engine, commit = engine_to_push(settings), provenance.commit(config.ROOT)
-    if commit == "none" or commit.endswith("-dirty"):
-        raise UserError(
-            "The image would have code that is not committed: commit it first, or name in IMAGE one that was built."
-        )
-    store = Store(settings.store)
-    return push(settings, engine, build(settings, engine, store, store.required_release()))
+
+def _options(settings: config.Settings) -> list[str]:
+    try:
+        return shlex.split(settings.container_build_args)
+    except ValueError as error:
+        text = f"CONTAINER_BUILD_ARGS {settings.container_build_args!r} cannot be split into options: {error}"
+        raise UserError(f"{text}. Quote it as for a shell.") from error

@@ -27,7 +27,7 @@ def test_image_is_built_from_code_locks_and_the_release_alone(
     store, context = Store(project.store), tmp_path / "context"
     context.mkdir(mode=0o700)
     shutil.copytree(store.path(1), store.path(9))  # a version that is not released
-    image.stage(context, PROJECT, store, release)
+    image.stage(context, PROJECT, store, release, release.created)
     assert {path.name for path in context.iterdir()} == {
         *("Dockerfile", "requirements", "setup.py", "store", config.PACKAGE)
     }

@@ -48,7 +48,8 @@ class Engine:
         if self.name == "docker":
             arguments = {**arguments, "SOURCE_DATE_EPOCH": TIMESTAMP}
         else:
-            command += ["--timestamp", TIMESTAMP]
+            # buildah alone would else make one layer of all steps, and a new release would be a new image.
+            command += ["--layers", "--timestamp", TIMESTAMP]
         command += [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
         self._run([*command, str(context)], progress)
         return self.inspect(name)
@@ -60,6 +61,10 @@ class Engine:
             return Image(name, found[0], _bytes(" ".join(found[1:])))
         found = self._run([self.name, "image", "inspect", "--format", "{{.Id}} {{.Size}}", name]).split()
         return Image(name, f"sha256:{found[0].removeprefix('sha256:')}", int(found[1]))
+
+    def tag(self, name: str, other: str) -> None:
+        """Give an image another name."""
+        self._run([self.name, "tag", name, other])
 
     def push(self, name: str, progress: Callable[[str], None] = lambda line: None) -> str:
         """Push an image to the registry in its name, and return the digest under which it is there (sha256:...)."""

@@ -6,6 +6,8 @@ the umask and the clock of the machine that builds. The labels have the commit's
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -20,6 +22,15 @@ from .store import Release, Store
 
 #: The locks in requirements/ with the libraries of ONNX models alone, and of models in Python too.
 ONNX_ENVIRONMENT, PYTHON_ENVIRONMENT = "serve", "model"
+#: The lock with the libraries of every command.
+FULL_ENVIRONMENT = "train"
+#: What the labels begin with whose names the OCI gives.
+OCI_LABEL = "org.opencontainers.image."
+#: Options of an engine's build command that depend on the machine, with and without a value.
+MACHINE_OPTIONS = frozenset(
+    ("--network", "--volume", "-v", "--add-host", "--dns", "--secret", "--ssh", "--cache-from", "--cache-to")
+)
+MACHINE_FLAGS = frozenset({"--no-cache", "--pull", "--quiet", "-q", "--tls-verify"})
 
 
 class Project(NamedTuple):
@@ -48,23 +59,20 @@ def build(
     """Build the image of a release; `run_id` is the MLflow run of its champion."""
     commit = provenance.commit(project.root)
     created = provenance.commit_time(project.root) or datetime.fromtimestamp(0, UTC)
-    trained = [datetime.fromisoformat(store.load(number).details["trained"]) for number in release.versions]
     arguments = {
         "ENVIRONMENT": environment(store, release),
         "TITLE": project.title,
         "DESCRIPTION": project.description,
         "AUTHORS": project.author,
-        "VERSION": str(release.champion),
         "REVISION": commit,
         "CREATED": created.isoformat(),
-        "MODEL_NAME": release.model,
-        "MODEL_VERSIONS": ",".join(map(str, sorted(release.versions))),
-        "MODEL_RUN": run_id,
     }
+    for label, value in labels(release, run_id).items():
+        arguments[label.removeprefix(OCI_LABEL).replace(".", "_").upper()] = value
     if base_image:
         arguments["BASE_IMAGE"] = base_image
     with tempfile.TemporaryDirectory(prefix="image-") as folder:
-        stage(Path(folder), project, store, release.model_copy(update={"created": max(created, *trained)}))
+        stage(Path(folder), project, store, release, created)
         return engine.build(
             Path(folder),
             f"{project.repository}:{tag(release, commit)}",
@@ -79,13 +87,46 @@ def tag(release: Release, commit: str) -> str:
     return f"{release.champion}-{'uncommitted' if commit == 'none' else commit}"
 
 
+def runtime_tag(commit: str, environment: str, base_image: str, options: Sequence[str]) -> str:
+    """Return the tag under which a registry has the image of a commit, whatever its release: what else it depends on.
+
+    A release takes the place of the one in it, see `image_layers`.
+    """
+    name = f"runtime-{'uncommitted' if commit == 'none' else commit}-{environment}"
+    given = [base_image, *_content_options(options)]
+    return f"{name}-{hashlib.sha256(json.dumps(given).encode()).hexdigest()[:8]}" if any(given) else name
+
+
+def _content_options(options: Sequence[str]) -> list[str]:
+    """Return the options of a build that may change what the image has, and not only how this machine builds it."""
+    found, words = [], iter(options)
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if name in MACHINE_OPTIONS:
+            if not equals:
+                next(words, None)
+        elif name not in MACHINE_FLAGS:
+            found.append(word)
+    return found
+
+
+def labels(release: Release, run_id: str) -> dict[str, str]:
+    """Return the labels of an image that depend on its release; the others are of its code."""
+    return {
+        f"{OCI_LABEL}version": str(release.champion),
+        "model.name": release.model,
+        "model.versions": ",".join(map(str, sorted(release.versions))),
+        "model.run": run_id,
+    }
+
+
 def environment(store: Store, release: Release) -> str:
     """Return which of the project's environments serves a release."""
     runtimes = {store.load(number).details["runtime"] for number in release.versions}
     return ONNX_ENVIRONMENT if runtimes == {"onnx"} else PYTHON_ENVIRONMENT
 
 
-def stage(context: Path, project: Project, store: Store, release: Release) -> None:
+def stage(context: Path, project: Project, store: Store, release: Release, created: datetime) -> None:
     """Copy what an image is built from into an empty folder: code, locks, and of the store the release alone."""
     try:
         for name in ("Dockerfile", "setup.py"):
@@ -95,10 +136,17 @@ def stage(context: Path, project: Project, store: Store, release: Release) -> No
         raise UserError(f"{error.filename} cannot be read ({error.strerror}); the image is built from it.") from error
     code = context / project.package
     shutil.copytree(project.root / project.package, code, ignore=shutil.ignore_patterns("__pycache__"))
-    for number in release.versions:
-        shutil.copytree(store.path(number), Store(context / "store").path(number))
-    Store(context / "store").write(release)
+    stage_release(context / "store", store, release, created)
     # Whoever runs the image, as whatever user, must be able to read it; and modes are part of its digest.
     context.chmod(0o755)
     for path in context.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def stage_release(folder: Path, store: Store, release: Release, created: datetime) -> None:
+    """Copy a release and its versions to a store of their own, as of the time of the newest: code or version."""
+    staged = Store(folder)
+    for number in release.versions:
+        shutil.copytree(store.path(number), staged.path(number), ignore=shutil.ignore_patterns("__pycache__"))
+    trained = [datetime.fromisoformat(store.load(number).details["trained"]) for number in release.versions]
+    staged.write(release.model_copy(update={"created": max(created, *trained)}))
