@@ -34,7 +34,9 @@ def run(settings: config.Settings) -> str:
             rollout = target.apply(store.load(release.champion))
             step.detail = f"{settings.target}, {rollout.action}"
     except BaseException:
-        store.write(before)
+        # Not if another command has brought a later release in the meantime.
+        if store.release() == release:
+            store.write(before)
         raise
     url = rollout.url
     console.say(f"\nVersion {release.champion} of {release.model} answers at {url}")
@@ -64,7 +66,7 @@ def status(settings: config.Settings) -> None:
     """Print what runs, and whether it is in sync with the registry."""
     running = _target(settings).running()
     if running is None:
-        console.say(f"Nothing is deployed to {settings.target}.")
+        console.say(_absence(settings))
         console.next_steps(("make deploy", "serve the champion"))
         return
     rows = {
@@ -83,7 +85,7 @@ def status(settings: config.Settings) -> None:
 def undeploy(settings: config.Settings) -> None:
     """Stop the deployment; versions and registry stay as they are."""
     with console.step("stop") as step:
-        step.detail = "stopped" if _target(settings).remove() else f"nothing was deployed to {settings.target}"
+        step.detail = "stopped" if _target(settings).remove() else _absence(settings)
 
 
 def roll_back(settings: config.Settings, champion: int) -> None:
@@ -97,6 +99,13 @@ def curl(url: str, rows: list[dict[str, object]], option: str = "") -> str:
     """Return a command line that scores rows when pasted into a shell; `option` sends credentials."""
     parts = ["curl -s", f"{url}/predict", *([option] if option else []), "-H 'Content-Type: application/json'"]
     return " ".join([*parts, "-d", shlex.quote(json.dumps(rows))])
+
+
+def _absence(settings: config.Settings) -> str:
+    """Return that nothing is deployed, and what the target knows of that."""
+    target = _target(settings)
+    reason = target.absence() if isinstance(target, Local) else ""
+    return f"Nothing is deployed to {settings.target}." + (f"\n{reason}" if reason else "")
 
 
 def _desired(settings: config.Settings) -> Release:
