@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import requests
 
 from ...common import console
 from ...common.errors import UserError
@@ -22,14 +21,13 @@ from ..instances import Instances, InstanceState
 from ..store import Release, Store
 from . import Deployment, Rollout
 from .process_record import STOP_SECONDS, ProcessRecord, wait_or_kill
+from .service_client import ServiceClient
 
 START_SECONDS = 60
 #: Seconds until a process that is named in the record listens.
 HANDOVER_SECONDS = 50
 #: Seconds to wait for another command that changes the deployment: as long as one may take.
 LOCK_SECONDS = START_SECONDS + STOP_SECONDS
-#: The service checks the store every second, then loads and verifies new versions.
-FOLLOW_SECONDS = 20
 LOG_LINES = 15
 
 
@@ -49,6 +47,7 @@ class Local:
         self._root, self._package, self._store = root, package, store
         self._address, self._port = address, port
         self._fingerprint, self._authorization = fingerprint, authorization
+        self._service = ServiceClient(authorization)
         self._record = store.root.absolute() / "local.json"
         self._instances = Instances(self._record)
         self._log = store.root / "local.log"
@@ -72,7 +71,7 @@ class Local:
         address = url(self._address, self._port)
         with self._instances.locked("deploy", LOCK_SECONDS):
             release, record, serving = self._store.required_release(), self._current(), self._instances.serving()
-            if record and self._has_current_code(record, serving) and self._wait_until_served(release):
+            if record and self._has_current_code(record, serving) and self._service.wait_until_served(address, release):
                 return Rollout(address, "the running process serves the release")
             if record is None and serving is None:
                 # Fail early. What has just crashed may still be ending.
@@ -97,7 +96,7 @@ class Local:
             return None
         found = url(address, port)
         details = {"process": str(pid), "log": str(self._log)}
-        return Deployment(found, self._health(found), release, started, details)
+        return Deployment(found, self._service.health(found), release, started, details)
 
     def rollback(self, champion: int) -> None:
         """Do nothing: the next `apply` runs the store's release, whose champion is this version again."""
@@ -150,21 +149,6 @@ class Local:
                 wait_or_kill(process)
         except psutil.NoSuchProcess:
             pass
-
-    def _wait_until_served(self, release: Release) -> bool:
-        """Wait until the running process serves a release; False if it fails to."""
-        deadline = time.monotonic() + FOLLOW_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                answer = self._request(f"{url(self._address, self._port)}/model").json()
-            except (requests.RequestException, ValueError):
-                return False
-            if answer.get("problem") or "released" not in answer:
-                return False
-            if datetime.fromisoformat(answer["released"]) == release.created:
-                return True
-            time.sleep(0.1)
-        return False
 
     def _replace(self, old: ProcessRecord | None, release: Release, champion: Artifact) -> None:
         """Start a process, have it checked, and name it in the record: then it takes over from the old one."""
@@ -233,29 +217,6 @@ class Local:
         if old and old.process():
             old.write(self._record)
         raise UserError(f"The service did not get the port. The end of its log:\n{self._log_end(log_start)}")
-
-    def _health(self, address: str) -> str:
-        """Return the health of the service at an address in a few words."""
-        try:
-            ready, model = self._request(f"{address}/readyz"), self._request(f"{address}/model")
-            content = model.json()
-        except requests.RequestException as error:
-            return f"does not answer ({type(error).__name__})"
-        health = "ready" if ready.ok else f"not ready ({ready.status_code})"
-        if not model.ok:
-            return f"{health}, but GET /model failed ({model.status_code}: {content.get('error')})"
-        return f"serves an earlier release: {content['problem']}" if content.get("problem") else health
-
-    def _request(self, url: str, rows: list[dict[str, Any]] | None = None) -> requests.Response:
-        """Return the service's response: to a POST of rows, if given, otherwise to a GET."""
-
-        def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
-            if self._authorization:
-                request.headers["Authorization"] = self._authorization
-            return request
-
-        # By a function, since requests would replace a plain header by credentials of ~/.netrc for this host.
-        return requests.request("GET" if rows is None else "POST", url, json=rows, timeout=5, auth=authorize)
 
     def _log_end(self, start: int) -> str:
         """Return the last lines of the log after a position."""
