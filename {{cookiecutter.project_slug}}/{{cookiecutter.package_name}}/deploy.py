@@ -17,6 +17,7 @@ from .toolkit.release.desired import desired_release
 from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Release, Store
 from .toolkit.release.targets import Target
+from .toolkit.release.targets.docker import Docker, Service
 from .toolkit.release.targets.kubernetes import Kubernetes
 from .toolkit.release.targets.local import Local
 
@@ -40,7 +41,7 @@ def run(settings: config.Settings) -> str:
         raise
     url = rollout.url
     console.say(f"\nVersion {release.champion} of {release.model} answers at {url}")
-    console.say(*policy.describe(settings.bind_address if settings.target == "local" else "0.0.0.0"))
+    console.say(*policy.describe("0.0.0.0" if settings.target == "kubernetes" else settings.bind_address))
     console.say()
     console.say(curl(url, store.load(release.champion).example.rows[:1], policy.curl_option))
     console.next_steps(
@@ -104,7 +105,7 @@ def curl(url: str, rows: list[dict[str, object]], option: str = "") -> str:
 def _absence(settings: config.Settings) -> str:
     """Return that nothing is deployed, and what the target knows of that."""
     target = _target(settings)
-    reason = target.absence() if isinstance(target, Local) else ""
+    reason = target.absence() if isinstance(target, Local | Docker) else ""
     return f"Nothing is deployed to {settings.target}." + (f"\n{reason}" if reason else "")
 
 
@@ -159,6 +160,25 @@ def _local(settings: config.Settings) -> Target:
     )
 
 
+def _docker(settings: config.Settings) -> Target:
+    environment, mounts = container_image.service_options(settings)
+    return Docker(
+        Store(settings.store),
+        Service(
+            config.SERVICE_NAME,
+            settings.bind_address,
+            settings.port,
+            environment,
+            mounts,
+            authorization(settings),
+        ),
+        container_image.engine_to_run(settings),
+        image=lambda: container_image.runnable(settings),
+        image_name=lambda release: container_image.expected_name(settings, release),
+        log_folder=settings.log_folder,
+    )
+
+
 def _fingerprint(settings: config.Settings) -> str:
     """Return a hash that changes with the code and the settings of the service."""
     total = hashlib.sha256(settings.model_dump_json().encode())
@@ -168,4 +188,8 @@ def _fingerprint(settings: config.Settings) -> str:
 
 
 #: By the value of the setting TARGET.
-TARGETS: dict[str, Callable[[config.Settings], Target]] = {"local": _local, "kubernetes": _kubernetes}
+TARGETS: dict[str, Callable[[config.Settings], Target]] = {
+    "local": _local,
+    "docker": _docker,
+    "kubernetes": _kubernetes,
+}

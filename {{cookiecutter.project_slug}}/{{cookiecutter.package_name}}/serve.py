@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,9 @@ from .toolkit.serving.handover import Handover
 if TYPE_CHECKING:
     from .toolkit.serving.server import Take
 
+#: The engine starts a container again as soon as it has ended: after this pause if nobody needs it.
+PAUSE_SECONDS = 60
+
 
 def run(settings: config.Settings, *, pull: bool = True, record: Path | None = None, instance: str = "") -> None:
     """Serve until a signal arrives.
@@ -35,6 +39,11 @@ def run(settings: config.Settings, *, pull: bool = True, record: Path | None = N
     """
     # Before the server handles signals: process 1 of a container would ignore this one.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    instances = Instances(record) if record else None
+    if instances and os.getpid() == 1 and instances.is_abandoned(instance):
+        console.say(f"{record} does not name this container, {instance}: it serves nothing and can be removed.")
+        time.sleep(PAUSE_SECONDS)
+        return
     policy, store = access_policy(settings), Store(settings.store)
     policy.load()
     if pull:
@@ -53,8 +62,7 @@ def run(settings: config.Settings, *, pull: bool = True, record: Path | None = N
         if listener:
             _serve(settings, partial(_duplicate, listener), None, listener.close)
             return
-        assert record
-        instances = Instances(record)
+        assert instances
         with Handover(
             instances, instance, settings.bind_address, settings.port, workers=settings.workers, bind=bind
         ) as handover:

@@ -111,6 +111,7 @@ class Instances(NamedTuple):
         # Not truncated, since it tells who holds the lock.
         with self._lock().open("a+") as lock:
             _acquire(lock, seconds, self._lock())
+            os.fchmod(lock.fileno(), 0o644)  # instances look at it, in containers as another user
             lock.truncate(0)
             lock.write(f"process {os.getpid()} ({purpose})")
             lock.flush()
@@ -129,6 +130,11 @@ class Instances(NamedTuple):
         except OSError:
             return True
         return False
+
+    def is_abandoned(self, instance: str) -> bool:
+        """Whether the record does not name an instance, and no command is left that could change that."""
+        # In this order: a record may be written until the lock is free.
+        return not self.is_locked() and self.named() != instance
 
     def _lock(self) -> Path:
         return self.record.with_suffix(".lock")

@@ -131,7 +131,7 @@ class Handover:
         """Listen if the record names this instance; end if nobody is left who could name it."""
         if self._instances.named() == self._instance:
             self._take_over()
-        elif not self._instances.is_locked() and self._instances.named() != self._instance:
+        elif self._instances.is_abandoned(self._instance):
             os.kill(os.getpid(), signal.SIGTERM)
             self.stop()
 
