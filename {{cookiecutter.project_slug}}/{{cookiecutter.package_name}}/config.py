@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     target: Literal["local", "docker", "kubernetes"] = Field("local", description="deployment target")
     image: str = Field(
         "",
-        description="image to deploy, on a cluster by digest (name@sha256:...); built if not set, and pushed for a cluster",
+        description="image to deploy, by digest (name@sha256:...) on a cluster; built if not set",
     )
     kubernetes_overlay: str = Field("staging", description="folder of deploy/kubernetes/overlays that is deployed")
     kubernetes_context: str = Field("", description="kubectl's context; the current one if not set")

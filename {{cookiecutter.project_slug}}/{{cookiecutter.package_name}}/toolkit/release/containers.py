@@ -7,7 +7,6 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +28,6 @@ class Container(NamedTuple):
     status: str
     exit_code: int
     restarts: int
-    started: str
 
     @property
     def is_running(self) -> bool:
@@ -72,7 +70,7 @@ class Containers:
             return None
         found = json.loads(done.stdout)[0]
         state = found["State"]
-        return Container(name, state["Status"], state["ExitCode"], found.get("RestartCount", 0), state["StartedAt"])
+        return Container(name, state["Status"], state["ExitCode"], found.get("RestartCount", 0))
 
     def names(self) -> list[str]:
         """Return the names of all containers of the deployment."""
@@ -118,8 +116,3 @@ def owned_folder(path: Path) -> Path:
     if os.getuid() == 0:
         os.chown(path, IMAGE_USER, IMAGE_USER)
     return path.absolute()
-
-
-def started_at(container: Container) -> datetime:
-    """Return when a container was started; engines write nanoseconds, and some a zone's name."""
-    return datetime.fromisoformat(container.started.split(" ")[0].split(".")[0].removesuffix("Z") + "+00:00")

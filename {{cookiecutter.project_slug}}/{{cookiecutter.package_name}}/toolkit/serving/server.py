@@ -21,9 +21,10 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-#: Seconds within which all requests end after a signal, and of these the seconds for which connections stay open:
-#: longer than idle ones do anyway (uvicorn's timeout of 5 s).
-GRACE_SECONDS, DRAIN_SECONDS = 30, 6
+#: Seconds within which all requests end after a signal.
+GRACE_SECONDS = 30
+#: Seconds of these for which connections stay open: longer than idle ones do anyway (uvicorn's timeout of 5 s).
+DRAIN_SECONDS = 6
 #: The shortest time in seconds between two starts of a worker.
 RESTART_SECONDS = 1.0
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
-
-from pydantic import BaseModel, ValidationError
 
 from ...common import console
 from ...common.errors import UserError
@@ -23,6 +20,7 @@ from ..containers import Containers, owned_folder
 from ..instances import Instances
 from ..store import Release, Store
 from . import Deployment, Rollout
+from .container_record import ContainerRecord, earlier
 from .process_record import STOP_SECONDS
 from .service_client import ServiceClient
 
@@ -31,30 +29,6 @@ START_SECONDS, HANDOVER_SECONDS = 90, 50
 LOCK_SECONDS = START_SECONDS + STOP_SECONDS
 #: Where the container has the folder of the deployment, and that of its logs.
 DEPLOYMENT, LOG = "/deployment", "/log"
-#: Deployments that rollback can choose from.
-KEPT = 20
-
-
-class ContainerDeployment(BaseModel):
-    """An image that was deployed, with its release; later versions of this code read it, so keys never change."""
-
-    image: str
-    image_id: str
-    release: Release
-
-
-class ContainerRecord(ContainerDeployment):
-    """The container that may listen, and the deployments before."""
-
-    instance: str
-    container: str
-    address: str
-    port: int
-    #: Hash of image and settings.
-    fingerprint: str
-    started: datetime
-    #: The last one first.
-    earlier: list[ContainerDeployment] = []
 
 
 class Service(NamedTuple):
@@ -92,7 +66,7 @@ class Docker:
 
     def plan(self, release: Release) -> bool:
         """Print which image and versions would change, and return whether any would."""
-        running, record = self.running(), self._read()
+        running, record = self.running(), ContainerRecord.read(self._record)
         image = self._image_name(release)
         if running and record and release.same_as(running.release) and record.image == image:
             return False
@@ -116,19 +90,19 @@ class Docker:
         """Run the image that was deployed last with this champion; None if nothing is deployed."""
         owned_folder(self._folder)
         with self._instances.locked("rollback", LOCK_SECONDS):
-            record = self._read()
+            record = ContainerRecord.read(self._record)
             if record is None:
                 return None
-            for earlier in record.earlier:
-                if earlier.release.champion == champion:
-                    image = Image(earlier.image, self._engine.inspect(earlier.image_id).id, 0)
-                    self._deploy(image, earlier.release, None)
-                    return earlier.release
+            for before in record.earlier:
+                if before.release.champion == champion:
+                    image = Image(before.image, self._engine.inspect(before.image_id).id, 0)
+                    self._deploy(image, before.release, None)
+                    return before.release
         raise UserError(f"No image with version {champion} as champion was deployed here. Build it: make deploy")
 
     def running(self) -> Deployment | None:
         """Return the deployment whose container runs, None if there is none."""
-        record = self._read()
+        record = ContainerRecord.read(self._record)
         container = self._containers.find(record.container) if record else None
         if record is None or container is None or not container.is_running:
             return None
@@ -142,7 +116,7 @@ class Docker:
 
     def absence(self) -> str:
         """Return why nothing runs, where that can be known, and what else listens on the port."""
-        texts, record = [], self._read()
+        texts, record = [], ContainerRecord.read(self._record)
         container = self._containers.find(record.container) if record else None
         if record and container is None:
             texts.append(f"Its container {record.container} was removed by another command.")
@@ -167,7 +141,7 @@ class Docker:
         return bool(names)
 
     def _deploy(self, image: Image, release: Release, champion: Artifact | None) -> Rollout:
-        address, old = url(self._service.address, self._service.port), self._read()
+        address, old = url(self._service.address, self._service.port), ContainerRecord.read(self._record)
         found = self._containers.find(old.container) if old else None
         serving = self._instances.serving()
         fingerprint = self._fingerprint(image)
@@ -186,7 +160,7 @@ class Docker:
             port=self._service.port,
             fingerprint=fingerprint,
             started=datetime.now(UTC),
-            earlier=_earlier(old),
+            earlier=earlier(old),
         )
         try:
             self._start(record)
@@ -196,7 +170,7 @@ class Docker:
                 self._containers.remove(record.container)
             raise
         # From here on the new container takes over, whatever happens to this process.
-        self._write(record)
+        record.write(self._record)
         self._await_serving(record, old)
         for name in self._containers.names():
             if name != record.container:
@@ -256,7 +230,7 @@ class Docker:
             time.sleep(0.05)
         log = self._containers.log_end(record.container)
         if old and self._instances.state(old.instance):
-            self._write(old)
+            old.write(self._record)
         self._containers.remove(record.container)
         raise UserError(f"The container did not get the port. The end of its log:\n{log}")
 
@@ -264,26 +238,3 @@ class Docker:
         service = self._service
         parts = [image.id, service.address, service.port, sorted(service.environment.items()), service.mounts]
         return hashlib.sha256(json.dumps([*parts, str(self._log_folder)]).encode()).hexdigest()
-
-    def _read(self) -> ContainerRecord | None:
-        try:
-            return ContainerRecord.model_validate_json(self._record.read_bytes())
-        except (FileNotFoundError, ValidationError):
-            return None
-
-    def _write(self, record: ContainerRecord) -> None:
-        unfinished = self._record.with_suffix(".unfinished")
-        with unfinished.open("w") as file:
-            os.fchmod(file.fileno(), 0o644)  # the container reads it, as another user where root deploys
-            file.write(record.model_dump_json(indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(self._record)
-
-
-def _earlier(record: ContainerRecord | None) -> list[ContainerDeployment]:
-    """Return the deployments up to a record, the last one first."""
-    if record is None:
-        return []
-    last = ContainerDeployment(image=record.image, image_id=record.image_id, release=record.release)
-    return [last, *record.earlier][:KEPT]
