@@ -166,6 +166,9 @@ class Local:
         if old and not old.instance:
             old.stop()
         self._await_serving(process, instance, old, log_start)
+        # Success is said when nothing else answers: not the process before, and none that was left waiting.
+        for state in self._instances.states(but=instance):
+            self._end(state)
 
     def _spawn(self, instance: str) -> subprocess.Popen[bytes]:
         """Start a process that serves on the target's port as soon as the record names it."""
