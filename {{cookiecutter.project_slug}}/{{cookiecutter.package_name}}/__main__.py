@@ -70,7 +70,7 @@ def rollback(why: Why = NO_REASON) -> None:
 
 @app.command(epilog=_guide("make history", "make promote VERSION=3 makes a version the champion."))
 def history() -> None:
-    """Show the versions with aliases and gates, and each promotion: who, when and why."""
+    """Show the versions with aliases and gates, each promotion (who, when and why), and what was deployed where."""
     from . import promote
 
     promote.show_history(_settings())
@@ -139,7 +139,10 @@ def sync(
         str, typer.Option(metavar="URL", help="Only register a webhook: MLflow then notifies the sync at this address.")
     ] = "",
 ) -> None:
-    """Keep the store in sync with the registry. A running service follows without a restart."""
+    """Keep the store in sync with the registry. A running service follows without a restart.
+
+    With TARGET=kubernetes, each new release is rolled out on the cluster, and undone if it fails.
+    """
     from . import sync
 
     if register:
