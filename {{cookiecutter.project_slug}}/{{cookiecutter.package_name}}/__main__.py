@@ -128,21 +128,14 @@ def deploy() -> None:
     deploy.run(_settings())
 
 
-@app.command(
-    epilog=_guide(
-        "make sync", "make promote in another terminal; the service follows within seconds. Ctrl-C ends sync."
-    )
-)
+@app.command(epilog=_guide("make sync", "make promote in another terminal; the service follows. Ctrl-C ends sync."))
 def sync(
     once: Annotated[bool, typer.Option("--once", help="Sync once and exit.")] = False,
     register: Annotated[
         str, typer.Option(metavar="URL", help="Only register a webhook: MLflow then notifies the sync at this address.")
     ] = "",
 ) -> None:
-    """Keep the store in sync with the registry. A running service follows without a restart.
-
-    With TARGET=kubernetes, each new release is rolled out on the cluster, and undone if it fails.
-    """
+    """Keep the store in sync with the registry, and with TARGET=kubernetes the cluster, without a failed request."""
     from . import sync
 
     if register:

@@ -21,6 +21,7 @@ from titanic_survival.toolkit.registry import deployments
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.deployment_history import DeploymentHistory
 from titanic_survival.toolkit.release.store import Release
+from titanic_survival.toolkit.release.targets import RolloutError
 from titanic_survival.toolkit.release.targets.kubernetes import golden, reconciler, rollout
 from titanic_survival.toolkit.release.targets.kubernetes.api_server import ApiServer
 from titanic_survival.toolkit.release.targets.kubernetes.cluster import Cluster, ClusterError, ConflictError
@@ -314,6 +315,20 @@ def test_deployment_by_hand_during_a_rollout_stays(cell: Cell, monkeypatch: pyte
     assert cell.running() == image(9)
     record = cell.record()
     assert record.current and record.current.image == image(9)
+    assert cell.failures(2) == []
+
+
+def test_deployment_by_hand_that_fails_during_a_rollout_is_no_failure_of_ours(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        cell.deploy(image(9), release(2))
+        raise RolloutError("the pods of somebody else crash")
+
+    monkeypatch.setattr(rollout, "wait", fail)
+    with pytest.raises(UserError, match="by hand meanwhile"):
+        cell.reconciler()(release(2))
+    assert cell.running() == image(9)
     assert cell.failures(2) == []
 
 

@@ -133,9 +133,10 @@ class Reconciler:
                 self._roll_out(running, image, release)
                 step.detail = f"{self._cluster.namespace}, {release.summary()}"
         except RolloutError as error:
+            self._check_untouched(image)
             self._fail(record, current, release, error)
             return
-        self._lease.check()
+        self._check_untouched(image)
         manifests = current.manifests.replace(current.image, image)
         record.previous = current
         record.current = Deployed(release=release, image=image, manifests=manifests, since=datetime.now(UTC))
@@ -147,11 +148,15 @@ class Reconciler:
         """Set the image and wait until it serves; `RolloutError` if it does not."""
         self._set(before, image, release)
         rollout.wait(self._cluster, self._name, self._seconds)
-        running = _image(self._deployment())
-        if running != image:
-            raise UserError(f"{short(running)} was deployed by hand meanwhile; it is left as it is")
         champion = self._store.load(release.champion)
         golden.check(self._cluster, self._name, champion, release.champion, self._authorization, GOLDEN_SECONDS)
+
+    def _check_untouched(self, image: str) -> None:
+        """Raise `UserError` if somebody else has changed the deployment since an image was set."""
+        self._lease.check()
+        running = _image(self._deployment())
+        if running != image or self._read()[0].pending != image:
+            raise UserError(f"{short(running)} was deployed by hand meanwhile; it is left as it is")
 
     def _fail(self, record: Record, good: Deployed, release: Release, error: RolloutError) -> None:
         """Tag what failed, then go back: whatever is interrupted, it is not tried again."""
@@ -164,7 +169,6 @@ class Reconciler:
         if not tag():
             self._untagged[tried] = tag
         console.say("It is not tried again until the release or the image changes, or the tag is removed in MLflow.")
-        self._lease.check()
         self._go_back(record, good)
 
     def _go_back(self, record: Record, good: Deployed) -> None:
