@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -56,8 +54,6 @@ def run(settings: config.Settings, *, once: bool = False) -> None:
         f"Keeping {'the deployment on the cluster' if on_cluster else settings.store} in sync with "
         f"{settings.mlflow_tracking_uri} (every {settings.sync_seconds:g} s; Ctrl-C ends it)"
     )
-    # As the first process of a container, this one would otherwise ignore the signal.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     changed = threading.Event()
     with _webhooks(settings, changed) if settings.webhook_secret else nullcontext():
         repeat(synchronizer.step, changed)
