@@ -1,7 +1,8 @@
 """A stand-in for the API server of Kubernetes, for machines without one: it answers kubectl.
 
-It keeps objects, answers discovery, server-side apply, lists, deletion, events and logs, and moves Deployments as the
-controllers would. It holds no schemas and merges no fields: whether manifests are right, a real cluster says.
+It keeps objects, answers discovery, server-side apply, lists, creation, replacement, deletion, events and logs, and
+moves Deployments as the controllers would. It holds no schemas and no owners of fields, and merges only what the
+reconciler applies: whether manifests are right, a real cluster says.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ KINDS = {
     "apps/v1": ["Deployment", "ReplicaSet"],
     "autoscaling/v2": ["HorizontalPodAutoscaler"],
     "batch/v1": ["CronJob"],
+    "coordination.k8s.io/v1": ["Lease"],
     "networking.k8s.io/v1": ["Ingress", "NetworkPolicy"],
     "policy/v1": ["PodDisruptionBudget"],
+    "rbac.authorization.k8s.io/v1": ["Role", "RoleBinding"],
 }
 GIVEN = ("name", "namespace", "labels", "annotations")
 
@@ -49,10 +52,24 @@ class StandIn:
         self.objects: dict[tuple[str, str], Object] = {}
         self._good: dict[str, str] = {}
         self._count = 0
+        self._lock = threading.Lock()
 
-    def apply(self, kind: str, name: str, manifest: Object, dry: bool) -> Object:
+    def put(self, kind: str, name: str, content: Object) -> Object | None:
+        """Make or replace an object, unless another resource version is there: then there is nothing to return."""
+        with self._lock:
+            old = self.objects.get((kind, name))
+            if (old or {}).get("metadata", {}).get("resourceVersion") != content["metadata"].get("resourceVersion"):
+                return None
+            self._count += 1
+            new = content | {"metadata": content["metadata"] | {"resourceVersion": str(self._count)}}
+            self.objects[kind, name] = new
+            return new
+
+    def apply(self, kind: str, name: str, manifest: Object, dry: bool, merge: bool = False) -> Object:
         """Replace what a manifest says, and return the object."""
         old = self.objects.get((kind, name), {})
+        if merge:
+            manifest = merged(old, manifest)
         changed = {key: value for key, value in old.items() if key != "status"} | {
             key: value for key, value in manifest.items() if key != "metadata"
         }
@@ -142,6 +159,16 @@ class StandIn:
         return status
 
 
+def merged(old: Any, new: Any) -> Any:
+    """Return an object with the fields of another; items of lists are told apart by their names."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old | {key: merged(old.get(key), value) for key, value in new.items()}
+    if isinstance(old, list) and isinstance(new, list):
+        changes = {item["name"]: item for item in new}
+        return [merged(item, changes.get(item["name"], {})) for item in old]
+    return new
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers kubectl, and in the service's stead the golden request."""
 
@@ -180,7 +207,19 @@ class Handler(BaseHTTPRequestHandler):
         path, query = self._address()
         kind, name, _ = self._object(path)
         manifest = yaml.safe_load(self._body())
-        self._found(kind, name, self.stand_in.apply(kind, name, manifest, "dryRun" in query))
+        merge = query["fieldManager"] == ["make-sync"]
+        self._found(kind, name, self.stand_in.apply(kind, name, manifest, "dryRun" in query, merge))
+
+    def do_PUT(self) -> None:
+        """Make or replace an object."""
+        kind, name, _ = self._object(self._address()[0])
+        content = json.loads(self._body())
+        name = name or content["metadata"]["name"]
+        found = self.stand_in.put(kind, name, content)
+        if found is None:
+            self._status(409, "Conflict", f'{plural(kind)} "{name}": the object has been modified')
+        else:
+            self._answer(200, _typed(kind, found))
 
     def do_DELETE(self) -> None:
         """Delete an object."""
@@ -189,7 +228,10 @@ class Handler(BaseHTTPRequestHandler):
         self._found(kind, name, self.stand_in.delete(kind, name))
 
     def do_POST(self) -> None:
-        """Answer rows with predictions of the version asked for, unless a Deployment says that they fail."""
+        """Make an object; answer rows with predictions of the version asked for, unless a Deployment says no."""
+        if "/namespaces/" in self.path:
+            self.do_PUT()
+            return
         rows = json.loads(self._body())
         version = int(urlsplit(self.path).path.split("/")[2])
         if any("GOLDEN" in json.dumps(o) for (kind, _), o in self.stand_in.objects.items() if kind == "Deployment"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -13,11 +14,10 @@ from typing import Any
 import requests
 
 from ...common import console
-from ...common.errors import UserError
 from ...common.sockets import free_port, listen, url
 from ...version.artifact import Artifact
 from ..store import Release, Store
-from . import Deployment, Rollout
+from . import Deployment, Rollout, RolloutError
 from .process_record import STOP_SECONDS, ProcessRecord
 
 START_SECONDS = 60
@@ -58,6 +58,11 @@ class Local:
             ],
         )
         return True
+
+    @property
+    def place(self) -> str:
+        """This machine, and the port."""
+        return f"{socket.gethostname()}:{self._port}"
 
     def apply(self, champion: Artifact) -> Rollout:
         """Let the running process load the release, or replace it by a process that has answered the example."""
@@ -158,7 +163,7 @@ class Local:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise UserError(
+                raise RolloutError(
                     "The service did not start; what ran before still runs. The end of its log:\n"
                     f"{self._log_end(log_start)}"
                 )
@@ -169,7 +174,7 @@ class Local:
             except requests.RequestException:
                 pass
             time.sleep(0.1)
-        raise UserError(
+        raise RolloutError(
             f"The service was not ready within {START_SECONDS} s; see {self._log}.\n{self._log_end(log_start)}"
         )
 

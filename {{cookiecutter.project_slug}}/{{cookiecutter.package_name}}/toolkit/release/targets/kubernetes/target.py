@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +12,12 @@ from ....version.artifact import Artifact
 from ...store import Release, Store
 from .. import Deployment, Rollout
 from . import address, golden, rollout
-from .difference import readable
-from .kubectl import FIELD_MANAGER, Kubectl
+from .cluster import FIELD_MANAGER
+from .confirmation import confirm
+from .difference import changes, readable, short
+from .kubectl import Kubectl
 from .manifests import Manifest, fit, images, join, render, split
-from .record import Deployed, Record, delete
+from .record import Deployed, Record, delete, record_name
 
 GOLDEN_SECONDS = 30
 #: The mark of pods whose store follows the registry.
@@ -47,7 +47,12 @@ class Kubernetes:
         self._overlay, self._seconds, self._confirmed = overlay, rollout_seconds, confirmed
         self._authorization = authorization
         self._kubectl = Kubectl(context, namespace)
-        self._record_name = f"{name}-deployed"
+        self._record_name = record_name(name)
+
+    @property
+    def place(self) -> str:
+        """The overlay and the namespace."""
+        return f"{self._overlay}/{self._kubectl.namespace}"
 
     def plan(self, release: Release) -> bool:
         """Print what `apply` would change on the cluster, and return whether it would change anything."""
@@ -71,8 +76,8 @@ class Kubernetes:
         now = record.current
         if now and release.same_as(now.release) and image == now.image and not difference.strip() and not stale:
             return False
-        after = _short(image) if self._image else "built and pushed by deploy"
-        console.table(["", "now", "after deploy"], _changes(now, release, after))
+        after = short(image) if self._image else "built and pushed by deploy"
+        console.table(["", "now", "after deploy"], changes(now, release, after))
         console.say(f"\nNamespace {self._kubectl.namespace}, overlay {self._overlay}:")
         for line in readable(difference) + [f"- {identity}" for identity in stale] + notes:
             console.say(line)
@@ -83,7 +88,7 @@ class Kubernetes:
         release = self._store.release()
         assert release is not None
         cluster = self._kubectl.check()
-        self._confirm(f"deploy {release.summary()}")
+        confirm(self._kubectl, self._overlay, f"deploy {release.summary()}", given=self._confirmed)
         record = Record.read(self._kubectl, self._record_name)
         image = self._named()
         manifests, notes = self._render(image, cluster)
@@ -99,7 +104,7 @@ class Kubernetes:
             self._go_back(record, error, manifests)
             raise
         action = "rolled out, and checked with rows of the hold-out through the Service"
-        return Rollout(address.find(self._kubectl, self._name, manifests), action)
+        return Rollout(address.find(self._kubectl, self._name, manifests), action, image)
 
     def running(self) -> Deployment | None:
         """Return the deployment in operation, None if there is none."""
@@ -125,7 +130,7 @@ class Kubernetes:
         if champion != old.release.champion:
             text = f"The deployment before served version {old.release.champion}, not {champion}"
             raise UserError(f"{text}. To serve {champion}: make deploy")
-        self._confirm(f"go back to {old.release.summary()}")
+        confirm(self._kubectl, self._overlay, f"go back to {old.release.summary()}", given=self._confirmed)
         self._bring(record, old.model_copy(update={"since": datetime.now(UTC)}), None)
         return old.release
 
@@ -135,7 +140,7 @@ class Kubernetes:
         record = Record.read(self._kubectl, self._record_name)
         if not record.objects:
             return False
-        self._confirm("delete the deployment")
+        confirm(self._kubectl, self._overlay, "delete the deployment", given=self._confirmed)
         delete(self._kubectl, [*record.objects, f"configmap/{self._record_name}"])
         return True
 
@@ -156,7 +161,7 @@ class Kubernetes:
         identities = [manifest.identity for manifest in split(new.manifests)]
         old = record.current
         # Recorded first: whatever is interrupted from here on, the next deploy knows what there may be.
-        record.objects = sorted({*record.objects, *identities})
+        record.objects, record.overlay = sorted({*record.objects, *identities}), self._overlay
         record.write(self._kubectl, self._record_name)
         self._kubectl.apply(new.manifests)
         self._await(new)
@@ -166,7 +171,7 @@ class Kubernetes:
         delete(self._kubectl, sorted(set(record.objects) - set(identities)))
         if old and not (old.image == new.image and old.manifests == new.manifests):
             record.previous = old
-        record.current, record.objects = new, sorted(identities)
+        record.current, record.objects, record.pending = new, sorted(identities), ""
         record.write(self._kubectl, self._record_name)
 
     def _await(self, deployment: Deployed) -> None:
@@ -206,32 +211,3 @@ class Kubernetes:
             details["differs"] = f"the cluster runs {', '.join(sorted(actual))}; make deploy sets what was recorded"
         details["pods"] = f"{available} of {wanted} available, {status.get('updatedReplicas', 0)} of this deployment"
         return "ready" if available >= wanted else f"{available} of {wanted} pods ready", details
-
-    def _confirm(self, what: str) -> None:
-        """Ask before production is changed."""
-        if self._overlay != "production" or self._confirmed or os.environ.get("CI"):
-            return
-        where = f"{self._kubectl.context or 'the current context'}, namespace {self._kubectl.namespace}"
-        if not sys.stdin.isatty():
-            raise UserError(f"This would {what} in production ({where}), and nobody is here to confirm: set YES=1")
-        if input(f"In production ({where}): {what}? [y/N] ").strip().lower() not in ("y", "yes"):
-            raise UserError("Nothing was changed")
-
-
-def _changes(now: Deployed | None, release: Release, image: str) -> list[list[str]]:
-    def traffic(release: Release) -> str:
-        weights = release.weights or {release.champion: 100}
-        return ", ".join(f"{percent} % to {number}" for number, percent in sorted(weights.items()))
-
-    return [
-        ["image", _short(now.image) if now else "-", image],
-        ["champion", str(now.release.champion) if now else "-", str(release.champion)],
-        ["versions", now.release.summary() if now else "-", release.summary()],
-        ["traffic", traffic(now.release) if now else "-", traffic(release)],
-    ]
-
-
-def _short(image: str) -> str:
-    """Return the last part of an image's name with the start of its digest."""
-    name, _, digest = image.rpartition("/")[2].partition("@sha256:")
-    return f"{name}@{digest[:12]}"
