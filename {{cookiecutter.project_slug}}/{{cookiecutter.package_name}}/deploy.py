@@ -158,6 +158,7 @@ def _kubernetes(settings: config.Settings) -> Target:
         Store(settings.store),
         settings.image,
         build=lambda: container_image.deployable(settings),
+        parts={"train": lambda: container_image.publish_full(settings)},
         overlay=settings.kubernetes_overlay,
         context=settings.kubernetes_context,
         namespace=settings.kubernetes_namespace,

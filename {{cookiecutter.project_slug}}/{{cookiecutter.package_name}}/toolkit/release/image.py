@@ -52,15 +52,16 @@ def build(
     release: Release,
     *,
     run_id: str,
+    environment: str,
     base_image: str = "",
     options: Sequence[str] = (),
     progress: Callable[[str], None] = lambda line: None,
 ) -> Image:
-    """Build the image of a release; `run_id` is the MLflow run of its champion."""
+    """Build the image of a release with an environment's libraries; `run_id` is the MLflow run of its champion."""
     commit = provenance.commit(project.root)
     created = provenance.commit_time(project.root) or datetime.fromtimestamp(0, UTC)
     arguments = {
-        "ENVIRONMENT": environment(store, release),
+        "ENVIRONMENT": environment,
         "TITLE": project.title,
         "DESCRIPTION": project.description,
         "AUTHORS": project.author,
@@ -75,7 +76,8 @@ def build(
         stage(Path(folder), project, store, release, created)
         return engine.build(
             Path(folder),
-            f"{project.repository}:{tag(release, commit)}",
+            # Beside the image that serves the release, not in its place.
+            f"{project.repository}:{tag(release, commit)}{'-train' if environment == FULL_ENVIRONMENT else ''}",
             arguments=arguments,
             options=options,
             progress=progress,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,10 +16,12 @@ from .cluster import FIELD_MANAGER
 from .confirmation import confirm
 from .difference import changes, readable, short
 from .kubectl import Kubectl
-from .manifests import Manifest, fit, images, join, render, split
+from .manifests import Manifest, check_pinned, fit, images, join, render, split
 from .record import Deployed, Record, delete, record_name
 
 GOLDEN_SECONDS = 30
+#: The tag of an image that `apply` has yet to build.
+LATER = "built-by-deploy"
 #: The mark of pods whose store follows the registry.
 FOLLOWS = "model-service/follows: registry"
 
@@ -35,6 +37,7 @@ class Kubernetes:
         image: str,
         *,
         build: Callable[[], str] | None = None,
+        parts: Mapping[str, Callable[[], str]] | None = None,
         overlay: str = "staging",
         context: str = "",
         namespace: str = "",
@@ -43,7 +46,7 @@ class Kubernetes:
         authorization: str = "",
     ) -> None:
         self._root, self._name, self._store, self._image = root, name, store, image
-        self._build = build
+        self._build, self._parts = build, parts or {}
         self._overlay, self._seconds, self._confirmed = overlay, rollout_seconds, confirmed
         self._authorization = authorization
         self._kubectl = Kubectl(context, namespace)
@@ -59,10 +62,9 @@ class Kubernetes:
         cluster = self._kubectl.check()
         record = Record.read(self._kubectl, self._record_name)
         # Planning builds nothing: until there is an image of the release, the manifests have the one that runs.
-        image = self._image or (record.current.image if record.current else f"{self._name}:not-built")
-        manifests, notes = self._render(image, cluster)
-        if self._image:
-            images(manifests)
+        image = self._image or (record.current.image if record.current else f"{self._name}:{LATER}")
+        manifests, notes = self._render(image, cluster, record.current.parts if record.current else {})
+        check_pinned(manifests, later=LATER)
         stale = sorted(set(record.objects) - {manifest.identity for manifest in manifests})
         difference = self._kubectl.run(
             "diff",
@@ -90,14 +92,18 @@ class Kubernetes:
         cluster = self._kubectl.check()
         confirm(self._kubectl, self._overlay, f"deploy {release.summary()}", given=self._confirmed)
         record = Record.read(self._kubectl, self._record_name)
+        # What kustomize or the cluster rejects is to fail before anything is built.
+        manifests, _ = self._render(self._image or f"{self._name}:{LATER}", cluster, {})
+        parts = {part: self._parts[part]() for part in self._missing(manifests)}
         image = self._named()
-        manifests, notes = self._render(image, cluster)
-        images(manifests)
+        manifests, notes = self._render(image, cluster, parts)
+        check_pinned(manifests)
         # What cannot be applied is to fail before anything is changed.
         self._kubectl.apply(join(manifests), "--dry-run=server")
         for note in notes:
             console.say(note)
-        deployment = Deployed(release=release, image=image, manifests=join(manifests), since=datetime.now(UTC))
+        now, text = datetime.now(UTC), join(manifests)
+        deployment = Deployed(release=release, image=image, parts=parts, manifests=text, since=now)
         try:
             self._bring(record, deployment, champion)
         except (UserError, KeyboardInterrupt) as error:
@@ -152,9 +158,19 @@ class Kubernetes:
             self._image = self._build()
         return self._image
 
-    def _render(self, image: str, cluster: tuple[int, int]) -> tuple[list[Manifest], list[str]]:
-        manifests = render(self._root, self._overlay, self._kubectl, self._name, image)
+    def _render(
+        self, image: str, cluster: tuple[int, int], parts: Mapping[str, str]
+    ) -> tuple[list[Manifest], list[str]]:
+        named = {self._name: image}
+        for part in self._parts:
+            named[f"{self._name}-{part}"] = parts.get(part, f"{self._name}-{part}:{LATER}")
+        manifests = render(self._root, self._overlay, self._kubectl, self._name, named)
         return fit(manifests, set(self._kubectl.run("api-versions").split()), cluster)
+
+    def _missing(self, manifests: list[Manifest]) -> list[str]:
+        """Return the parts that manifests have, and whose images nobody has named."""
+        found = images(manifests)
+        return [part for part in self._parts if f"{self._name}-{part}:{LATER}" in found]
 
     def _bring(self, record: Record, new: Deployed, champion: Artifact | None) -> None:
         """Apply a deployment, wait until it serves, delete what it does not have any more, and record it."""
