@@ -191,7 +191,8 @@ def test_plan_changes_nothing_and_says_what_would(cluster: Cluster, capsys: pyte
     assert cluster.target().plan(release)
     assert cluster.objects() == set()
     said = capsys.readouterr().out
-    assert re.search(rf"image +- +titanic@{IMAGE.rpartition(':')[2][:12]}", said)
+    name, _, digest = IMAGE.rpartition("/")[2].partition("@sha256:")
+    assert re.search(rf"image +- +{name}@{digest[:12]}", said)
     assert f"+ Deployment {NAME}\n" in said
     cluster.deploy()
     assert not cluster.target().plan(release)

@@ -73,7 +73,7 @@ def build(
     if base_image:
         arguments["BASE_IMAGE"] = base_image
     with tempfile.TemporaryDirectory(prefix="image-") as folder:
-        stage(Path(folder), project, store, release, created)
+        stage(Path(folder), project, store, release, created, data=environment == FULL_ENVIRONMENT)
         return engine.build(
             Path(folder),
             # Beside the image that serves the release, not in its place.
@@ -128,14 +128,23 @@ def environment(store: Store, release: Release) -> str:
     return ONNX_ENVIRONMENT if runtimes == {"onnx"} else PYTHON_ENVIRONMENT
 
 
-def stage(context: Path, project: Project, store: Store, release: Release, created: datetime) -> None:
-    """Copy what an image is built from into an empty folder: code, locks, and of the store the release alone."""
+def stage(
+    context: Path, project: Project, store: Store, release: Release, created: datetime, *, data: bool = False
+) -> None:
+    """Copy what an image is built from into an empty folder: code, locks, and of the store the release alone.
+
+    With `data`, the files of `data/` that git has are copied too: an image that trains reads them.
+    """
     try:
         for name in ("Dockerfile", "setup.py"):
             shutil.copy(project.root / name, context)
         shutil.copytree(project.root / "requirements", context / "requirements")
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read ({error.strerror}); the image is built from it.") from error
+    (context / "data").mkdir()
+    for path in provenance.tracked(project.root, "data") if data else []:
+        (context / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(project.root / path, context / path)
     code = context / project.package
     shutil.copytree(project.root / project.package, code, ignore=shutil.ignore_patterns("__pycache__"))
     stage_release(context / "store", store, release, created)

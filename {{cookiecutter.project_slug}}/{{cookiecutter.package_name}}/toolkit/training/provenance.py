@@ -34,6 +34,11 @@ def _last_commit(folder: Path, form: str) -> str | None:
     return _git(folder, "log", "-1", f"--format={form}", "--", ".") or None
 
 
+def tracked(folder: Path, path: str) -> list[Path]:
+    """Return the files below a path of a folder that git has, relative to the folder."""
+    return [Path(name) for name in (_git(folder, "ls-files", "-z", "--", path) or "").split("\0") if name]
+
+
 def _git(folder: Path, *words: str) -> str | None:
     try:
         found = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)

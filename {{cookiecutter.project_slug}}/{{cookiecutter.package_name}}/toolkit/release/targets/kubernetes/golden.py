@@ -37,7 +37,7 @@ def ask(url: str, champion: Artifact, version: int, authorization: str) -> str:
     rows = champion.example.rows
     try:
         path = f"{url}/versions/{version}/predict"
-        answer = requests.post(path, json=rows, timeout=REQUEST_SECONDS, auth=_signed(authorization))
+        answer = requests.post(path, json=rows, timeout=REQUEST_SECONDS, auth=signed(authorization))
         if not answer.ok:
             return f"{answer.status_code} {answer.text[:300]}"
         predictions: list[dict[str, Any]] = answer.json()
@@ -62,7 +62,9 @@ def _same(expected: dict[str, Any], predicted: dict[str, Any]) -> bool:
     return True
 
 
-def _signed(authorization: str) -> Any:
+def signed(authorization: str) -> Any:
+    """Return what gives a request its Authorization header, unless that is ""."""
+
     def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
         if authorization:
             request.headers["Authorization"] = authorization

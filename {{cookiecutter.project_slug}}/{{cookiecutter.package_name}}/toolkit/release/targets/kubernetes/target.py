@@ -11,7 +11,7 @@ from ....common.errors import UserError
 from ....version.artifact import Artifact
 from ...store import Release, Store
 from .. import Deployment, Rollout
-from . import address, golden, rollout
+from . import address, golden, rollout, served
 from .cluster import FIELD_MANAGER
 from .confirmation import confirm
 from .difference import changes, readable, short
@@ -110,7 +110,10 @@ class Kubernetes:
             self._go_back(record, error, manifests)
             raise
         action = "rolled out, and checked with rows of the hold-out through the Service"
-        return Rollout(address.find(self._kubectl, self._name, manifests), action, image)
+        url = address.find(self._kubectl, self._name, manifests)
+        if hint := address.hint(self._kubectl, self._name, url):
+            console.say(hint)
+        return Rollout(url, action, image)
 
     def running(self) -> Deployment | None:
         """Return the deployment in operation, None if there is none."""
@@ -120,8 +123,14 @@ class Kubernetes:
             return None
         manifests = split(record.current.manifests)
         health, details = self._health(record.current)
-        url = address.find(self._kubectl, self._name, manifests)
-        return Deployment(url, health, record.current.release, record.current.since, details)
+        url, release = address.find(self._kubectl, self._name, manifests), record.current.release
+        if FOLLOWS in record.current.manifests:
+            asked = served.ask(self._kubectl, self._name, self._authorization)
+            release, differences = served.summarize(asked, release)
+            details |= differences
+        if problem := address.route_problem(self._kubectl, self._name, manifests):
+            details["route"] = problem
+        return Deployment(url, health, release, record.current.since, details)
 
     def rollback(self, champion: int) -> Release:
         """Run what the last deploy replaced, and return its release; `UserError` if its champion is another."""
