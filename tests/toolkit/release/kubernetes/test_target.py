@@ -26,8 +26,8 @@ from stand_in import StandIn, serving
 from titanic_survival import config
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.release.store import Release, Store
-from titanic_survival.toolkit.release.targets.kubernetes import Kubernetes, golden, kubectl, rollout, target
-from titanic_survival.toolkit.release.targets.kubernetes.manifests import fit, rules, split
+from titanic_survival.toolkit.release.targets.kubernetes import Kubernetes, address, golden, kubectl, rollout, served, target
+from titanic_survival.toolkit.release.targets.kubernetes.manifests import fit, names_image, rules, split
 
 NAME = config.SERVICE_NAME
 VERSION = int(os.environ.get("TEST_VERSION", "1"))
@@ -224,6 +224,66 @@ def test_image_is_built_by_a_deploy_that_names_none_and_not_by_a_plan(
     assert built == [IMAGE]
     running = cluster.target().running()
     assert running and running.details["image"] == IMAGE
+
+
+def test_image_of_a_component_is_built_by_a_deploy_and_kept(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built = []
+
+    def build() -> str:
+        built.append(IMAGE)
+        return IMAGE
+
+    cluster.deploy(parts={"train": build})
+    assert built == [], "no component needs it"
+    cluster.edit(lambda content: content.update(components=["../../components/retrain"]))
+    release = cluster.store.release()
+    assert release and cluster.target(parts={"train": build}).plan(release)
+    assert f"+ CronJob {NAME}-retrain" in capsys.readouterr().out
+    assert built == []
+    cluster.deploy(parts={"train": build})
+    assert built == [IMAGE]
+    job = cluster.get("cronjobs")[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert job["containers"][0]["image"] == IMAGE
+    assert not cluster.target(parts={"train": build}).plan(release)
+
+
+def test_image_that_the_overlay_names_is_not_built(cluster: Cluster) -> None:
+    train = f"{NAME}-train"
+    assert not names_image(cluster.root, "staging", train)
+    cluster.edit(lambda content: content.update(components=["../../components/retrain"]))
+    assert names_image(cluster.root, "staging", train)
+    name, _, digest = OTHER.partition("@")
+    cluster.edit(lambda content: content.update(images=[{"name": train, "newName": name, "digest": digest}]))
+    assert not names_image(cluster.root, "staging", train)
+    cluster.deploy(parts={"train": lambda: pytest.fail("built, though it is named")})
+    job = cluster.get("cronjobs")[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert job["containers"][0]["image"] == OTHER
+
+
+def test_status_asks_pods_that_follow_the_registry(cluster: Cluster) -> None:
+    if cluster.stand_in is None:
+        pytest.skip("a real cluster needs a registry that its pods reach")
+    cluster.edit(lambda content: content.update(components=["../../components/sync"]))
+    cluster.deploy(parts={"train": lambda: IMAGE})
+    deployed = cluster.store.release()
+    served = Release.now("titanic", 2, {1: (), 2: ("champion",)}, digests={1: "a", 2: "b"}, weights={1: 10, 2: 90})
+    cluster.stand_in.release = served
+    running = cluster.target().running()
+    assert running and deployed and running.release.same_as(served)
+    assert running.details["deployed"] == deployed.summary()
+    cluster.stand_in.release = None
+    running = cluster.target().running()
+    assert running and running.release == deployed
+    assert "404" in running.details["served"]
+
+
+def test_status_names_pods_that_serve_something_else() -> None:
+    old, new = Release.now("titanic", 1, {1: ()}), Release.now("titanic", 2, {2: ()})
+    release, details = served.summarize({"a": new, "b": old, "c": new, "d": "503 no release"}, old)
+    assert release == new
+    assert details == {"deployed": "version 1", "b": "serves version 1", "d": "503 no release"}
 
 
 def test_plan_names_a_manifest_that_somebody_changed(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
@@ -503,3 +563,65 @@ def test_rules_of_the_operator_are_those_of_monitoring() -> None:
     made = yaml.safe_load(rules(path, NAME))
     assert made["spec"] == yaml.safe_load(path.read_text())
     assert (made["kind"], made["metadata"]["name"]) == ("PrometheusRule", NAME)
+
+
+def test_missing_rights_on_kinds_of_other_projects_are_told_from_the_role_edit() -> None:
+    words = 'Error from server (Forbidden): {0} "x" is forbidden: User "a" cannot patch resource "{0}" in API group "{1}"'
+    route, job = (words.format(*kind) for kind in (("httproutes", "gateway.networking.k8s.io"), ("jobs", "batch")))
+    message = kubectl.explain("apply", f"{route}\n{route}\n")
+    assert "rights on httproutes.gateway.networking.k8s.io" in message
+    assert message.count("Error from server") == 1
+    assert "Ask its administrator for the role `edit`" in kubectl.explain("apply", f"{route}\n{job}\n")
+
+
+class Answers:
+    """Stands for kubectl: objects by kind."""
+
+    namespace = "models"
+
+    def __init__(self, **objects: Any) -> None:
+        self._objects = objects
+
+    def get(self, kind: str, *args: str) -> Any:
+        """Return an object."""
+        return self._objects[kind]
+
+    def command(self, *args: str) -> list[str]:
+        """Return a command line."""
+        return ["kubectl", "--namespace=models", *args]
+
+
+@pytest.mark.parametrize(
+    ("hostname", "url"),
+    [("a.example.com", f"http://a.example.com/{NAME}"), ("*.example.com", f"http://192.0.2.7/{NAME}"), (None, "")],
+)
+def test_url_is_that_of_the_gateway_or_comes_with_a_way_to_call_it(hostname: str | None, url: str) -> None:
+    rules = [{"matches": [{"path": {"value": f"/{NAME}"}}]}]
+    route = {"spec": {"rules": rules, "parentRefs": [{"name": "gateway"}]}}
+    gateway = {"spec": {"listeners": [{"hostname": hostname, "port": 80, "protocol": "HTTP"}]}}
+    answers: Any = Answers(httproute=route, gateway=gateway | {"status": {"addresses": [{"value": "192.0.2.7"}]}})
+    if hostname is None:
+        answers = Answers(httproute=route, gateway=None)
+    manifests = split(f"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata:\n  name: {NAME}\n")
+    found = address.find(answers, NAME, manifests)
+    assert found == (url or f"http://{NAME}.models.svc")
+    assert bool(address.hint(answers, NAME, found)) == (not url)
+    if not url:
+        assert f"port-forward service/{NAME} 3000:80" in address.hint(answers, NAME, found)
+
+
+def test_route_that_leads_nowhere_is_named() -> None:
+    manifests = split(f"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata:\n  name: {NAME}\n")
+    condition = {"type": "Accepted", "status": "True"}
+    denied = condition | {"status": "False", "message": "NotAllowedByListeners"}
+    for conditions, words in (
+        ([], "no controller has taken it; is there a Gateway public"),
+        ([condition], ""),
+        ([denied], "Gateway public does not take it: NotAllowedByListeners"),
+    ):
+        parents = [{"parentRef": {"name": "public"}, "conditions": conditions}] if conditions else []
+        route = {"spec": {"parentRefs": [{"name": "public"}]}, "status": {"parents": parents}}
+        answers: Any = Answers(httproute=route)
+        problem = address.route_problem(answers, NAME, manifests)
+        assert words in problem and bool(words) == bool(problem)
+    assert address.route_problem(answers, NAME, []) == ""

@@ -56,15 +56,25 @@ def join(manifests: Iterable[Manifest]) -> str:
     return "---\n".join(manifest.text.rstrip("\n") + "\n" for manifest in manifests)
 
 
+def overlay_folder(root: Path, overlay: str) -> Path:
+    """Return the folder of an overlay."""
+    folder = root / "deploy" / "kubernetes" / "overlays" / overlay
+    if not (folder / "kustomization.yaml").exists():
+        raise UserError(f"{folder} has no kustomization.yaml; KUBERNETES_OVERLAY names a folder beside it")
+    return folder
+
+
+def names_image(root: Path, overlay: str, image: str) -> bool:
+    """Whether an overlay runs an image by this name, which its `images` have not replaced."""
+    return image in images(split(Kubectl().run("kustomize", str(overlay_folder(root, overlay)))))
+
+
 def render(root: Path, overlay: str, kubectl: Kubectl, name: str, images: Mapping[str, str]) -> list[Manifest]:
     """Return the objects of an overlay with images (by their names there) and the alert rules of `monitoring/rules.yml`.
 
     What kustomize is given is left in `build/kubernetes`, for people to look at.
     """
-    source = root / "deploy" / "kubernetes" / "overlays" / overlay
-    if not (source / "kustomization.yaml").exists():
-        raise UserError(f"{source} has no kustomization.yaml; KUBERNETES_OVERLAY names a folder beside it")
-    folder = root / "build" / "kubernetes"
+    source, folder = overlay_folder(root, overlay), root / "build" / "kubernetes"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "rules.yaml").write_text(rules(root / "monitoring" / "rules.yml", name))
     (folder / "kustomization.yaml").write_text(
