@@ -16,7 +16,7 @@ from .toolkit.training import provenance
 
 
 def build(settings: config.Settings, engine: Engine, store: Store, release: Release, environment: str = "") -> Image:
-    """Build the image of a release that the store holds, with the libraries that it needs or those of an environment."""
+    """Build the image of a release of the store, with the libraries that it needs or those of an environment."""
     project = image.Project(
         config.ROOT,
         config.PACKAGE,

@@ -26,7 +26,15 @@ from stand_in import StandIn, serving
 from titanic_survival import config
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.release.store import Release, Store
-from titanic_survival.toolkit.release.targets.kubernetes import Kubernetes, address, golden, kubectl, rollout, served, target
+from titanic_survival.toolkit.release.targets.kubernetes import (
+    Kubernetes,
+    address,
+    golden,
+    kubectl,
+    rollout,
+    served,
+    target,
+)
 from titanic_survival.toolkit.release.targets.kubernetes.manifests import fit, names_image, rules, split
 
 NAME = config.SERVICE_NAME
@@ -566,7 +574,9 @@ def test_rules_of_the_operator_are_those_of_monitoring() -> None:
 
 
 def test_missing_rights_on_kinds_of_other_projects_are_told_from_the_role_edit() -> None:
-    words = 'Error from server (Forbidden): {0} "x" is forbidden: User "a" cannot patch resource "{0}" in API group "{1}"'
+    words = (
+        'Error from server (Forbidden): {0} "x" is forbidden: User "a" cannot patch resource "{0}" in API group "{1}"'
+    )
     route, job = (words.format(*kind) for kind in (("httproutes", "gateway.networking.k8s.io"), ("jobs", "batch")))
     message = kubectl.explain("apply", f"{route}\n{route}\n")
     assert "rights on httproutes.gateway.networking.k8s.io" in message

@@ -70,7 +70,7 @@ def names_image(root: Path, overlay: str, image: str) -> bool:
 
 
 def render(root: Path, overlay: str, kubectl: Kubectl, name: str, images: Mapping[str, str]) -> list[Manifest]:
-    """Return the objects of an overlay with images (by their names there) and the alert rules of `monitoring/rules.yml`.
+    """Return the objects of an overlay, with images by their names there, and the rules of `monitoring/rules.yml`.
 
     What kustomize is given is left in `build/kubernetes`, for people to look at.
     """
