@@ -281,6 +281,9 @@ def test_status_asks_pods_that_follow_the_registry(cluster: Cluster) -> None:
     running = cluster.target().running()
     assert running and deployed and running.release.same_as(served)
     assert running.details["deployed"] == deployed.summary()
+    going = {"name": "going", "labels": cluster.get("pods")[0]["metadata"]["labels"], "deletionTimestamp": "now"}
+    cluster.stand_in.objects["Pod", "going"] = {"metadata": going}
+    assert [*served.ask(cluster.target()._kubectl, NAME, "")] == [cluster.get("pods")[0]["metadata"]["name"]]
     cluster.stand_in.release = None
     running = cluster.target().running()
     assert running and running.release == deployed
@@ -291,7 +294,7 @@ def test_status_names_pods_that_serve_something_else() -> None:
     old, new = Release.now("titanic", 1, {1: ()}), Release.now("titanic", 2, {2: ()})
     release, details = served.summarize({"a": new, "b": old, "c": new, "d": "503 no release"}, old)
     assert release == new
-    assert details == {"deployed": "version 1", "b": "serves version 1", "d": "503 no release"}
+    assert details == {"deployed": "version 1", "also": "b: serves version 1; d: 503 no release"}
 
 
 def test_plan_names_a_manifest_that_somebody_changed(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:

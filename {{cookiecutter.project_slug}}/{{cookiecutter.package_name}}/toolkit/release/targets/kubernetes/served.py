@@ -18,6 +18,8 @@ def ask(kubectl: Kubectl, name: str, authorization: str) -> dict[str, Release | 
     found: dict[str, Release | str] = {}
     for pod in kubectl.find("pods", labels=labels):
         pod_name = pod["metadata"]["name"]
+        if "deletionTimestamp" in pod["metadata"]:
+            continue  # It takes no more requests.
         try:
             with kubectl.forwarded(f"pod/{pod_name}") as url:
                 answer = requests.get(f"{url}/model", timeout=REQUEST_SECONDS, auth=signed(authorization))
@@ -35,12 +37,12 @@ def summarize(found: dict[str, Release | str], deployed: Release) -> tuple[Relea
         return deployed, {"served": f"unknown, so this is what was deployed: {reasons or 'there are no pods'}"}
     release = max(served, key=lambda candidate: sum(candidate.same_as(other) for other in served))
     details = {} if release.same_as(deployed) else {"deployed": deployed.summary()}
-    for pod, other in found.items():
-        if isinstance(other, str):
-            details[pod] = other
-        elif not other.same_as(release):
-            details[pod] = f"serves {other.summary()}"
-    return release, details
+    others = [
+        f"{pod}: {other if isinstance(other, str) else f'serves {other.summary()}'}"
+        for pod, other in found.items()
+        if isinstance(other, str) or not other.same_as(release)
+    ]
+    return release, details | ({"also": "; ".join(others)} if others else {})
 
 
 def _release(content: dict[str, Any]) -> Release:
