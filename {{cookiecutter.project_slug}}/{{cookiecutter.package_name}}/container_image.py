@@ -78,7 +78,7 @@ def _runtime(
     commit = provenance.commit(config.ROOT)
     tag = image.runtime_tag(commit, environment, settings.base_image, _options(settings))
     runtime = f"{settings.image_repository}:{tag}"
-    if rebuild or not _is_committed(commit) or not image_layers.digest(runtime):
+    if rebuild or not _is_committed(commit) or not image_layers.exists(runtime):
         engine = find_engine(settings.container_engine)
         if engine is None:
             raise UserError(

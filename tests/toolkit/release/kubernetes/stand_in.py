@@ -116,7 +116,10 @@ class StandIn:
         deployment["metadata"].setdefault("annotations", {}).update(annotations)
         labels = template["metadata"]["labels"] | {"pod-template-hash": found}
         owner = {"name": f"{name}-{found}", "namespace": self.namespace, "labels": labels, "uid": found}
-        self.objects["ReplicaSet", owner["name"]] = {"metadata": owner | {"annotations": annotations}}
+        owners = [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name}]
+        self.objects["ReplicaSet", owner["name"]] = {
+            "metadata": owner | {"annotations": annotations, "ownerReferences": owners}
+        }
         before, status = name in self._good and self._good[name] != found, self._pod(template)
         made = "denied" not in status
         if made:

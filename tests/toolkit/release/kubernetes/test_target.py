@@ -30,6 +30,7 @@ from titanic_survival.toolkit.release.targets.kubernetes import (
     Kubernetes,
     address,
     golden,
+    knative,
     kubectl,
     rollout,
     served,
@@ -276,10 +277,10 @@ def test_status_asks_pods_that_follow_the_registry(cluster: Cluster) -> None:
     cluster.edit(lambda content: content.update(components=["../../components/sync"]))
     cluster.deploy(parts={"train": lambda: IMAGE})
     deployed = cluster.store.release()
-    served = Release.now("titanic", 2, {1: (), 2: ("champion",)}, digests={1: "a", 2: "b"}, weights={1: 10, 2: 90})
-    cluster.stand_in.release = served
+    actual = Release.now("titanic", 2, {1: (), 2: ("champion",)}, digests={1: "a", 2: "b"}, weights={1: 10, 2: 90})
+    cluster.stand_in.release = actual
     running = cluster.target().running()
-    assert running and deployed and running.release.same_as(served)
+    assert running and deployed and running.release.same_as(actual)
     assert running.details["deployed"] == deployed.summary()
     going = {"name": "going", "labels": cluster.get("pods")[0]["metadata"]["labels"], "deletionTimestamp": "now"}
     cluster.stand_in.objects["Pod", "going"] = {"metadata": going}
@@ -324,6 +325,24 @@ def test_failed_rollout_goes_back_and_says_why(cluster: Cluster, kind: str) -> N
     assert running and running.health == "ready"
     container = cluster.get("deployments")[0]["spec"]["template"]["spec"]["containers"][0]
     assert not any(item.items() <= container.items() for item in [change])
+
+
+def test_pod_of_another_deployment_does_not_fail_the_rollout(cluster: Cluster) -> None:
+    if cluster.stand_in is None:
+        pytest.skip("only a stand-in has pods that break when they should")
+    cluster.deploy()
+    labels = {"app.kubernetes.io/name": NAME, "pod-template-hash": "other"}
+    annotations = {"deployment.kubernetes.io/revision": "2"}
+    owners = [{"kind": "Deployment", "name": f"{NAME}-reconcile"}]
+    waiting = {"name": "c", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    # The stand-in keeps what has the good template's hash in its name.
+    other = cluster.get("replicasets")[0]["metadata"]["name"].replace(NAME, "other")
+    metadata = {"name": other, "labels": labels, "annotations": annotations, "ownerReferences": owners}
+    cluster.stand_in.objects["ReplicaSet", other] = {"metadata": metadata}
+    cluster.stand_in.objects["Pod", other] = {"metadata": metadata, "status": {"containerStatuses": [waiting]}}
+    cluster.patch_service({"readinessProbe": {"httpGet": {"path": "/nothing", "port": "http"}}})
+    with pytest.raises(UserError, match="probe failed"):
+        cluster.deploy(rollout_seconds=3)
 
 
 def test_image_that_cannot_be_pulled_is_named(cluster: Cluster) -> None:
@@ -638,3 +657,34 @@ def test_route_that_leads_nowhere_is_named() -> None:
         problem = address.route_problem(answers, NAME, manifests)
         assert words in problem and bool(words) == bool(problem)
     assert address.route_problem(answers, NAME, []) == ""
+
+
+def knative_service(ready: str, generation: int = 1) -> dict[str, Any]:
+    """Return a Service of Knative whose condition Ready has a status."""
+    condition = {"type": "Ready", "status": ready, "reason": "RevisionFailed", "message": "the container ended"}
+    status = {"observedGeneration": generation, "conditions": [condition], "url": "http://titanic.example.com"}
+    return {"metadata": {"generation": 1}, "status": status}
+
+
+def test_service_of_knative_is_waited_for_and_answers_at_its_own_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = knative.wait(Answers(ksvc=knative_service("True")), NAME, 1)  # type: ignore[arg-type]
+    assert url == "http://titanic.example.com"
+    asked = []
+    monkeypatch.setattr(golden, "ask", lambda url, *args: asked.append(url) or "")
+    golden.check(Answers(), NAME, SimpleNamespace(), 1, "", 0, url)  # type: ignore[arg-type]
+    assert asked == [url]
+
+
+@pytest.mark.parametrize(
+    ("service", "words"),
+    [
+        (knative_service("False"), "Knative cannot run the service: RevisionFailed the container ended"),
+        (knative_service("Unknown"), "did not end within 0 s: RevisionFailed"),
+        (knative_service("True", generation=0), "is its controller running"),
+        (None, "was deleted"),
+    ],
+)
+def test_service_of_knative_that_is_not_ready_says_why(service: dict[str, Any] | None, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        knative.wait(Answers(ksvc=service), NAME, 0)  # type: ignore[arg-type]
+    assert knative.health(Answers(ksvc=service), NAME) != "ready"  # type: ignore[arg-type]

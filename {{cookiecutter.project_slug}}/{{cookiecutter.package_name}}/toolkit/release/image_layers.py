@@ -30,6 +30,11 @@ SUFFICIENT = {
 }
 
 
+def exists(image: str) -> bool:
+    """Whether an image's registry has it."""
+    return bool(digest(image))
+
+
 def digest(image: str) -> str:
     """Return the digest of an image in its registry (sha256:...), "" if that has none of this name."""
     name = ImageName.parse(image)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from . import knative
 from .kubectl import Kubectl, KubectlError
 from .manifests import Manifest
 
@@ -17,7 +18,7 @@ def find(kubectl: Kubectl, name: str, manifests: list[Manifest]) -> str:
             return url
         if "Ingress" in kinds and (url := _ingress(kubectl, name)):
             return url
-        if "Service" in kinds and any(manifest.api.startswith("serving.knative.dev/") for manifest in manifests):
+        if "Service" in kinds and knative.serves(manifests):
             return str(kubectl.get("ksvc", name)["status"]["url"])
     except (KubectlError, KeyError, IndexError, TypeError):
         pass

@@ -11,7 +11,7 @@ from ....common.errors import UserError
 from ....version.artifact import Artifact
 from ...store import Release, Store
 from .. import Deployment, Rollout
-from . import address, golden, rollout, served
+from . import address, golden, knative, rollout, served
 from .cluster import FIELD_MANAGER
 from .confirmation import confirm
 from .difference import changes, readable, short
@@ -189,21 +189,22 @@ class Kubernetes:
         record.objects, record.overlay = sorted({*record.objects, *identities}), self._overlay
         record.write(self._kubectl, self._record_name)
         self._kubectl.apply(new.manifests)
-        self._await(new)
+        url = self._await(new)
         if champion is not None:
             seconds, number = GOLDEN_SECONDS, new.release.champion
-            golden.check(self._kubectl, self._name, champion, number, self._authorization, seconds)
+            golden.check(self._kubectl, self._name, champion, number, self._authorization, seconds, url)
         delete(self._kubectl, sorted(set(record.objects) - set(identities)))
         if old and not (old.image == new.image and old.manifests == new.manifests):
             record.previous = old
         record.current, record.objects, record.pending = new, sorted(identities), ""
         record.write(self._kubectl, self._record_name)
 
-    def _await(self, deployment: Deployed) -> None:
-        if any(manifest.api.startswith("serving.knative.dev/") for manifest in split(deployment.manifests)):
-            self._kubectl.run("wait", f"ksvc/{self._name}", "--for=condition=Ready", f"--timeout={self._seconds:g}s")
-        else:
-            rollout.wait(self._kubectl, self._name, self._seconds)
+    def _await(self, deployment: Deployed) -> str:
+        """Wait until a deployment is ready; return the URL to ask, "" if that is the Service's."""
+        if knative.serves(split(deployment.manifests)):
+            return knative.wait(self._kubectl, self._name, self._seconds)
+        rollout.wait(self._kubectl, self._name, self._seconds)
+        return ""
 
     def _go_back(self, record: Record, error: BaseException, failed: list[Manifest]) -> None:
         """Run the last good deployment again after one that failed; `UserError` says both when that fails too."""
@@ -226,6 +227,8 @@ class Kubernetes:
     def _health(self, deployment: Deployed) -> tuple[str, dict[str, str]]:
         """Return the health of what runs, and what differs from what was deployed."""
         details = {"namespace": self._kubectl.namespace, "image": deployment.image}
+        if knative.serves(split(deployment.manifests)):
+            return knative.health(self._kubectl, self._name), details
         found = self._kubectl.get("deployment", self._name)
         if found is None:
             return "the Deployment is gone; make deploy makes it anew", details
