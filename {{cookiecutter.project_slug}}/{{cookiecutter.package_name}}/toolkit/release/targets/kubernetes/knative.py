@@ -30,6 +30,7 @@ def health(kubectl: Kubectl, name: str) -> str:
 def wait(kubectl: Kubectl, name: str, seconds: float) -> str:
     """Wait until the newest revision is ready, and return the URL; `RolloutError` has Knative's reason if it fails."""
     deadline = time.monotonic() + seconds
+    ready: bool | None
     while True:
         try:
             found = kubectl.get("ksvc", name)
