@@ -217,7 +217,7 @@ def test_plan_changes_nothing_and_says_what_would(cluster: Cluster, capsys: pyte
 
 
 def test_image_is_built_by_a_deploy_that_names_none_and_not_by_a_plan(
-    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+    cluster: Cluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release, built = cluster.store.release(), []
 
@@ -233,6 +233,10 @@ def test_image_is_built_by_a_deploy_that_names_none_and_not_by_a_plan(
     assert built == [IMAGE]
     running = cluster.target().running()
     assert running and running.details["image"] == IMAGE
+    assert not cluster.target("", build=build).plan(release)
+    monkeypatch.setattr(target.provenance, "commit", lambda folder: "1f0c9a2b7d11")
+    assert cluster.target("", build=build).plan(release), "another commit is another image"
+    assert not cluster.target(IMAGE).plan(release)
 
 
 def test_image_of_a_component_is_built_by_a_deploy_and_kept(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ....common import console
 from ....common.errors import UserError
+from ....training import provenance
 from ....version.artifact import Artifact
 from ...store import Release, Store
 from .. import Deployment, Rollout
@@ -76,7 +77,11 @@ class Kubernetes:
             codes=(0, 1),
         )
         now = record.current
-        if now and release.same_as(now.release) and image == now.image and not difference.strip() and not stale:
+        same = now is not None and release.same_as(now.release) and image == now.image
+        if now and now.commit and not self._image:
+            # Of another commit, deploy builds another image.
+            same = same and now.commit == provenance.commit(self._root)
+        if same and not difference.strip() and not stale:
             return False
         after = short(image) if self._image else "built and pushed by deploy"
         console.table(["", "now", "after deploy"], changes(now, release, after))
@@ -95,6 +100,7 @@ class Kubernetes:
         # What kustomize or the cluster rejects is to fail before anything is built.
         manifests, _ = self._render(self._image or f"{self._name}:{LATER}", cluster, {})
         parts = {part: self._parts[part]() for part in self._missing(manifests)}
+        commit = "" if self._image else provenance.commit(self._root)
         image = self._named()
         manifests, notes = self._render(image, cluster, parts)
         check_pinned(manifests)
@@ -103,7 +109,7 @@ class Kubernetes:
         for note in notes:
             console.say(note)
         now, text = datetime.now(UTC), join(manifests)
-        deployment = Deployed(release=release, image=image, parts=parts, manifests=text, since=now)
+        deployment = Deployed(release=release, image=image, parts=parts, manifests=text, since=now, commit=commit)
         try:
             self._bring(record, deployment, champion)
         except (UserError, KeyboardInterrupt) as error:
