@@ -143,6 +143,7 @@ def cluster(
     for folder in ("deploy", "monitoring"):
         shutil.copytree(config.ROOT / folder, root / folder)
     if REAL:
+        environment = dict(os.environ)
         namespace = f"test-{uuid4().hex[:8]}"
         subprocess.run(["kubectl", "create", "namespace", namespace], check=True, capture_output=True)
         restricted = "pod-security.kubernetes.io/enforce=restricted"
@@ -150,7 +151,9 @@ def cluster(
         try:
             yield Cluster(root, namespace, None, rows[:3])
         finally:
-            subprocess.run([real_kubectl, "delete", "namespace", namespace, "--wait=false"], capture_output=True)
+            # Some tests name another cluster meanwhile.
+            command = [real_kubectl, "delete", "namespace", namespace, "--wait=false"]
+            subprocess.run(command, capture_output=True, env=environment)
         return
     stand_in = StandIn("models", {IMAGE})
     with serving(stand_in) as port:
