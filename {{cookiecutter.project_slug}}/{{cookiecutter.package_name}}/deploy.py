@@ -16,6 +16,7 @@ from .toolkit.registry.deployments import ROLLED_BACK, failures
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.release.deployment_history import DeploymentHistory
 from .toolkit.release.desired import desired_release
+from .toolkit.release.image import FULL_ENVIRONMENT
 from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Release, Store
 from .toolkit.release.targets import RolloutError, Target
@@ -158,6 +159,7 @@ def _kubernetes(settings: config.Settings) -> Target:
         Store(settings.store),
         settings.image,
         build=lambda: container_image.deployable(settings),
+        parts={FULL_ENVIRONMENT: lambda: container_image.publish_full(settings)},
         overlay=settings.kubernetes_overlay,
         context=settings.kubernetes_context,
         namespace=settings.kubernetes_namespace,

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
+from titanic_survival.toolkit.release.store import Release
 
 KINDS = {
     "v1": ["ConfigMap", "Event", "Namespace", "Pod", "ResourceQuota", "Service", "ServiceAccount"],
@@ -46,6 +47,8 @@ class StandIn:
         self.namespace, self.images = namespace, images
         self.version = ("1", "36")
         self.requests: list[str] = []
+        #: What its pods say that they serve.
+        self.release: Release | None = None
         #: Cleared, it keeps every request waiting.
         self.answering = threading.Event()
         #: By kind and name.
@@ -113,7 +116,10 @@ class StandIn:
         deployment["metadata"].setdefault("annotations", {}).update(annotations)
         labels = template["metadata"]["labels"] | {"pod-template-hash": found}
         owner = {"name": f"{name}-{found}", "namespace": self.namespace, "labels": labels, "uid": found}
-        self.objects["ReplicaSet", owner["name"]] = {"metadata": owner | {"annotations": annotations}}
+        owners = [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name}]
+        self.objects["ReplicaSet", owner["name"]] = {
+            "metadata": owner | {"annotations": annotations, "ownerReferences": owners}
+        }
         before, status = name in self._good and self._good[name] != found, self._pod(template)
         made = "denied" not in status
         if made:
@@ -182,6 +188,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/version":
             major, minor = self.stand_in.version
             self._answer(200, {"major": major, "minor": minor, "gitVersion": f"v{major}.{minor.rstrip('+')}.0"})
+        elif path == "/model" and self.stand_in.release:
+            self._answer(200, _model(self.stand_in.release))
         elif path == "/api":
             self._answer(200, {"kind": "APIVersions", "versions": ["v1"]})
         elif path == "/apis":
@@ -303,6 +311,17 @@ def serving(stand_in: StandIn) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _model(release: Release) -> Object:
+    """Return what `GET /model` answers of a release."""
+    versions = [
+        {"version": number, "aliases": aliases, "digest": release.digests.get(number, "")}
+        for number, aliases in release.versions.items()
+    ]
+    content = release.model_dump(mode="json", include={"model", "champion", "shadows"})
+    traffic = release.weights or {release.champion: 100}
+    return content | {"versions": versions, "traffic": traffic, "released": release.created.isoformat()}
 
 
 def _groups() -> list[str]:

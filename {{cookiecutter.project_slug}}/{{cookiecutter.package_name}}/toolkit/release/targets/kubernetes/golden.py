@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import requests
@@ -16,19 +17,26 @@ from .cluster import Cluster
 REQUEST_SECONDS = 5
 
 
-def check(cluster: Cluster, name: str, champion: Artifact, version: int, authorization: str, seconds: float) -> None:
-    """Raise `RolloutError` if the Service does not predict with a version, and keeps not doing so for a time."""
+def check(
+    cluster: Cluster, name: str, champion: Artifact, version: int, authorization: str, seconds: float, url: str = ""
+) -> None:
+    """Raise `RolloutError` if the Service does not predict with a version, and keeps not doing so for a time.
+
+    The Service is reached through the API server, or at a URL where there is one.
+    """
     deadline, problem = time.monotonic() + seconds, ""
     while True:
         try:
-            with cluster.service(name) as url:
-                problem = ask(url, champion, version, authorization)
+            with nullcontext(url) if url else cluster.service(name) as found:
+                problem = ask(found, champion, version, authorization)
         except UserError as error:
             problem = str(error)
         if not problem:
             return
         if time.monotonic() > deadline:
-            raise RolloutError(f"The pods are ready, but a golden request through Service {name} failed: {problem}")
+            raise RolloutError(
+                f"The pods are ready, but a golden request through {url or f'Service {name}'} failed: {problem}"
+            )
         time.sleep(1)
 
 
@@ -37,7 +45,7 @@ def ask(url: str, champion: Artifact, version: int, authorization: str) -> str:
     rows = champion.example.rows
     try:
         path = f"{url}/versions/{version}/predict"
-        answer = requests.post(path, json=rows, timeout=REQUEST_SECONDS, auth=_signed(authorization))
+        answer = requests.post(path, json=rows, timeout=REQUEST_SECONDS, auth=signed(authorization))
         if not answer.ok:
             return f"{answer.status_code} {answer.text[:300]}"
         predictions: list[dict[str, Any]] = answer.json()
@@ -62,7 +70,9 @@ def _same(expected: dict[str, Any], predicted: dict[str, Any]) -> bool:
     return True
 
 
-def _signed(authorization: str) -> Any:
+def signed(authorization: str) -> Any:
+    """Return what gives a request its Authorization header, unless that is ""."""
+
     def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
         if authorization:
             request.headers["Authorization"] = authorization

@@ -9,7 +9,7 @@ import selectors
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from ....common.errors import UserError
@@ -54,6 +54,9 @@ EXPLANATIONS = (
         "The cluster cannot be reached. Check network, VPN and the context (`kubectl cluster-info`)",
     ),
 )
+
+#: API groups of other projects: no role of Kubernetes has rights on them until an administrator adds some.
+FOREIGN = ("gateway.networking.k8s.io", "monitoring.coreos.com", "serving.knative.dev")
 
 
 class KubectlError(ClusterError):
@@ -148,10 +151,14 @@ class Kubectl:
         option = ["--previous"] if previous else []
         return self.run("logs", pod, f"--container={container}", f"--tail={lines}", *option)
 
-    @contextmanager
-    def service(self, name: str) -> Iterator[str]:
+    def service(self, name: str) -> AbstractContextManager[str]:
         """Have a port of this machine lead to a Service, and return its URL."""
-        command = self.command("port-forward", f"service/{name}", ":http", "--address=127.0.0.1")
+        return self.forwarded(f"service/{name}")
+
+    @contextmanager
+    def forwarded(self, resource: str) -> Iterator[str]:
+        """Have a port of this machine lead to the port `http` of a Service or pod, and return its URL."""
+        command = self.command("port-forward", resource, ":http", "--address=127.0.0.1")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             yield f"http://127.0.0.1:{_port(process)}"
@@ -177,7 +184,17 @@ class Kubectl:
 def explain(verb: str, stderr: str) -> str:
     """Return a sentence with a cure for what kubectl wrote, and below it the cluster's own words."""
     lines = [line for line in stderr.strip().splitlines() if not re.match(r"[EWI]\d{4} |Warning:", line)]
-    words = "\n".join(f"  {line[:500]}" for line in (lines or stderr.strip().splitlines())[-6:])
+    # kubectl repeats an error for each object.
+    lines = list(dict.fromkeys(lines or stderr.strip().splitlines()))
+    words = "\n".join(f"  {line[:500]}" for line in lines[-6:])
+    denied = sorted(set(re.findall(r'resource "(\S+)" in API group "([^"]*)"', stderr)))
+    if denied and all(group in FOREIGN for _, group in denied):
+        kinds = ", ".join(f"{resource}.{group}" for resource, group in denied)
+        return (
+            "The cluster does not allow this user to do it. The role `edit` has Kubernetes' own kinds alone. Ask the "
+            f"cluster's administrator for rights on {kinds} (docs/deployment.md has the role), or take their manifests "
+            f"out of deploy/kubernetes. kubectl {verb} says:\n{words}"
+        )
     for pattern, sentence in EXPLANATIONS:
         if re.search(pattern, stderr):
             return f"{sentence}. kubectl {verb} says:\n{words}"
@@ -195,4 +212,4 @@ def _port(process: subprocess.Popen[bytes]) -> int:
         return int(match[1])
     process.kill()
     words = process.stderr.read().decode(errors="replace").strip()
-    raise ClusterError(f"kubectl port-forward does not lead to the Service: {words or 'no answer'}")
+    raise ClusterError(f"kubectl port-forward leads nowhere: {words or 'no answer'}")

@@ -21,6 +21,10 @@ class Deployed(BaseModel):
 
     release: Release
     image: str
+    #: Of the code that the image was built from; "" where the image was named.
+    commit: str = ""
+    #: Images of parts beside the service, by the end of their names.
+    parts: dict[str, str] = {}
     #: All objects, as they were applied.
     manifests: str
     since: datetime

@@ -81,6 +81,8 @@ def _state(cluster: Cluster, name: str) -> tuple[dict[str, Any], list[dict[str, 
         replicas["metadata"]["labels"].get("pod-template-hash")
         for replicas in cluster.find("replicaset", labels=labels)
         if replicas["metadata"].get("annotations", {}).get("deployment.kubernetes.io/revision") == revision
+        # Components have Deployments of their own.
+        and any(owner["name"] == name for owner in replicas["metadata"].get("ownerReferences", []))
     }
     pods = cluster.find("pod", labels=labels)
     return deployment, [pod for pod in pods if pod["metadata"]["labels"].get("pod-template-hash") in hashes]
