@@ -23,6 +23,8 @@ VERSIONS = ("1.31", "1.34", "1.37")
 OVERLAYS = ("staging", "production")
 #: scale-to-zero replaces what the others change, so it stands alone.
 TOGETHER = ("sync", "ingress", "batch", "retrain")
+#: The one component that asks something of the cluster.
+RECONCILE = [("reconcile",), ("reconcile", "ingress", "batch")]
 COMBINATIONS = [
     *chain.from_iterable(combinations(TOGETHER, n) for n in range(len(TOGETHER) + 1)),
     ("scale-to-zero",),
@@ -100,7 +102,7 @@ def pods(manifests: Manifests) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-@pytest.mark.parametrize("components", COMBINATIONS, ids="+".join)
+@pytest.mark.parametrize("components", [*COMBINATIONS, *RECONCILE], ids="+".join)
 def test_manifests_are_valid(render: Rendered, overlay: str, components: tuple[str, ...]) -> None:
     manifests = render(overlay, components)
     for manifest in manifests:
@@ -111,16 +113,17 @@ def test_manifests_are_valid(render: Rendered, overlay: str, components: tuple[s
     assert all(name.startswith("titanic-survival") for _, name in names)
 
 
-@pytest.mark.parametrize("components", COMBINATIONS, ids="+".join)
+@pytest.mark.parametrize("components", [*COMBINATIONS, *RECONCILE], ids="+".join)
 def test_pods_are_restricted(render: Rendered, components: tuple[str, ...]) -> None:
     """Hold the restricted pod security standard, images by digest, requests and limits, and no token for the API."""
     for pod in pods(render("production", components)):
         spec = pod["spec"]
-        assert spec["automountServiceAccountToken"] is False
+        reconciles = pod["metadata"]["labels"]["app.kubernetes.io/component"] == "reconcile"
+        assert spec["automountServiceAccountToken"] is reconciles
         shared = spec.get("securityContext", {})
         assert not any(spec.get(key) for key in ("hostNetwork", "hostPID", "hostIPC"))
         assert {key for volume in spec["volumes"] for key in volume} <= {
-            "name", "emptyDir", "persistentVolumeClaim", "image"
+            "name", "emptyDir", "persistentVolumeClaim", "image", "secret"
         }  # fmt: skip
         for container in [*spec.get("initContainers", []), *spec["containers"]]:
             context = shared | container["securityContext"]
@@ -143,9 +146,26 @@ def test_nothing_needs_rights_on_the_cluster(render: Rendered, components: tuple
     assert not {kind for kind in kinds if kind.startswith("Cluster") or kind in ("Role", "RoleBinding", "Namespace")}
 
 
+def test_reconciler_has_no_more_rights_than_it_uses(render: Rendered) -> None:
+    manifests = render("production", ("reconcile",))
+    found = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in manifests}
+    name = "titanic-survival-reconcile"
+    rules = found["Role", name]["rules"]
+    changing = [rule for rule in rules if set(rule["verbs"]) - {"get", "list"}]
+    assert all(rule["resourceNames"] for rule in changing)
+    assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "patch", "update"}
+    assert "secrets" not in {resource for rule in rules for resource in rule["resources"]}
+    binding = found["RoleBinding", name]
+    assert (binding["roleRef"]["name"], [subject["name"] for subject in binding["subjects"]]) == (name, [name])
+    accounts = {pod["spec"]["serviceAccountName"] for pod in pods(manifests)}
+    assert accounts == {"titanic-survival", name}
+    lease = found["Lease", name]
+    assert "spec" not in lease, "a deployment would take what the holder writes"
+
+
 def test_selectors_find_the_service_and_nothing_else(render: Rendered) -> None:
-    manifests = render("production", ("sync", "batch", "retrain"))
-    kinds = {manifest["kind"]: manifest for manifest in manifests}
+    manifests = render("production", ("sync", "batch", "retrain", "reconcile"))
+    kinds = {manifest["kind"]: manifest for manifest in manifests if "reconcile" not in manifest["metadata"]["name"]}
     labels = [pod["metadata"]["labels"] for pod in pods(manifests)]
     for selector in (
         kinds["Service"]["spec"]["selector"],
@@ -155,7 +175,7 @@ def test_selectors_find_the_service_and_nothing_else(render: Rendered) -> None:
         *(c["labelSelector"]["matchLabels"] for c in pods(manifests)[0]["spec"]["topologySpreadConstraints"]),
     ):
         assert [selector.items() <= found.items() for found in labels].count(True) == 1
-    assert len(labels) == 3
+    assert len(labels) == 4
     # Default deny holds for all of them.
     denied = next(m for m in manifests if m["kind"] == "NetworkPolicy" and m["metadata"]["name"] == "titanic-survival")
     assert denied["spec"]["policyTypes"] == ["Ingress", "Egress"] and "egress" not in denied["spec"]

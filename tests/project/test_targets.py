@@ -259,7 +259,9 @@ def test_failed_start_keeps_the_running_service(trained: Project) -> None:
     assert "broken on purpose" in said
     wait_for(lambda: call(f"{trained.url}/predict", trained.rows(1))[1][0]["version"] == 1, 5)
     assert json.loads((trained.path / "store/release.json").read_text())["champion"] == 1
-    assert "the registry has version 2" in trained.make("status")
+    status = trained.make("status")
+    assert "the registry has version 2" in status
+    assert re.search(r"The rollout of version 2 failed at 20.*did not start", status)
 
 
 def test_predict_scores_files(trained: Project, tmp_path: Path) -> None:
@@ -370,6 +372,14 @@ def test_undeploy_stops_the_service_and_keeps_the_versions(trained: Project) -> 
         call(f"{trained.url}/livez")
     assert "nothing was deployed" in trained.make("undeploy")
     assert (trained.path / "store/versions/1/model.pkl").exists()
+
+
+def test_history_shows_what_ran_where_and_until_when(trained: Project) -> None:
+    shown = trained.make("history")
+    times = r"20[\d-]+ [\d:]+ UTC"
+    found = re.findall(rf"{times}  to {times}: version (\d)\b.* on local \S+:{trained.port} \(deployed by \S+\)", shown)
+    assert found == ["2", "1"]
+    assert "The rollout of version 2 failed (local" in shown
 
 
 def test_a_port_of_another_program_is_not_shared(trained: Project) -> None:

@@ -70,7 +70,7 @@ def rollback(why: Why = NO_REASON) -> None:
 
 @app.command(epilog=_guide("make history", "make promote VERSION=3 makes a version the champion."))
 def history() -> None:
-    """Show the versions with aliases and gates, and each promotion: who, when and why."""
+    """Show the versions with aliases and gates, each promotion (who, when and why), and what was deployed where."""
     from . import promote
 
     promote.show_history(_settings())
@@ -128,18 +128,14 @@ def deploy() -> None:
     deploy.run(_settings())
 
 
-@app.command(
-    epilog=_guide(
-        "make sync", "make promote in another terminal; the service follows within seconds. Ctrl-C ends sync."
-    )
-)
+@app.command(epilog=_guide("make sync", "make promote in another terminal; the service follows. Ctrl-C ends sync."))
 def sync(
     once: Annotated[bool, typer.Option("--once", help="Sync once and exit.")] = False,
     register: Annotated[
         str, typer.Option(metavar="URL", help="Only register a webhook: MLflow then notifies the sync at this address.")
     ] = "",
 ) -> None:
-    """Keep the store in sync with the registry. A running service follows without a restart."""
+    """Keep the store in sync with the registry, and with TARGET=kubernetes the cluster, without a failed request."""
     from . import sync
 
     if register:

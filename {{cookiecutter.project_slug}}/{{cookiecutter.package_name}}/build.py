@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 from . import config, container_image
 from .toolkit.common import console
@@ -12,6 +13,7 @@ from .toolkit.release import image
 from .toolkit.release.container_engine import find_engine
 from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Release, Store
+from .toolkit.release.targets.kubernetes.manifests import names_image
 
 #: Has the setting IMAGE of the image that was pushed last; a pipeline hands it to the jobs that deploy.
 IMAGE_FILE = config.ROOT / "build" / "image.env"
@@ -33,6 +35,8 @@ def run(settings: config.Settings, *, push: bool = False, rebuild: bool = False)
         name = container_image.publish(settings, store, release, rebuild=rebuild)
         IMAGE_FILE.parent.mkdir(exist_ok=True)
         IMAGE_FILE.write_text(f"IMAGE={name}\n", encoding="utf-8")
+        if settings.target == "kubernetes" and _components_train(settings):
+            container_image.publish_full(settings, rebuild=rebuild)
     elif engine:
         name = container_image.build(settings, engine, store, release).name
     else:
@@ -46,6 +50,14 @@ def run(settings: config.Settings, *, push: bool = False, rebuild: bool = False)
         runner = engine.name if engine else "docker"
         steps.insert(0, (f"{runner} run --rm --read-only --tmpfs /tmp -p 3000:3000 {name}", "run the image"))
     console.next_steps(*steps)
+
+
+def _components_train(settings: config.Settings) -> bool:
+    """Whether components of the overlay run commands other than `serve`, from an image with their libraries."""
+    if shutil.which("kubectl") is None:
+        console.say("Without kubectl, images that only components of the overlay run are built by make deploy.")
+        return False
+    return names_image(config.ROOT, settings.kubernetes_overlay, f"{config.SERVICE_NAME}-{image.FULL_ENVIRONMENT}")
 
 
 def _build_bento(settings: config.Settings, release: Release) -> str:

@@ -35,8 +35,8 @@ SERVICE_SETTINGS = (
 )
 
 
-def build(settings: config.Settings, engine: Engine, store: Store, release: Release) -> Image:
-    """Build the image of a release that the store holds."""
+def build(settings: config.Settings, engine: Engine, store: Store, release: Release, environment: str = "") -> Image:
+    """Build the image of a release of the store, with the libraries that it needs or those of an environment."""
     project = image.Project(
         config.ROOT,
         config.PACKAGE,
@@ -52,6 +52,7 @@ def build(settings: config.Settings, engine: Engine, store: Store, release: Rele
             store,
             release,
             run_id=_run_id(settings, release),
+            environment=environment or image.environment(store, release),
             base_image=settings.base_image,
             options=_options(settings),
             progress=step.progress,
@@ -71,26 +72,44 @@ def publish(settings: config.Settings, store: Store, release: Release, *, rebuil
     The release takes the place of the one in the image that the registry has of this commit. Only if it has none, or
     the code is not committed, or to `rebuild`, an engine is needed: it builds and pushes that image first.
     """
+    runtime = _runtime(settings, store, release, image.environment(store, release), rebuild=rebuild)
+    with console.step("release") as step:
+        pinned = image_layers.append_release(runtime, store, release, run_id=_run_id(settings, release))
+        step.detail = pinned
+    return pinned
+
+
+def publish_full(settings: config.Settings, *, rebuild: bool = False) -> str:
+    """Return the image with the libraries of every command, by digest; it is built if its registry has none.
+
+    It depends on the commit alone: whoever runs it has the registry's release pulled.
+    """
+    _check_committed(settings)
+    store = Store(settings.store)
+    runtime = _runtime(settings, store, store.required_release(), image.FULL_ENVIRONMENT, rebuild=rebuild)
+    return f"{settings.image_repository}@{image_layers.digest(runtime)}"
+
+
+def _runtime(
+    settings: config.Settings, store: Store, release: Release, environment: str, *, rebuild: bool = False
+) -> str:
+    """Return the name of this commit's image with the libraries of an environment; it is in its registry then."""
     check_names_registry(settings)
     commit = provenance.commit(config.ROOT)
-    environment = image.environment(store, release)
     tag = image.runtime_tag(commit, environment, settings.base_image, _options(settings))
     runtime = f"{settings.image_repository}:{tag}"
     if rebuild or not _is_committed(commit) or not image_layers.exists(runtime):
         engine = find_engine(settings.container_engine)
         if engine is None:
             raise UserError(
-                f"There is no image {runtime} to put the release into, and nothing here to build it with: install "
-                "docker, podman or buildah, start docker's daemon, or run this once where one of them works."
+                f"There is no image {runtime}, and nothing here to build it with: install docker, podman or buildah, "
+                "start docker's daemon, or run this once where one of them works."
             )
-        built = build(settings, engine, store, release)
+        built = build(settings, engine, store, release, environment)
         with console.step("push") as step:
             engine.tag(built.name, runtime)
             step.detail = f"{runtime}, {engine.push(runtime, step.progress)[:19]}"
-    with console.step("release") as step:
-        pinned = image_layers.append_release(runtime, store, release, run_id=_run_id(settings, release))
-        step.detail = pinned
-    return pinned
+    return runtime
 
 
 def check_names_registry(settings: config.Settings) -> None:
@@ -109,13 +128,17 @@ def deployable(settings: config.Settings) -> str:
     """
     if settings.image:
         return settings.image
+    _check_committed(settings)
+    store = Store(settings.store)
+    return publish(settings, store, store.required_release())
+
+
+def _check_committed(settings: config.Settings) -> None:
     check_names_registry(settings)
     if not _is_committed(provenance.commit(config.ROOT)):
         raise UserError(
             "The image would have code that is not committed: commit it first, or name in IMAGE one that was built."
         )
-    store = Store(settings.store)
-    return publish(settings, store, store.required_release())
 
 
 def login(settings: config.Settings) -> None:

@@ -12,11 +12,14 @@ from .access import access_policy, authorization, check_authorized
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.registry.client import connect
+from .toolkit.registry.deployments import ROLLED_BACK, failures
 from .toolkit.registry.errors import mlflow_errors
+from .toolkit.release.deployment_history import DeploymentHistory
 from .toolkit.release.desired import desired_release
+from .toolkit.release.image import FULL_ENVIRONMENT
 from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Release, Store
-from .toolkit.release.targets import Target
+from .toolkit.release.targets import RolloutError, Target
 from .toolkit.release.targets.docker import Docker, Service
 from .toolkit.release.targets.kubernetes import Kubernetes
 from .toolkit.release.targets.local import Local
@@ -34,11 +37,14 @@ def run(settings: config.Settings) -> str:
         with console.step("start") as step:
             rollout = target.apply(store.load(release.champion))
             step.detail = f"{settings.target}, {rollout.action}"
-    except BaseException:
+    except BaseException as error:
         # Not if another command has brought a later release in the meantime.
         if store.release() == release:
             store.write(before)
+        if isinstance(error, RolloutError):
+            _history(settings, target).failed(release, before, "", str(error))
         raise
+    _history(settings, target).deployed(release, rollout.image)
     url = rollout.url
     console.say(f"\nVersion {release.champion} of {release.model} answers at {url}")
     console.say(*policy.describe("0.0.0.0" if settings.target == "kubernetes" else settings.bind_address))
@@ -65,10 +71,14 @@ def plan(settings: config.Settings) -> bool:
 
 def status(settings: config.Settings) -> None:
     """Print what runs, and whether it is in sync with the registry."""
-    running = _target(settings).running()
+    target = _target(settings)
+    running = target.running()
     if running is None:
         console.say(_absence(settings))
-        console.next_steps(("make deploy", "serve the champion"))
+        try:
+            console.next_steps(("make deploy", f"serve {_desired(settings).summary()}"))
+        except UserError as error:
+            console.say(str(error))
         return
     rows = {
         "target": settings.target,
@@ -77,7 +87,7 @@ def status(settings: config.Settings) -> None:
         "serves": f"{running.release.model}, {running.release.summary()}",
         "since": f"{running.since:%Y-%m-%d %H:%M:%S} UTC",
         **running.details,
-        "registry": _comparison(settings, running.release),
+        "registry": _comparison(settings, target, running.release),
     }
     for name, value in rows.items():
         console.say(f"{name:<10}{value}")
@@ -85,15 +95,24 @@ def status(settings: config.Settings) -> None:
 
 def undeploy(settings: config.Settings) -> None:
     """Stop the deployment; versions and registry stay as they are."""
+    target = _target(settings)
     with console.step("stop") as step:
-        step.detail = "stopped" if _target(settings).remove() else _absence(settings)
+        removed = target.remove()
+        step.detail = "stopped" if removed else _absence(settings)
+    if removed:
+        _history(settings, target).removed()
 
 
 def roll_back(settings: config.Settings, champion: int) -> None:
     """Have the target run the deployment before, which serves the previous champion."""
+    target = _target(settings)
     with console.step("rollback") as step:
-        release = _target(settings).rollback(champion)
+        release = target.rollback(champion)
         step.detail = release.summary() if release else f"{settings.target} has it after make deploy"
+    if release:
+        running = target.running()
+        image = running.details.get("image", "") if running else ""
+        _history(settings, target).deployed(release, image, ROLLED_BACK)
 
 
 def curl(url: str, rows: list[dict[str, object]], option: str = "") -> str:
@@ -115,17 +134,28 @@ def _desired(settings: config.Settings) -> Release:
         return desired_release(registry)
 
 
-def _comparison(settings: config.Settings, release: Release) -> str:
+def _comparison(settings: config.Settings, target: Target, release: Release) -> str:
     """Return as text whether a release is in sync with the registry; a registry that does not answer is no failure."""
     try:
-        desired = _desired(settings)
+        registry = connect(settings.mlflow_tracking_uri, settings.model_name)
+        with mlflow_errors(settings.mlflow_tracking_uri):
+            desired, versions = desired_release(registry), registry.versions()
     except UserError as error:
         return str(error)
-    return (
-        "in sync"
-        if desired.same_as(release)
-        else f"differs: the registry has {desired.summary()}; make deploy serves it"
-    )
+    if desired.same_as(release):
+        return "in sync"
+    failed = [
+        f"\nThe rollout of version {version.number} failed at {failure.when[:16]}: {failure.reason}"
+        for version in versions
+        if version.number in desired.versions
+        for failure in failures(version)
+        if (failure.target, failure.place) == (settings.target, target.place)
+    ]
+    return f"differs: the registry has {desired.summary()}; make deploy serves it{''.join(failed)}"
+
+
+def _history(settings: config.Settings, target: Target) -> DeploymentHistory:
+    return DeploymentHistory(settings.mlflow_tracking_uri, settings.model_name, settings.target, target.place)
 
 
 def _target(settings: config.Settings) -> Target:
@@ -139,6 +169,7 @@ def _kubernetes(settings: config.Settings) -> Target:
         Store(settings.store),
         settings.image,
         build=lambda: container_image.deployable(settings),
+        parts={FULL_ENVIRONMENT: lambda: container_image.publish_full(settings)},
         overlay=settings.kubernetes_overlay,
         context=settings.kubernetes_context,
         namespace=settings.kubernetes_namespace,

@@ -6,8 +6,8 @@ from . import config
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.names import CHAMPION, COMMIT, GATES, GATES_FAILED
-from .toolkit.registry import history
-from .toolkit.registry.client import RegisteredVersion, connect
+from .toolkit.registry import deployments, history
+from .toolkit.registry.client import RegisteredVersion, Registry, connect
 from .toolkit.registry.errors import mlflow_errors
 
 
@@ -31,8 +31,9 @@ def roll_back(settings: config.Settings, why: str) -> int:
     with mlflow_errors(settings.mlflow_tracking_uri):
         champion = registry.find(CHAMPION)
         if champion is None:
+            first = "make promote" if registry.versions() else "make train"
             raise UserError(
-                f"{settings.model_name} has no {CHAMPION} yet, so there is nothing to roll back. First: make train"
+                f"{settings.model_name} has no {CHAMPION} yet, so there is nothing to roll back. First: {first}"
             )
         champions = history.champions(history.events(registry))
         if not champions or champions[-1] != champion.number:
@@ -49,7 +50,7 @@ def roll_back(settings: config.Settings, why: str) -> int:
 
 
 def show_history(settings: config.Settings) -> None:
-    """Print the versions and the changes of the champion."""
+    """Print the versions, the changes of the champion, what ran where, and the rollouts that failed."""
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri):
         versions = registry.versions()
@@ -59,7 +60,30 @@ def show_history(settings: config.Settings) -> None:
         console.table(["version", "aliases", "gates", "commit"], rows)
         console.say()
         for event in history.events(registry):
-            console.say(f"{event.when[:16].replace('T', ' ')} UTC  {event.sentence()}")
+            console.say(f"{_minute(event.when)} UTC  {event.sentence()}")
+        _show_deployments(registry)
+        for version in versions:
+            for failure in deployments.failures(version):
+                where = f"{failure.target} {failure.place}, {_minute(failure.when)} UTC, {failure.who}"
+                console.say(f"\nThe rollout of version {version.number} failed ({where}):\n{failure.reason}")
+
+
+def _show_deployments(registry: Registry) -> None:
+    """Print which version ran where, from when to when."""
+    periods = deployments.periods(deployments.events(registry))
+    if not periods:
+        return
+    console.say()
+    for event, until in periods:
+        image = f", image {event.image}" if event.image else ""
+        console.say(
+            f"{_minute(event.when)} UTC  to {f'{_minute(until)} UTC' if until else 'now'}: {event.serves} on "
+            f"{event.target} {event.place} ({event.action} by {event.who}{image})"
+        )
+
+
+def _minute(when: str) -> str:
+    return when[:16].replace("T", " ")
 
 
 def _check_gates(version: RegisteredVersion) -> None:

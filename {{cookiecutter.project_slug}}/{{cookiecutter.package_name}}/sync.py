@@ -1,13 +1,17 @@
-"""Sync: keep the store in sync with the registry while a service runs over it."""
+"""Sync: keep the store in sync with the registry while a service runs over it; or a deployment on a cluster."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 from . import config
+from .access import authorization
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.sockets import listen, url
@@ -15,32 +19,73 @@ from .toolkit.registry import webhook_receiver
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.webhook_registration import register_webhook
-from .toolkit.release.store import Store
+from .toolkit.release.deployment_history import DeploymentHistory
+from .toolkit.release.image_layers import append_release
+from .toolkit.release.store import Release, Store
 from .toolkit.release.synchronizer import Synchronizer
+from .toolkit.release.targets.kubernetes.api_server import ApiServer
+from .toolkit.release.targets.kubernetes.cluster import Cluster
+from .toolkit.release.targets.kubernetes.confirmation import confirm
+from .toolkit.release.targets.kubernetes.kubectl import Kubectl
+from .toolkit.release.targets.kubernetes.reconciler import Reconciler
 
 #: The shortest pause in seconds between two rounds: a burst of webhook deliveries makes one round or two.
 SHORTEST_PAUSE = 0.5
 
 
 def run(settings: config.Settings, *, once: bool = False) -> None:
-    """Reconcile the store with the registry once, or until interrupted; a new problem is printed once."""
+    """Reconcile with the registry once, or until interrupted; a new problem is printed once.
+
+    The store is reconciled, and with TARGET=kubernetes the deployment too.
+    """
+    on_cluster = settings.target == "kubernetes"
     synchronizer = Synchronizer(
         settings.mlflow_tracking_uri,
         settings.model_name,
         Store(settings.store),
         interval=settings.sync_seconds,
         grace=settings.grace_seconds,
+        deploy=_reconciler(settings) if on_cluster else None,
     )
     if once:
         synchronizer.round()
         return
     console.say(
-        f"Keeping {settings.store} in sync with {settings.mlflow_tracking_uri} "
-        f"(every {settings.sync_seconds:g} s; Ctrl-C ends it)"
+        f"Keeping {'the deployment on the cluster' if on_cluster else settings.store} in sync with "
+        f"{settings.mlflow_tracking_uri} (every {settings.sync_seconds:g} s; Ctrl-C ends it)"
     )
     changed = threading.Event()
     with _webhooks(settings, changed) if settings.webhook_secret else nullcontext():
         repeat(synchronizer.step, changed)
+
+
+def _reconciler(settings: config.Settings) -> Reconciler:
+    """Return what brings the deployment on a cluster in sync: by kubectl where there is one, otherwise as a pod."""
+    uri, name, store = settings.mlflow_tracking_uri, settings.model_name, Store(settings.store)
+    cluster: Cluster
+    if shutil.which("kubectl") is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        # A pod is there to do it: nobody is asked.
+        cluster, may_change = ApiServer.of_pod(), None
+    else:
+        cluster = Kubectl(settings.kubernetes_context, settings.kubernetes_namespace)
+        cluster.check()
+        may_change = partial(confirm, cluster, given=settings.yes)
+
+    def append(image: str, release: Release) -> str:
+        with mlflow_errors(uri):
+            run_id = connect(uri, name).get(str(release.champion)).run_id
+        return append_release(image, store, release, run_id=run_id)
+
+    return Reconciler(
+        cluster,
+        config.SERVICE_NAME,
+        store,
+        partial(DeploymentHistory, uri, name, settings.target),
+        append,
+        rollout_seconds=settings.rollout_seconds,
+        authorization=authorization(settings),
+        confirm=may_change,
+    )
 
 
 def wait_for_change(changed: threading.Event, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,7 +164,7 @@ def _save(folder: Path, rows: Dataset, fitted: FittedModel, evaluation: Evaluati
         profile=evaluation.profile,
         details=details.content(),
         card=model_card.write(details, rows.contract),
-        lock=config.ROOT / "requirements" / "dev.lock",
+        lock=config.ROOT / "requirements" / f"{os.environ.get('IMAGE_ENVIRONMENT', 'dev')}.lock",
     )
     return contents.save(folder, model)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,9 +11,10 @@ import mlflow
 import pytest
 from titanic_survival import build, config, container_image, deploy
 from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.registry import deployments
 from titanic_survival.toolkit.registry.client import Registry, connect
-from titanic_survival.toolkit.release.store import Store
-from titanic_survival.toolkit.release.targets import Rollout
+from titanic_survival.toolkit.release.store import Release, Store
+from titanic_survival.toolkit.release.targets import Deployment, Rollout, RolloutError
 
 
 @pytest.fixture
@@ -31,14 +33,25 @@ def registry(project: config.Settings) -> Registry:
 class Target:
     """A target that fails, or does as if it ran the release."""
 
+    place = "here"
+
     def __init__(self, fails: bool) -> None:
         self.fails = fails
 
     def apply(self, champion: Any) -> Rollout:
         """Start nothing."""
         if self.fails:
-            raise UserError("it did not start")
-        return Rollout("http://host", "done as told")
+            raise RolloutError("it did not start")
+        return Rollout("http://host", "done as told", "image@sha256:0")
+
+    def running(self) -> Deployment:
+        """Return a deployment of version 1."""
+        release = Release.now("titanic", 1, {1: ("champion",)})
+        return Deployment("http://host", "ready", release, datetime.now(UTC), {})
+
+    def remove(self) -> bool:
+        """Stop nothing."""
+        return True
 
 
 def test_failed_start_leaves_the_release_before(
@@ -125,3 +138,46 @@ def test_image_for_a_cluster_has_committed_code_only(
 def test_build_options_that_cannot_be_split_are_named(project: config.Settings) -> None:
     with pytest.raises(UserError, match=r"CONTAINER_BUILD_ARGS .*No closing quotation"):
         container_image._options(project.model_copy(update={"container_build_args": "--label='open"}))
+
+
+def test_each_deployment_and_removal_is_recorded(
+    project: config.Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
+    deploy.run(project)
+    deploy.undeploy(project)
+    events = deployments.events(registry)
+    assert [(e.action, e.target, e.place, e.champion, e.image) for e in events] == [
+        ("deployed", "local", "here", 2, "image@sha256:0"),
+        ("removed", "local", "here", 0, ""),
+    ]
+
+
+def test_failed_rollout_is_tagged_shown_by_status_and_tried_again(
+    project: config.Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.set_alias("champion", 1)
+    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
+    deploy.run(project)
+    registry.set_alias("champion", 2)
+    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=True))
+    with pytest.raises(UserError, match="did not start"):
+        deploy.run(project)
+    assert [failure.reason for failure in deployments.failures(registry.get("2"))] == ["it did not start"]
+    deploy.status(project)
+    assert "The rollout of version 2 failed" in capsys.readouterr().out
+    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
+    deploy.run(project)
+    assert deployments.failures(registry.get("2")) == []
+
+
+def test_deployment_succeeds_without_its_record(
+    project: config.Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away(*args: Any, **options: Any) -> None:
+        raise mlflow.exceptions.MlflowException("database is locked")
+
+    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
+    monkeypatch.setattr(Registry, "set_tag", away)
+    assert deploy.run(project) == "http://host"
+    assert "missing in the registry's history" in capsys.readouterr().out

@@ -121,7 +121,7 @@ def test_champion_pointed_at_in_mlflow_itself_can_be_rolled_back(project: config
 
 
 def test_rollback_without_a_champion_names_the_cure(project: config.Settings, registry: Registry) -> None:
-    with pytest.raises(UserError, match="make train"):
+    with pytest.raises(UserError, match="First: make promote"):
         promote.roll_back(project, "")
 
 

@@ -92,6 +92,22 @@ def test_training_twice_gives_the_same_predictions(again: config.Settings, rows:
         np.testing.assert_array_equal(was[name], now[name])
 
 
+def test_training_in_an_image_records_its_libraries_and_its_commit(
+    project: config.Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # No git: a folder that is none of a repository stands for the one of the image.
+    locks = tmp_path / "requirements"
+    locks.mkdir()
+    (locks / "train.lock").write_text("numpy==2\n")
+    monkeypatch.setattr(train.config, "ROOT", tmp_path)
+    monkeypatch.setenv("IMAGE_ENVIRONMENT", "train")
+    monkeypatch.setenv("IMAGE_REVISION", "1f0c9a2b7d11")
+    number = train.run(project)
+    version = pulled(project, number)
+    assert (version.folder / artifact.LOCK).read_text() == "numpy==2\n"
+    assert version.details["commit"] == "1f0c9a2b7d11"
+
+
 def test_required_approval_stops_at_challenger(again: config.Settings) -> None:
     registry = registry_of(again)
     assert registry.get("2").tags["gates"] == "passed"

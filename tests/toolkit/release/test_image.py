@@ -2,6 +2,7 @@
 
 import shutil
 import stat
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,13 +30,33 @@ def test_image_is_built_from_code_locks_and_the_release_alone(
     shutil.copytree(store.path(1), store.path(9))  # a version that is not released
     image.stage(context, PROJECT, store, release, release.created)
     assert {path.name for path in context.iterdir()} == {
-        *("Dockerfile", "requirements", "setup.py", "store", config.PACKAGE)
+        *("Dockerfile", "data", "requirements", "setup.py", "store", config.PACKAGE)
     }
+    assert list((context / "data").iterdir()) == []
     assert Store(context / "store").versions() == [1]
     assert Store(context / "store").release() == release
     assert not list(context.rglob("__pycache__"))
     modes = {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in [context, *context.rglob("*")]}
     assert modes == {(True, 0o755), (False, 0o644)}
+
+
+def test_image_that_trains_has_the_data_that_git_has(
+    project: config.Settings, release: Release, tmp_path: Path
+) -> None:
+    root, context = tmp_path / "project", tmp_path / "context"
+    context.mkdir()
+    for name in ("requirements", config.PACKAGE):
+        shutil.copytree(config.ROOT / name, root / name)
+    for name in ("Dockerfile", "setup.py"):
+        shutil.copy(config.ROOT / name, root)
+    (root / "data" / "raw").mkdir(parents=True)
+    for name in ("raw/rows.csv", "of-nobody-else.csv"):
+        (root / "data" / name).write_text("a,b\n")
+    subprocess.run(["git", "init", "-q", root], check=True)
+    subprocess.run(["git", "-C", root, "add", "data/raw"], check=True)
+    image.stage(context, PROJECT._replace(root=root), Store(project.store), release, release.created, data=True)
+    data = context / "data"
+    assert [path.relative_to(data).as_posix() for path in data.rglob("*.csv")] == ["raw/rows.csv"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.registry.client import connect
 from titanic_survival.toolkit.release import image as images
 from titanic_survival.toolkit.release.image_layers import append_release, exists
+from titanic_survival.toolkit.release.image_layers import digest as digest_in_registry
 from titanic_survival.toolkit.release.image_name import ImageName
 from titanic_survival.toolkit.release.image_registry import MANIFEST_TYPES, Content, ImageRegistry
 from titanic_survival.toolkit.release.layer import write_layer
@@ -233,6 +234,24 @@ def test_published_release_needs_no_engine_if_the_image_of_the_commit_is_there(
     push_image(f"{repository}:runtime-1f0c9a2b7d11-dirty-serve")
     with pytest.raises(UserError, match="nothing here to build it with"):
         container_image.publish(settings, Store(settings.store), release)
+
+
+def test_image_with_the_libraries_of_all_commands_is_that_of_the_commit(
+    registry: str, trained: config.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container_image.provenance, "commit", lambda folder: "1f0c9a2b7d11")
+    monkeypatch.setattr(container_image, "find_engine", lambda wanted: None)
+    repository = registry.replace("titanic-survival", "full")
+    settings = trained.model_copy(update={"image_repository": repository})
+    push_image(f"{repository}:runtime-1f0c9a2b7d11-serve")
+    with pytest.raises(UserError, match=rf"There is no image {repository}:runtime-1f0c9a2b7d11-train"):
+        container_image.publish_full(settings)
+    train = f"{repository}:runtime-1f0c9a2b7d11-train"
+    push_image(train)
+    assert container_image.publish_full(settings) == f"{repository}@{digest_in_registry(train)}"
+    monkeypatch.setattr(container_image.provenance, "commit", lambda folder: "1f0c9a2b7d11-dirty")
+    with pytest.raises(UserError, match="not committed"):
+        container_image.publish_full(settings)
 
 
 def test_tag_of_a_commits_image_has_all_that_it_depends_on() -> None:

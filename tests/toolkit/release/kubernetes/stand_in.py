@@ -1,7 +1,8 @@
 """A stand-in for the API server of Kubernetes, for machines without one: it answers kubectl.
 
-It keeps objects, answers discovery, server-side apply, lists, deletion, events and logs, and moves Deployments as the
-controllers would. It holds no schemas and merges no fields: whether manifests are right, a real cluster says.
+It keeps objects, answers discovery, server-side apply, lists, creation, replacement, deletion, events and logs, and
+moves Deployments as the controllers would. It holds no schemas and no owners of fields, and merges only what the
+reconciler applies: whether manifests are right, a real cluster says.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
+from titanic_survival.toolkit.release.store import Release
 
 KINDS = {
     "v1": ["ConfigMap", "Event", "Namespace", "Pod", "ResourceQuota", "Service", "ServiceAccount"],
     "apps/v1": ["Deployment", "ReplicaSet"],
     "autoscaling/v2": ["HorizontalPodAutoscaler"],
     "batch/v1": ["CronJob"],
+    "coordination.k8s.io/v1": ["Lease"],
     "networking.k8s.io/v1": ["Ingress", "NetworkPolicy"],
     "policy/v1": ["PodDisruptionBudget"],
+    "rbac.authorization.k8s.io/v1": ["Role", "RoleBinding"],
 }
 GIVEN = ("name", "namespace", "labels", "annotations")
 
@@ -43,16 +47,32 @@ class StandIn:
         self.namespace, self.images = namespace, images
         self.version = ("1", "36")
         self.requests: list[str] = []
+        #: What its pods say that they serve.
+        self.release: Release | None = None
         #: Cleared, it keeps every request waiting.
         self.answering = threading.Event()
         #: By kind and name.
         self.objects: dict[tuple[str, str], Object] = {}
         self._good: dict[str, str] = {}
         self._count = 0
+        self._lock = threading.Lock()
 
-    def apply(self, kind: str, name: str, manifest: Object, dry: bool) -> Object:
+    def put(self, kind: str, name: str, content: Object) -> Object | None:
+        """Make or replace an object, unless another resource version is there: then there is nothing to return."""
+        with self._lock:
+            old = self.objects.get((kind, name))
+            if (old or {}).get("metadata", {}).get("resourceVersion") != content["metadata"].get("resourceVersion"):
+                return None
+            self._count += 1
+            new = content | {"metadata": content["metadata"] | {"resourceVersion": str(self._count)}}
+            self.objects[kind, name] = new
+            return new
+
+    def apply(self, kind: str, name: str, manifest: Object, dry: bool, merge: bool = False) -> Object:
         """Replace what a manifest says, and return the object."""
         old = self.objects.get((kind, name), {})
+        if merge:
+            manifest = merged(old, manifest)
         changed = {key: value for key, value in old.items() if key != "status"} | {
             key: value for key, value in manifest.items() if key != "metadata"
         }
@@ -96,7 +116,10 @@ class StandIn:
         deployment["metadata"].setdefault("annotations", {}).update(annotations)
         labels = template["metadata"]["labels"] | {"pod-template-hash": found}
         owner = {"name": f"{name}-{found}", "namespace": self.namespace, "labels": labels, "uid": found}
-        self.objects["ReplicaSet", owner["name"]] = {"metadata": owner | {"annotations": annotations}}
+        owners = [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name}]
+        self.objects["ReplicaSet", owner["name"]] = {
+            "metadata": owner | {"annotations": annotations, "ownerReferences": owners}
+        }
         before, status = name in self._good and self._good[name] != found, self._pod(template)
         made = "denied" not in status
         if made:
@@ -142,6 +165,16 @@ class StandIn:
         return status
 
 
+def merged(old: Any, new: Any) -> Any:
+    """Return an object with the fields of another; items of lists are told apart by their names."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old | {key: merged(old.get(key), value) for key, value in new.items()}
+    if isinstance(old, list) and isinstance(new, list):
+        changes = {item["name"]: item for item in new}
+        return [merged(item, changes.get(item["name"], {})) for item in old]
+    return new
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers kubectl, and in the service's stead the golden request."""
 
@@ -155,6 +188,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/version":
             major, minor = self.stand_in.version
             self._answer(200, {"major": major, "minor": minor, "gitVersion": f"v{major}.{minor.rstrip('+')}.0"})
+        elif path == "/model" and self.stand_in.release:
+            self._answer(200, _model(self.stand_in.release))
         elif path == "/api":
             self._answer(200, {"kind": "APIVersions", "versions": ["v1"]})
         elif path == "/apis":
@@ -180,7 +215,19 @@ class Handler(BaseHTTPRequestHandler):
         path, query = self._address()
         kind, name, _ = self._object(path)
         manifest = yaml.safe_load(self._body())
-        self._found(kind, name, self.stand_in.apply(kind, name, manifest, "dryRun" in query))
+        merge = query["fieldManager"] == ["make-sync"]
+        self._found(kind, name, self.stand_in.apply(kind, name, manifest, "dryRun" in query, merge))
+
+    def do_PUT(self) -> None:
+        """Make or replace an object."""
+        kind, name, _ = self._object(self._address()[0])
+        content = json.loads(self._body())
+        name = name or content["metadata"]["name"]
+        found = self.stand_in.put(kind, name, content)
+        if found is None:
+            self._status(409, "Conflict", f'{plural(kind)} "{name}": the object has been modified')
+        else:
+            self._answer(200, _typed(kind, found))
 
     def do_DELETE(self) -> None:
         """Delete an object."""
@@ -189,7 +236,10 @@ class Handler(BaseHTTPRequestHandler):
         self._found(kind, name, self.stand_in.delete(kind, name))
 
     def do_POST(self) -> None:
-        """Answer rows with predictions of the version asked for, unless a Deployment says that they fail."""
+        """Make an object; answer rows with predictions of the version asked for, unless a Deployment says no."""
+        if "/namespaces/" in self.path:
+            self.do_PUT()
+            return
         rows = json.loads(self._body())
         version = int(urlsplit(self.path).path.split("/")[2])
         if any("GOLDEN" in json.dumps(o) for (kind, _), o in self.stand_in.objects.items() if kind == "Deployment"):
@@ -261,6 +311,17 @@ def serving(stand_in: StandIn) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _model(release: Release) -> Object:
+    """Return what `GET /model` answers of a release."""
+    versions = [
+        {"version": number, "aliases": aliases, "digest": release.digests.get(number, "")}
+        for number, aliases in release.versions.items()
+    ]
+    content = release.model_dump(mode="json", include={"model", "champion", "shadows"})
+    traffic = release.weights or {release.champion: 100}
+    return content | {"versions": versions, "traffic": traffic, "released": release.created.isoformat()}
 
 
 def _groups() -> list[str]:

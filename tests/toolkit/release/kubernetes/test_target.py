@@ -26,8 +26,17 @@ from stand_in import StandIn, serving
 from titanic_survival import config
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.release.store import Release, Store
-from titanic_survival.toolkit.release.targets.kubernetes import Kubernetes, golden, kubectl, rollout, target
-from titanic_survival.toolkit.release.targets.kubernetes.manifests import fit, rules, split
+from titanic_survival.toolkit.release.targets.kubernetes import (
+    Kubernetes,
+    address,
+    golden,
+    knative,
+    kubectl,
+    rollout,
+    served,
+    target,
+)
+from titanic_survival.toolkit.release.targets.kubernetes.manifests import fit, names_image, rules, split
 
 NAME = config.SERVICE_NAME
 VERSION = int(os.environ.get("TEST_VERSION", "1"))
@@ -134,6 +143,7 @@ def cluster(
     for folder in ("deploy", "monitoring"):
         shutil.copytree(config.ROOT / folder, root / folder)
     if REAL:
+        environment = dict(os.environ)
         namespace = f"test-{uuid4().hex[:8]}"
         subprocess.run(["kubectl", "create", "namespace", namespace], check=True, capture_output=True)
         restricted = "pod-security.kubernetes.io/enforce=restricted"
@@ -141,7 +151,9 @@ def cluster(
         try:
             yield Cluster(root, namespace, None, rows[:3])
         finally:
-            subprocess.run([real_kubectl, "delete", "namespace", namespace, "--wait=false"], capture_output=True)
+            # Some tests name another cluster meanwhile.
+            command = [real_kubectl, "delete", "namespace", namespace, "--wait=false"]
+            subprocess.run(command, capture_output=True, env=environment)
         return
     stand_in = StandIn("models", {IMAGE})
     with serving(stand_in) as port:
@@ -191,7 +203,8 @@ def test_plan_changes_nothing_and_says_what_would(cluster: Cluster, capsys: pyte
     assert cluster.target().plan(release)
     assert cluster.objects() == set()
     said = capsys.readouterr().out
-    assert re.search(rf"image +- +titanic@{IMAGE.rpartition(':')[2][:12]}", said)
+    name, _, digest = IMAGE.rpartition("/")[2].partition("@sha256:")
+    assert re.search(rf"image +- +{name}@{digest[:12]}", said)
     assert f"+ Deployment {NAME}\n" in said
     cluster.deploy()
     assert not cluster.target().plan(release)
@@ -207,7 +220,7 @@ def test_plan_changes_nothing_and_says_what_would(cluster: Cluster, capsys: pyte
 
 
 def test_image_is_built_by_a_deploy_that_names_none_and_not_by_a_plan(
-    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+    cluster: Cluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release, built = cluster.store.release(), []
 
@@ -223,6 +236,73 @@ def test_image_is_built_by_a_deploy_that_names_none_and_not_by_a_plan(
     assert built == [IMAGE]
     running = cluster.target().running()
     assert running and running.details["image"] == IMAGE
+    assert not cluster.target("", build=build).plan(release)
+    monkeypatch.setattr(target.provenance, "commit", lambda folder: "1f0c9a2b7d11")
+    assert cluster.target("", build=build).plan(release), "another commit is another image"
+    assert not cluster.target(IMAGE).plan(release)
+
+
+def test_image_of_a_component_is_built_by_a_deploy_and_kept(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built = []
+
+    def build() -> str:
+        built.append(IMAGE)
+        return IMAGE
+
+    cluster.deploy(parts={"train": build})
+    assert built == [], "no component needs it"
+    cluster.edit(lambda content: content.update(components=["../../components/retrain"]))
+    release = cluster.store.release()
+    assert release and cluster.target(parts={"train": build}).plan(release)
+    assert f"+ CronJob {NAME}-retrain" in capsys.readouterr().out
+    assert built == []
+    cluster.deploy(parts={"train": build})
+    assert built == [IMAGE]
+    job = cluster.get("cronjobs")[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert job["containers"][0]["image"] == IMAGE
+    assert not cluster.target(parts={"train": build}).plan(release)
+
+
+def test_image_that_the_overlay_names_is_not_built(cluster: Cluster) -> None:
+    train = f"{NAME}-train"
+    assert not names_image(cluster.root, "staging", train)
+    cluster.edit(lambda content: content.update(components=["../../components/retrain"]))
+    assert names_image(cluster.root, "staging", train)
+    name, _, digest = OTHER.partition("@")
+    cluster.edit(lambda content: content.update(images=[{"name": train, "newName": name, "digest": digest}]))
+    assert not names_image(cluster.root, "staging", train)
+    cluster.deploy(parts={"train": lambda: pytest.fail("built, though it is named")})
+    job = cluster.get("cronjobs")[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert job["containers"][0]["image"] == OTHER
+
+
+def test_status_asks_pods_that_follow_the_registry(cluster: Cluster) -> None:
+    if cluster.stand_in is None:
+        pytest.skip("a real cluster needs a registry that its pods reach")
+    cluster.edit(lambda content: content.update(components=["../../components/sync"]))
+    cluster.deploy(parts={"train": lambda: IMAGE})
+    deployed = cluster.store.release()
+    actual = Release.now("titanic", 2, {1: (), 2: ("champion",)}, digests={1: "a", 2: "b"}, weights={1: 10, 2: 90})
+    cluster.stand_in.release = actual
+    running = cluster.target().running()
+    assert running and deployed and running.release.same_as(actual)
+    assert running.details["deployed"] == deployed.summary()
+    going = {"name": "going", "labels": cluster.get("pods")[0]["metadata"]["labels"], "deletionTimestamp": "now"}
+    cluster.stand_in.objects["Pod", "going"] = {"metadata": going}
+    assert [*served.ask(cluster.target()._kubectl, NAME, "")] == [cluster.get("pods")[0]["metadata"]["name"]]
+    cluster.stand_in.release = None
+    running = cluster.target().running()
+    assert running and running.release == deployed
+    assert "404" in running.details["served"]
+
+
+def test_status_names_pods_that_serve_something_else() -> None:
+    old, new = Release.now("titanic", 1, {1: ()}), Release.now("titanic", 2, {2: ()})
+    release, details = served.summarize({"a": new, "b": old, "c": new, "d": "503 no release"}, old)
+    assert release == new
+    assert details == {"deployed": "version 1", "also": "b: serves version 1; d: 503 no release"}
 
 
 def test_plan_names_a_manifest_that_somebody_changed(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
@@ -252,6 +332,24 @@ def test_failed_rollout_goes_back_and_says_why(cluster: Cluster, kind: str) -> N
     assert running and running.health == "ready"
     container = cluster.get("deployments")[0]["spec"]["template"]["spec"]["containers"][0]
     assert not any(item.items() <= container.items() for item in [change])
+
+
+def test_pod_of_another_deployment_does_not_fail_the_rollout(cluster: Cluster) -> None:
+    if cluster.stand_in is None:
+        pytest.skip("only a stand-in has pods that break when they should")
+    cluster.deploy()
+    labels = {"app.kubernetes.io/name": NAME, "pod-template-hash": "other"}
+    annotations = {"deployment.kubernetes.io/revision": "2"}
+    owners = [{"kind": "Deployment", "name": f"{NAME}-reconcile"}]
+    waiting = {"name": "c", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    # The stand-in keeps what has the good template's hash in its name.
+    other = cluster.get("replicasets")[0]["metadata"]["name"].replace(NAME, "other")
+    metadata = {"name": other, "labels": labels, "annotations": annotations, "ownerReferences": owners}
+    cluster.stand_in.objects["ReplicaSet", other] = {"metadata": metadata}
+    cluster.stand_in.objects["Pod", other] = {"metadata": metadata, "status": {"containerStatuses": [waiting]}}
+    cluster.patch_service({"readinessProbe": {"httpGet": {"path": "/nothing", "port": "http"}}})
+    with pytest.raises(UserError, match="probe failed"):
+        cluster.deploy(rollout_seconds=3)
 
 
 def test_image_that_cannot_be_pulled_is_named(cluster: Cluster) -> None:
@@ -502,3 +600,98 @@ def test_rules_of_the_operator_are_those_of_monitoring() -> None:
     made = yaml.safe_load(rules(path, NAME))
     assert made["spec"] == yaml.safe_load(path.read_text())
     assert (made["kind"], made["metadata"]["name"]) == ("PrometheusRule", NAME)
+
+
+def test_missing_rights_on_kinds_of_other_projects_are_told_from_the_role_edit() -> None:
+    words = (
+        'Error from server (Forbidden): {0} "x" is forbidden: User "a" cannot patch resource "{0}" in API group "{1}"'
+    )
+    route, job = (words.format(*kind) for kind in (("httproutes", "gateway.networking.k8s.io"), ("jobs", "batch")))
+    message = kubectl.explain("apply", f"{route}\n{route}\n")
+    assert "rights on httproutes.gateway.networking.k8s.io" in message
+    assert message.count("Error from server") == 1
+    assert "Ask its administrator for the role `edit`" in kubectl.explain("apply", f"{route}\n{job}\n")
+
+
+class Answers:
+    """Stands for kubectl: objects by kind."""
+
+    namespace = "models"
+
+    def __init__(self, **objects: Any) -> None:
+        self._objects = objects
+
+    def get(self, kind: str, *args: str) -> Any:
+        """Return an object."""
+        return self._objects[kind]
+
+    def command(self, *args: str) -> list[str]:
+        """Return a command line."""
+        return ["kubectl", "--namespace=models", *args]
+
+
+@pytest.mark.parametrize(
+    ("hostname", "url"),
+    [("a.example.com", f"http://a.example.com/{NAME}"), ("*.example.com", f"http://192.0.2.7/{NAME}"), (None, "")],
+)
+def test_url_is_that_of_the_gateway_or_comes_with_a_way_to_call_it(hostname: str | None, url: str) -> None:
+    rules = [{"matches": [{"path": {"value": f"/{NAME}"}}]}]
+    route = {"spec": {"rules": rules, "parentRefs": [{"name": "gateway"}]}}
+    gateway = {"spec": {"listeners": [{"hostname": hostname, "port": 80, "protocol": "HTTP"}]}}
+    answers: Any = Answers(httproute=route, gateway=gateway | {"status": {"addresses": [{"value": "192.0.2.7"}]}})
+    if hostname is None:
+        answers = Answers(httproute=route, gateway=None)
+    manifests = split(f"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata:\n  name: {NAME}\n")
+    found = address.find(answers, NAME, manifests)
+    assert found == (url or f"http://{NAME}.models.svc")
+    assert bool(address.hint(answers, NAME, found)) == (not url)
+    if not url:
+        assert f"port-forward service/{NAME} 3000:80" in address.hint(answers, NAME, found)
+
+
+def test_route_that_leads_nowhere_is_named() -> None:
+    manifests = split(f"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata:\n  name: {NAME}\n")
+    condition = {"type": "Accepted", "status": "True"}
+    denied = condition | {"status": "False", "message": "NotAllowedByListeners"}
+    for conditions, words in (
+        ([], "no controller has taken it; is there a Gateway public"),
+        ([condition], ""),
+        ([denied], "Gateway public does not take it: NotAllowedByListeners"),
+    ):
+        parents = [{"parentRef": {"name": "public"}, "conditions": conditions}] if conditions else []
+        route = {"spec": {"parentRefs": [{"name": "public"}]}, "status": {"parents": parents}}
+        answers: Any = Answers(httproute=route)
+        problem = address.route_problem(answers, NAME, manifests)
+        assert words in problem and bool(words) == bool(problem)
+    assert address.route_problem(answers, NAME, []) == ""
+
+
+def knative_service(ready: str, generation: int = 1) -> dict[str, Any]:
+    """Return a Service of Knative whose condition Ready has a status."""
+    condition = {"type": "Ready", "status": ready, "reason": "RevisionFailed", "message": "the container ended"}
+    status = {"observedGeneration": generation, "conditions": [condition], "url": "http://titanic.example.com"}
+    return {"metadata": {"generation": 1}, "status": status}
+
+
+def test_service_of_knative_is_waited_for_and_answers_at_its_own_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = knative.wait(Answers(ksvc=knative_service("True")), NAME, 1)  # type: ignore[arg-type]
+    assert url == "http://titanic.example.com"
+    asked = []
+    monkeypatch.setattr(golden, "ask", lambda url, *args: asked.append(url) or "")
+    golden.check(Answers(), NAME, SimpleNamespace(), 1, "", 0, url)  # type: ignore[arg-type]
+    assert asked == [url]
+
+
+@pytest.mark.parametrize(
+    ("service", "words"),
+    [
+        (knative_service("False"), "Knative cannot run the service: RevisionFailed the container ended"),
+        (knative_service("Unknown"), "did not end within 0 s: RevisionFailed"),
+        (knative_service("True", generation=0), "is its controller running"),
+        (None, "was deleted"),
+    ],
+)
+def test_service_of_knative_that_is_not_ready_says_why(service: dict[str, Any] | None, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        knative.wait(Answers(ksvc=service), NAME, 0)  # type: ignore[arg-type]
+    assert knative.health(Answers(ksvc=service), NAME) != "ready"  # type: ignore[arg-type]

@@ -117,6 +117,10 @@ class Registry:
         for key, value in tags.items():
             self.client.set_model_version_tag(self.name, str(version), key, redact(value)[:5000])
 
+    def delete_version_tag(self, version: int, key: str) -> None:
+        """Delete a tag of a version."""
+        self.client.delete_model_version_tag(self.name, str(version), key)
+
     def set_alias(self, alias: str, version: int) -> None:
         """Set an alias to a version."""
         self.client.set_registered_model_alias(self.name, alias, str(version))

@@ -12,7 +12,14 @@ from mlflow.utils.credentials import read_mlflow_creds
 
 def who() -> str:
     """Return the current user: MLflow's if one is set, else `user@host` of this machine."""
-    return os.environ.get("MLFLOW_TRACKING_USERNAME") or f"{getpass.getuser()}@{socket.gethostname()}"
+    return os.environ.get("MLFLOW_TRACKING_USERNAME") or f"{_user()}@{socket.gethostname()}"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container, a user may have no name
+        return str(os.getuid())
 
 
 def authorization() -> str:

@@ -52,15 +52,16 @@ def build(
     release: Release,
     *,
     run_id: str,
+    environment: str,
     base_image: str = "",
     options: Sequence[str] = (),
     progress: Callable[[str], None] = lambda line: None,
 ) -> Image:
-    """Build the image of a release; `run_id` is the MLflow run of its champion."""
+    """Build the image of a release with an environment's libraries; `run_id` is the MLflow run of its champion."""
     commit = provenance.commit(project.root)
     created = provenance.commit_time(project.root) or datetime.fromtimestamp(0, UTC)
     arguments = {
-        "ENVIRONMENT": environment(store, release),
+        "ENVIRONMENT": environment,
         "TITLE": project.title,
         "DESCRIPTION": project.description,
         "AUTHORS": project.author,
@@ -72,10 +73,11 @@ def build(
     if base_image:
         arguments["BASE_IMAGE"] = base_image
     with tempfile.TemporaryDirectory(prefix="image-") as folder:
-        stage(Path(folder), project, store, release, created)
+        stage(Path(folder), project, store, release, created, data=environment == FULL_ENVIRONMENT)
         return engine.build(
             Path(folder),
-            f"{project.repository}:{tag(release, commit)}",
+            # Beside the image that serves the release, not in its place.
+            f"{project.repository}:{tag(release, commit)}{'-train' if environment == FULL_ENVIRONMENT else ''}",
             arguments=arguments,
             options=options,
             progress=progress,
@@ -126,14 +128,23 @@ def environment(store: Store, release: Release) -> str:
     return ONNX_ENVIRONMENT if runtimes == {"onnx"} else PYTHON_ENVIRONMENT
 
 
-def stage(context: Path, project: Project, store: Store, release: Release, created: datetime) -> None:
-    """Copy what an image is built from into an empty folder: code, locks, and of the store the release alone."""
+def stage(
+    context: Path, project: Project, store: Store, release: Release, created: datetime, *, data: bool = False
+) -> None:
+    """Copy what an image is built from into an empty folder: code, locks, and of the store the release alone.
+
+    With `data`, the files of `data/` that git has are copied too: an image that trains reads them.
+    """
     try:
         for name in ("Dockerfile", "setup.py"):
             shutil.copy(project.root / name, context)
         shutil.copytree(project.root / "requirements", context / "requirements")
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read ({error.strerror}); the image is built from it.") from error
+    (context / "data").mkdir()
+    for path in provenance.tracked(project.root, "data") if data else []:
+        (context / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(project.root / path, context / path)
     code = context / project.package
     shutil.copytree(project.root / project.package, code, ignore=shutil.ignore_patterns("__pycache__"))
     stage_release(context / "store", store, release, created)

@@ -32,9 +32,15 @@ SUFFICIENT = {
 
 def exists(image: str) -> bool:
     """Whether an image's registry has it."""
+    return bool(digest(image))
+
+
+def digest(image: str) -> str:
+    """Return the digest of an image in its registry (sha256:...), "" if that has none of this name."""
     name = ImageName.parse(image)
     with ImageRegistry(name) as registry:
-        return registry.find(name.reference) is not None
+        found = registry.find(name.reference)
+    return found.digest if found else ""
 
 
 def append_release(image: str, store: Store, release: Release, *, run_id: str) -> str:

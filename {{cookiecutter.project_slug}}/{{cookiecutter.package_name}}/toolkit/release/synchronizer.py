@@ -29,10 +29,13 @@ class Synchronizer:
         *,
         interval: float,
         grace: float,
+        deploy: Callable[[Release], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._uri, self._model_name, self._store = tracking_uri, model_name, store
         self._interval, self._grace, self._clock = interval, grace, clock
+        #: Called with the release in each round: brings what runs elsewhere in sync with it.
+        self._deploy = deploy
         self._registry: Registry | None = None
         self._pause, self._reported = interval, ""
         self._shown: datetime | None = None
@@ -55,6 +58,8 @@ class Synchronizer:
         try:
             release = self._reconcile()
             self._show(release)
+            if self._deploy:
+                self._deploy(release)
             self._remove_unused(release)
         except (UserError, OSError) as error:
             problem = _problem(error, self._store)
@@ -74,7 +79,7 @@ class Synchronizer:
 
     def _report(self, problem: str) -> None:
         if problem != self._reported:
-            console.say(f"{problem}\nThe store is unchanged; trying again.")
+            console.say(f"{problem}\nWhat runs is unchanged; trying again.")
         self._reported = problem
 
     def _remove_unused(self, release: Release) -> None:

@@ -61,7 +61,7 @@ def content(live: LiveRelease, description: str) -> dict[str, Any]:
         "shadows": release.shadows,
         "problem": live.problem,
         "versions": [
-            {"version": number, "aliases": release.versions[number]}
+            {"version": number, "aliases": release.versions[number], "digest": release.digests.get(number, "")}
             | {key: version.artifact.details[key] for key in DETAILS}
             for number, version in versions.items()
         ],

@@ -5,16 +5,20 @@ Only what is in the project's folder counts, so projects that share a git reposi
 
 from __future__ import annotations
 
+import os
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 
 def commit(folder: Path) -> str:
-    """Return the last git commit that changed a folder, with "-dirty" if files of it differ; "none" without one."""
+    """Return the last git commit that changed a folder, with "-dirty" if files of it differ; "none" without one.
+
+    In an image it is the commit that the image was built from.
+    """
     last = _last_commit(folder, "%H")
     if last is None:
-        return "none"
+        return os.environ.get("IMAGE_REVISION", "none")
     return last[:12] + ("-dirty" if _git(folder, "status", "--porcelain", "--", ".") else "")
 
 
@@ -32,6 +36,11 @@ def repository(folder: Path) -> Path | None:
 
 def _last_commit(folder: Path, form: str) -> str | None:
     return _git(folder, "log", "-1", f"--format={form}", "--", ".") or None
+
+
+def tracked(folder: Path, path: str) -> list[Path]:
+    """Return the files below a path of a folder that git has, relative to the folder."""
+    return [Path(name) for name in (_git(folder, "ls-files", "-z", "--", path) or "").split("\0") if name]
 
 
 def _git(folder: Path, *words: str) -> str | None:

@@ -5,15 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from ...common.errors import UserError
 from ...version.artifact import Artifact
 from ..store import Release
 
 
+class RolloutError(UserError):
+    """A release that was started and did not serve; the message is the target's own reason."""
+
+
 class Rollout(NamedTuple):
-    """What `apply` did: the URL of the service, and the action in a few words."""
+    """What `apply` did: the URL of the service, the action in a few words, and the image by its digest, if any."""
 
     url: str
     action: str
+    image: str = ""
 
 
 class Deployment(NamedTuple):
@@ -33,8 +39,16 @@ class Target(Protocol):
         """Print what `apply` would change to run a release, and return whether it would change anything."""
         ...
 
+    @property
+    def place(self) -> str:
+        """Where that is, for people: the host, the namespace or the account."""
+        ...
+
     def apply(self, champion: Artifact) -> Rollout:
-        """Run the store's release; a new process is checked with the champion's example before it takes over."""
+        """Run the store's release; a new process is checked with the champion's example before it takes over.
+
+        `RolloutError` if the release does not serve; another `UserError` if it could not be tried.
+        """
         ...
 
     def running(self) -> Deployment | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from ..container_engine import Engine, Image
 from ..containers import Containers, owned_folder
 from ..instances import Instances
 from ..store import Release, Store
-from . import Deployment, Rollout
+from . import Deployment, Rollout, RolloutError
 from .container_record import ContainerRecord, earlier
 from .process_record import STOP_SECONDS
 from .service_client import ServiceClient
@@ -78,6 +79,11 @@ class Docker:
             ],
         )
         return True
+
+    @property
+    def place(self) -> str:
+        """This machine, and the port."""
+        return f"{socket.gethostname()}:{self._service.port}"
 
     def apply(self, champion: Artifact) -> Rollout:
         """Run the image in a container, which has answered the example before it takes over from the one before."""
@@ -176,7 +182,7 @@ class Docker:
             if name != record.container:
                 self._end(name)
         self._instances.sweep()
-        return Rollout(address, f"{record.container} from {image.name}")
+        return Rollout(address, f"{record.container} from {image.name}", image.id)
 
     def _end(self, name: str) -> None:
         """Remove a container after its requests in progress."""
@@ -219,7 +225,7 @@ class Docker:
                 return
             time.sleep(0.2)
         log = self._containers.log_end(record.container)
-        raise UserError(f"The container {reason}; what ran before still runs. The end of its log:\n{log}")
+        raise RolloutError(f"The container {reason}; what ran before still runs. The end of its log:\n{log}")
 
     def _await_serving(self, record: ContainerRecord, old: ContainerRecord | None) -> None:
         deadline = time.monotonic() + HANDOVER_SECONDS
@@ -232,7 +238,7 @@ class Docker:
         if old and self._instances.state(old.instance):
             old.write(self._record)
         self._containers.remove(record.container)
-        raise UserError(f"The container did not get the port. The end of its log:\n{log}")
+        raise RolloutError(f"The container did not get the port. The end of its log:\n{log}")
 
     def _fingerprint(self, image: Image) -> str:
         service = self._service

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -13,13 +14,12 @@ from typing import Any
 import psutil
 
 from ...common import console
-from ...common.errors import UserError
 from ...common.sockets import listen, listeners, url
 from ...version.artifact import Artifact
 from .. import instance_http
 from ..instances import Instances, InstanceState
 from ..store import Release, Store
-from . import Deployment, Rollout
+from . import Deployment, Rollout, RolloutError
 from .process_record import STOP_SECONDS, ProcessRecord, wait_or_kill
 from .service_client import ServiceClient
 
@@ -65,6 +65,11 @@ class Local:
             ],
         )
         return True
+
+    @property
+    def place(self) -> str:
+        """This machine, and the port."""
+        return f"{socket.gethostname()}:{self._port}"
 
     def apply(self, champion: Artifact) -> Rollout:
         """Let the running process load the release, or replace it by a process that has answered the example."""
@@ -193,7 +198,7 @@ class Local:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise UserError(
+                raise RolloutError(
                     "The service did not start; what ran before still runs. The end of its log:\n"
                     f"{self._log_end(log_start)}"
                 )
@@ -202,7 +207,7 @@ class Local:
             if ready and instance_http.scores(self._instances.http(instance), rows, self._authorization):
                 return
             time.sleep(0.1)
-        raise UserError(
+        raise RolloutError(
             f"The service was not ready within {START_SECONDS} s; see {self._log}.\n{self._log_end(log_start)}"
         )
 
@@ -219,7 +224,7 @@ class Local:
         process.terminate()
         if old and old.process():
             old.write(self._record)
-        raise UserError(f"The service did not get the port. The end of its log:\n{self._log_end(log_start)}")
+        raise RolloutError(f"The service did not get the port. The end of its log:\n{self._log_end(log_start)}")
 
     def _log_end(self, start: int) -> str:
         """Return the last lines of the log after a position."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
+from . import knative
 from .kubectl import Kubectl, KubectlError
 from .manifests import Manifest
 
@@ -16,10 +18,44 @@ def find(kubectl: Kubectl, name: str, manifests: list[Manifest]) -> str:
             return url
         if "Ingress" in kinds and (url := _ingress(kubectl, name)):
             return url
-        if "Service" in kinds and any(manifest.api.startswith("serving.knative.dev/") for manifest in manifests):
+        if "Service" in kinds and knative.serves(manifests):
             return str(kubectl.get("ksvc", name)["status"]["url"])
     except (KubectlError, KeyError, IndexError, TypeError):
         pass
+    return _internal(kubectl, name)
+
+
+def hint(kubectl: Kubectl, name: str, url: str) -> str:
+    """Return how to call a service whose URL nobody outside the cluster can use, "" for another URL."""
+    if url != _internal(kubectl, name):
+        return ""
+    command = shlex.join(kubectl.command("port-forward", f"service/{name}", "3000:80")[1:])
+    return (
+        f"{url} is known inside the cluster alone: the cluster does not say where its gateway or ingress answers. "
+        f"From this machine: kubectl {command}, then http://127.0.0.1:3000"
+    )
+
+
+def route_problem(kubectl: Kubectl, name: str, manifests: list[Manifest]) -> str:
+    """Return why the HTTPRoute leads no request to the service, "" if it does or there is none."""
+    if not any(manifest.kind == "HTTPRoute" for manifest in manifests):
+        return ""
+    try:
+        found = kubectl.get("httproute", name)
+    except KubectlError as error:
+        return str(error)
+    if found is None:
+        return "the HTTPRoute is gone; make deploy makes it anew"
+    parents = found.get("status", {}).get("parents", [])
+    for parent in parents:
+        for condition in parent.get("conditions", []):
+            if condition["type"] in ("Accepted", "ResolvedRefs") and condition["status"] == "False":
+                return f"Gateway {parent['parentRef']['name']} does not take it: {condition.get('message', '')}"
+    wanted = ", ".join(parent["name"] for parent in found["spec"]["parentRefs"])
+    return "" if parents else f"no controller has taken it; is there a Gateway {wanted}, which the overlay names?"
+
+
+def _internal(kubectl: Kubectl, name: str) -> str:
     return f"http://{name}.{kubectl.namespace}.svc"
 
 
@@ -31,7 +67,9 @@ def _route(kubectl: Kubectl, name: str) -> str:
     if gateway is None:
         return ""
     listener = gateway["spec"]["listeners"][0]
-    host = (spec.get("hostnames") or [listener.get("hostname")])[0] or gateway["status"]["addresses"][0]["value"]
+    host = (spec.get("hostnames") or [listener.get("hostname", "")])[0]
+    if not host or host.startswith("*"):
+        host = gateway["status"]["addresses"][0]["value"]
     return _url("https" if listener["protocol"] in ("HTTPS", "TLS") else "http", host, listener["port"], path)
 
 

@@ -3,48 +3,40 @@
 from __future__ import annotations
 
 import math
-import re
-import selectors
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import Any
 
 import requests
 
 from ....common.errors import UserError
 from ....version.artifact import TOLERANCE, Artifact
-from .kubectl import Kubectl
+from .. import RolloutError
+from .cluster import Cluster
 
-FORWARD_SECONDS, REQUEST_SECONDS = 20, 5
-
-
-@contextmanager
-def forwarded(kubectl: Kubectl, name: str) -> Iterator[str]:
-    """Have a port of this machine lead to a Service, and return its URL."""
-    command = kubectl.command("port-forward", f"service/{name}", ":http", "--address=127.0.0.1")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        yield f"http://127.0.0.1:{_port(process)}"
-    finally:
-        process.kill()
-        process.communicate()
+REQUEST_SECONDS = 5
 
 
-def check(kubectl: Kubectl, name: str, champion: Artifact, version: int, authorization: str, seconds: float) -> None:
-    """Raise `UserError` if the Service does not predict with a version, and keeps not doing so for a time."""
+def check(
+    cluster: Cluster, name: str, champion: Artifact, version: int, authorization: str, seconds: float, url: str = ""
+) -> None:
+    """Raise `RolloutError` if the Service does not predict with a version, and keeps not doing so for a time.
+
+    The Service is reached through the API server, or at a URL where there is one.
+    """
     deadline, problem = time.monotonic() + seconds, ""
     while True:
         try:
-            with forwarded(kubectl, name) as url:
-                problem = ask(url, champion, version, authorization)
+            with nullcontext(url) if url else cluster.service(name) as found:
+                problem = ask(found, champion, version, authorization)
         except UserError as error:
             problem = str(error)
         if not problem:
             return
         if time.monotonic() > deadline:
-            raise UserError(f"The pods are ready, but a golden request through Service {name} failed: {problem}")
+            raise RolloutError(
+                f"The pods are ready, but a golden request through {url or f'Service {name}'} failed: {problem}"
+            )
         time.sleep(1)
 
 
@@ -53,7 +45,7 @@ def ask(url: str, champion: Artifact, version: int, authorization: str) -> str:
     rows = champion.example.rows
     try:
         path = f"{url}/versions/{version}/predict"
-        answer = requests.post(path, json=rows, timeout=REQUEST_SECONDS, auth=_signed(authorization))
+        answer = requests.post(path, json=rows, timeout=REQUEST_SECONDS, auth=signed(authorization))
         if not answer.ok:
             return f"{answer.status_code} {answer.text[:300]}"
         predictions: list[dict[str, Any]] = answer.json()
@@ -78,7 +70,9 @@ def _same(expected: dict[str, Any], predicted: dict[str, Any]) -> bool:
     return True
 
 
-def _signed(authorization: str) -> Any:
+def signed(authorization: str) -> Any:
+    """Return what gives a request its Authorization header, unless that is ""."""
+
     def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
         if authorization:
             request.headers["Authorization"] = authorization
@@ -86,17 +80,3 @@ def _signed(authorization: str) -> Any:
 
     # By hand: a header alone would be replaced by what ~/.netrc may have for this host.
     return sign
-
-
-def _port(process: subprocess.Popen[bytes]) -> int:
-    """Return the port that kubectl listens on."""
-    assert process.stdout and process.stderr
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        ready = selector.select(FORWARD_SECONDS)
-    line = process.stdout.readline().decode() if ready else ""
-    if match := re.search(r"127\.0\.0\.1:(\d+) ->", line):
-        return int(match[1])
-    process.kill()
-    words = process.stderr.read().decode(errors="replace").strip()
-    raise UserError(f"kubectl port-forward does not lead to the Service: {words or 'no answer'}")

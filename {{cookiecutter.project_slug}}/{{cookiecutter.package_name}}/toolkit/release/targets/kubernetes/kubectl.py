@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import selectors
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from ....common.errors import UserError
+from .cluster import FIELD_MANAGER, REQUEST_SECONDS, ClusterError, ConflictError, Object
 
-#: Whose fields server-side apply considers ours.
-FIELD_MANAGER = "make-deploy"
-#: Seconds that one request may take, and one call of kubectl, which makes several.
-REQUEST_SECONDS, CALL_SECONDS = 20, 120
+#: Seconds that one call of kubectl may take, which makes several requests; and until it forwards a port.
+CALL_SECONDS, FORWARD_SECONDS = 120, 20
 
 #: What kubectl writes when it cannot do its work, and what to tell the person.
 EXPLANATIONS = (
@@ -37,6 +39,11 @@ EXPLANATIONS = (
         "The cluster's admission rules do not allow it. Change the manifest, or the rule",
     ),
     (
+        r"rolebindings? .*forbidden|roles? .*forbidden|attempting to grant RBAC permissions",
+        "The component `reconcile` gives rights away, which this user may not do. Ask the cluster's administrator for "
+        "the role `admin` in the namespace",
+    ),
+    (
         r"\(Forbidden\)|is forbidden",
         "The cluster does not allow this user to do it. Ask its administrator for the role `edit` in the namespace",
     ),
@@ -48,8 +55,11 @@ EXPLANATIONS = (
     ),
 )
 
+#: API groups of other projects: no role of Kubernetes has rights on them until an administrator adds some.
+FOREIGN = ("gateway.networking.k8s.io", "monitoring.coreos.com", "serving.knative.dev")
 
-class KubectlError(UserError):
+
+class KubectlError(ClusterError):
     """A call of kubectl that failed; `stderr` is what it wrote."""
 
     def __init__(self, message: str, stderr: str) -> None:
@@ -109,17 +119,52 @@ class Kubectl:
         text = self.run("get", *args, "--ignore-not-found", "--output=json")
         return json.loads(text) if text.strip() else None
 
-    def apply(self, manifests: str, *options: str) -> None:
+    def find(self, kind: str, *, labels: str = "", fields: str = "") -> list[Object]:
+        """Return the objects of a kind that selectors match."""
+        found = self.get(kind, f"--selector={labels}", f"--field-selector={fields}")
+        return list(found["items"]) if found else []
+
+    def apply(self, manifests: str, *options: str, manager: str = FIELD_MANAGER) -> None:
         """Make objects what manifests say; fields that others set meanwhile are ours again."""
         self.run(
             "apply",
             "--server-side",
             "--force-conflicts",
-            f"--field-manager={FIELD_MANAGER}",
+            f"--field-manager={manager}",
             "--filename=-",
             *options,
             stdin=manifests,
         )
+
+    def put(self, content: Object) -> None:
+        """Make an object, or replace the one of its resourceVersion; `ConflictError` if somebody else was faster."""
+        verb = "replace" if "resourceVersion" in content["metadata"] else "create"
+        try:
+            self.run(verb, "--validate=false", "--filename=-", stdin=json.dumps(content))
+        except KubectlError as error:
+            if re.search(r"\((Conflict|AlreadyExists|NotFound)\)", error.stderr):
+                raise ConflictError(str(error)) from error
+            raise
+
+    def log(self, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
+        """Return the last lines of a container's log, or of its last end."""
+        option = ["--previous"] if previous else []
+        return self.run("logs", pod, f"--container={container}", f"--tail={lines}", *option)
+
+    def service(self, name: str) -> AbstractContextManager[str]:
+        """Have a port of this machine lead to a Service, and return its URL."""
+        return self.forwarded(f"service/{name}")
+
+    @contextmanager
+    def forwarded(self, resource: str) -> Iterator[str]:
+        """Have a port of this machine lead to the port `http` of a Service or pod, and return its URL."""
+        command = self.command("port-forward", resource, ":http", "--address=127.0.0.1")
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            yield f"http://127.0.0.1:{_port(process)}"
+        finally:
+            process.kill()
+            process.communicate()
 
     def check(self) -> tuple[int, int]:
         """Return the version of the cluster; `UserError` if there is no cluster that answers."""
@@ -139,8 +184,32 @@ class Kubectl:
 def explain(verb: str, stderr: str) -> str:
     """Return a sentence with a cure for what kubectl wrote, and below it the cluster's own words."""
     lines = [line for line in stderr.strip().splitlines() if not re.match(r"[EWI]\d{4} |Warning:", line)]
-    words = "\n".join(f"  {line[:500]}" for line in (lines or stderr.strip().splitlines())[-6:])
+    # kubectl repeats an error for each object.
+    lines = list(dict.fromkeys(lines or stderr.strip().splitlines()))
+    words = "\n".join(f"  {line[:500]}" for line in lines[-6:])
+    denied = sorted(set(re.findall(r'resource "(\S+)" in API group "([^"]*)"', stderr)))
+    if denied and all(group in FOREIGN for _, group in denied):
+        kinds = ", ".join(f"{resource}.{group}" for resource, group in denied)
+        return (
+            "The cluster does not allow this user to do it. The role `edit` has Kubernetes' own kinds alone. Ask the "
+            f"cluster's administrator for rights on {kinds} (docs/deployment.md has the role), or take their manifests "
+            f"out of deploy/kubernetes. kubectl {verb} says:\n{words}"
+        )
     for pattern, sentence in EXPLANATIONS:
         if re.search(pattern, stderr):
             return f"{sentence}. kubectl {verb} says:\n{words}"
     return f"kubectl {verb} failed:\n{words}"
+
+
+def _port(process: subprocess.Popen[bytes]) -> int:
+    """Return the port that kubectl listens on."""
+    assert process.stdout and process.stderr
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        ready = selector.select(FORWARD_SECONDS)
+    line = process.stdout.readline().decode() if ready else ""
+    if match := re.search(r"127\.0\.0\.1:(\d+) ->", line):
+        return int(match[1])
+    process.kill()
+    words = process.stderr.read().decode(errors="replace").strip()
+    raise ClusterError(f"kubectl port-forward leads nowhere: {words or 'no answer'}")

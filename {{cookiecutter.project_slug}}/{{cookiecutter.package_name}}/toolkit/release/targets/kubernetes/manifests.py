@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,29 +56,43 @@ def join(manifests: Iterable[Manifest]) -> str:
     return "---\n".join(manifest.text.rstrip("\n") + "\n" for manifest in manifests)
 
 
-def render(root: Path, overlay: str, kubectl: Kubectl, name: str, image: str) -> list[Manifest]:
-    """Return the objects of an overlay with an image and with the alert rules of `monitoring/rules.yml`.
+def overlay_folder(root: Path, overlay: str) -> Path:
+    """Return the folder of an overlay."""
+    folder = root / "deploy" / "kubernetes" / "overlays" / overlay
+    if not (folder / "kustomization.yaml").exists():
+        raise UserError(f"{folder} has no kustomization.yaml; KUBERNETES_OVERLAY names a folder beside it")
+    return folder
+
+
+def names_image(root: Path, overlay: str, image: str) -> bool:
+    """Whether an overlay runs an image by this name, which its `images` have not replaced."""
+    return image in images(split(Kubectl().run("kustomize", str(overlay_folder(root, overlay)))))
+
+
+def render(root: Path, overlay: str, kubectl: Kubectl, name: str, images: Mapping[str, str]) -> list[Manifest]:
+    """Return the objects of an overlay, with images by their names there, and the rules of `monitoring/rules.yml`.
 
     What kustomize is given is left in `build/kubernetes`, for people to look at.
     """
-    source = root / "deploy" / "kubernetes" / "overlays" / overlay
-    if not (source / "kustomization.yaml").exists():
-        raise UserError(f"{source} has no kustomization.yaml; KUBERNETES_OVERLAY names a folder beside it")
-    folder = root / "build" / "kubernetes"
+    source, folder = overlay_folder(root, overlay), root / "build" / "kubernetes"
     folder.mkdir(parents=True, exist_ok=True)
-    repository, _, digest = image.partition("@")
-    if not digest:
-        repository, _, tag = image.rpartition(":")
     (folder / "rules.yaml").write_text(rules(root / "monitoring" / "rules.yml", name))
     (folder / "kustomization.yaml").write_text(
         "apiVersion: kustomize.config.k8s.io/v1beta1\n"
         "kind: Kustomization\n"
         f"namespace: {kubectl.namespace}\n"
         f"resources:\n  - {os.path.relpath(source, folder)}\n  - rules.yaml\n"
-        f"images:\n  - name: {name}\n    newName: {repository}\n"
-        + (f"    digest: {digest}\n" if digest else f"    newTag: {tag!r}\n")
+        "images:\n" + "".join(_replacement(name, image) for name, image in images.items())
     )
     return split(kubectl.run("kustomize", str(folder)))
+
+
+def _replacement(name: str, image: str) -> str:
+    repository, _, digest = image.partition("@")
+    if digest:
+        return f"  - name: {name}\n    newName: {repository}\n    digest: {digest}\n"
+    repository, _, tag = image.rpartition(":")
+    return f"  - name: {name}\n    newName: {repository}\n    newTag: {tag!r}\n"
 
 
 def rules(path: Path, name: str) -> str:
@@ -120,16 +134,20 @@ def fit(manifests: list[Manifest], known: set[str], cluster: tuple[int, int]) ->
 
 
 def images(manifests: Iterable[Manifest]) -> list[str]:
-    """Return the images of the objects that run some; `UserError` if one is not named by its digest."""
+    """Return the images of the objects that run some."""
     running = ("Deployment", "CronJob", "Service")
     found = {image for manifest in manifests if manifest.kind in running for image in IMAGE.findall(manifest.text)}
-    for image in sorted(found):
-        if "@sha256:" not in image:
+    return sorted(found)
+
+
+def check_pinned(manifests: Iterable[Manifest], later: str = "") -> None:
+    """Raise a `UserError` if an image is not named by its digest; `later` is the tag of those that will be."""
+    for image in images(manifests):
+        if "@sha256:" not in image and not (later and image.endswith(f":{later}")):
             raise UserError(
                 f"image {image} is not named by its digest, so it may change. Name it under `images` "
                 "of the overlay's kustomization.yaml, with newName and digest"
             )
-    return sorted(found)
 
 
 def _field(pattern: str, text: str) -> str:

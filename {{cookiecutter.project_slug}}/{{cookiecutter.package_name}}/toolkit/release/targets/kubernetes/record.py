@@ -10,6 +10,7 @@ from datetime import datetime
 from pydantic import BaseModel, ValidationError
 
 from ...store import Release
+from .cluster import Cluster
 from .kubectl import Kubectl, KubectlError
 
 KEY = "record.json.gz"
@@ -20,6 +21,10 @@ class Deployed(BaseModel):
 
     release: Release
     image: str
+    #: Of the code that the image was built from; "" where the image was named.
+    commit: str = ""
+    #: Images of parts beside the service, by the end of their names.
+    parts: dict[str, str] = {}
     #: All objects, as they were applied.
     manifests: str
     since: datetime
@@ -32,11 +37,15 @@ class Record(BaseModel):
     previous: Deployed | None = None
     #: Every object that a deploy may have made, also one that was interrupted.
     objects: list[str] = []
+    #: The folder of deploy/kubernetes/overlays that was deployed.
+    overlay: str = ""
+    #: The image of a reconciliation that has begun and not ended, "" if there is none.
+    pending: str = ""
 
     @classmethod
-    def read(cls, kubectl: Kubectl, name: str) -> Record:
+    def read(cls, cluster: Cluster, name: str) -> Record:
         """Return the record, an empty one where there is none."""
-        found = kubectl.get("configmap", name)
+        found = cluster.get("configmap", name)
         try:
             data = base64.b64decode(found["binaryData"][KEY]) if found else b""
             return cls.model_validate_json(gzip.decompress(data)) if data else cls()
@@ -44,7 +53,7 @@ class Record(BaseModel):
             # Without it, the next deploy has nothing to go back to; that is no reason not to deploy.
             return cls()
 
-    def write(self, kubectl: Kubectl, name: str) -> None:
+    def write(self, cluster: Cluster, name: str) -> None:
         """Replace the record."""
         data = gzip.compress(self.model_dump_json().encode(), mtime=0)
         content = {
@@ -53,7 +62,12 @@ class Record(BaseModel):
             "metadata": {"name": name},
             "binaryData": {KEY: base64.b64encode(data).decode()},
         }
-        kubectl.apply(json.dumps(content))
+        cluster.apply(json.dumps(content))
+
+
+def record_name(name: str) -> str:
+    """Return the name of the ConfigMap of a project."""
+    return f"{name}-deployed"
 
 
 def delete(kubectl: Kubectl, identities: list[str]) -> None:

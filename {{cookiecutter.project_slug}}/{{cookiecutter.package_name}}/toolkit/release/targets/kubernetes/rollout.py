@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
-from ....common.errors import UserError
-from .kubectl import Kubectl, KubectlError
+from .. import RolloutError
+from .cluster import Cluster, ClusterError
 
 #: Reasons to wait that do not pass by themselves.
 STUCK = {
@@ -26,18 +25,14 @@ SILENT_SECONDS = 60
 LOG_LINES = 15
 
 
-class RolloutError(UserError):
-    """A rollout that failed; the message is the cluster's own reason."""
-
-
-def wait(kubectl: Kubectl, name: str, seconds: float) -> None:
+def wait(cluster: Cluster, name: str, seconds: float) -> None:
     """Wait until all pods of a Deployment are new and ready; `RolloutError` says why they never will be."""
     deadline, denied_since = time.monotonic() + seconds, 0.0
     answered = time.monotonic()
     while True:
         try:
-            deployment, pods = _state(kubectl, name)
-        except KubectlError:
+            deployment, pods = _state(cluster, name)
+        except ClusterError:
             # The network may fail for a moment while the rollout goes on.
             if time.monotonic() - answered > SILENT_SECONDS:
                 raise
@@ -48,14 +43,14 @@ def wait(kubectl: Kubectl, name: str, seconds: float) -> None:
             return
         for pod in pods:
             if reason := stuck(pod):
-                raise RolloutError(_report(kubectl, pod, reason))
+                raise RolloutError(_report(cluster, pod, reason))
         denied = _condition(deployment, "ReplicaFailure")
         denied_since = (denied_since or time.monotonic()) if denied else 0.0
         if denied and time.monotonic() - denied_since > DENIED_SECONDS:
             raise RolloutError(f"The cluster does not allow the pods: {denied['message']}")
         late = _condition(deployment, "Progressing", "False")
         if late or time.monotonic() > deadline:
-            raise RolloutError(_late(kubectl, deployment, pods, seconds))
+            raise RolloutError(_late(cluster, deployment, pods, seconds))
         time.sleep(1)
 
 
@@ -73,24 +68,24 @@ def stuck(pod: dict[str, Any]) -> str:
     return ""
 
 
-def _state(kubectl: Kubectl, name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _state(cluster: Cluster, name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return a Deployment and the pods of its newest revision."""
-    selector = f"--selector=app.kubernetes.io/name={name}"
-    found = json.loads(kubectl.run("get", "deployments,replicasets,pods", selector, "--output=json"))["items"]
-    deployment = next((o for o in found if o["kind"] == "Deployment" and o["metadata"]["name"] == name), None)
+    deployment = cluster.get("deployment", name)
     if deployment is None:
         raise RolloutError(f"Deployment {name} was deleted while it was rolled out.")
     revision = deployment["metadata"].get("annotations", {}).get("deployment.kubernetes.io/revision")
     if deployment.get("status", {}).get("observedGeneration", 0) < deployment["metadata"]["generation"]:
         return deployment, []
+    labels = f"app.kubernetes.io/name={name}"
     hashes = {
-        o["metadata"]["labels"].get("pod-template-hash")
-        for o in found
-        if o["kind"] == "ReplicaSet"
-        and o["metadata"].get("annotations", {}).get("deployment.kubernetes.io/revision") == revision
+        replicas["metadata"]["labels"].get("pod-template-hash")
+        for replicas in cluster.find("replicaset", labels=labels)
+        if replicas["metadata"].get("annotations", {}).get("deployment.kubernetes.io/revision") == revision
+        # Components have Deployments of their own.
+        and any(owner["name"] == name for owner in replicas["metadata"].get("ownerReferences", []))
     }
-    pods = [o for o in found if o["kind"] == "Pod" and o["metadata"]["labels"].get("pod-template-hash") in hashes]
-    return deployment, pods
+    pods = cluster.find("pod", labels=labels)
+    return deployment, [pod for pod in pods if pod["metadata"]["labels"].get("pod-template-hash") in hashes]
 
 
 def _complete(deployment: dict[str, Any]) -> bool:
@@ -110,7 +105,7 @@ def _condition(deployment: dict[str, Any], kind: str, status: str = "True") -> d
     return next((c for c in conditions if c["type"] == kind and c["status"] == status), None)
 
 
-def _late(kubectl: Kubectl, deployment: dict[str, Any], pods: list[dict[str, Any]], seconds: float) -> str:
+def _late(cluster: Cluster, deployment: dict[str, Any], pods: list[dict[str, Any]], seconds: float) -> str:
     """Return why a rollout took too long, as far as pods and events say."""
     denied = _condition(deployment, "ReplicaFailure")
     if denied:
@@ -122,7 +117,7 @@ def _late(kubectl: Kubectl, deployment: dict[str, Any], pods: list[dict[str, Any
             words = conditions["PodScheduled"].get("message", "")
             return f"{text}: no node takes pod {pod['metadata']['name']}: {words}"
     waiting = [pod for pod in pods if not _ready(pod)]
-    return _report(kubectl, waiting[0], text) if waiting else f"{text}, and its pods say nothing about it."
+    return _report(cluster, waiting[0], text) if waiting else f"{text}, and its pods say nothing about it."
 
 
 def _ready(pod: dict[str, Any]) -> bool:
@@ -130,31 +125,31 @@ def _ready(pod: dict[str, Any]) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def _report(kubectl: Kubectl, pod: dict[str, Any], reason: str) -> str:
+def _report(cluster: Cluster, pod: dict[str, Any], reason: str) -> str:
     """Return a reason with the pod's last warnings and the last lines of its log: one screen."""
     name = pod["metadata"]["name"]
     lines = [f"Pod {name}: {reason}"]
     try:
-        events = kubectl.get("events", f"--field-selector=involvedObject.name={name},type=Warning")
-        messages = [event.get("message", "").strip() for event in (events or {}).get("items", [])]
+        events = cluster.find("event", fields=f"involvedObject.name={name},type=Warning")
+        messages = [event.get("message", "").strip() for event in events]
         lines += [f"  event: {message[:300]}" for message in list(dict.fromkeys(messages))[-3:]]
-        lines += [f"  log:   {line[:300]}" for line in _log(kubectl, pod)]
-    except KubectlError as error:
+        lines += [f"  log:   {line[:300]}" for line in _log(cluster, pod)]
+    except ClusterError as error:
         lines.append(f"  (events and log cannot be read: {error})")
     return "\n".join(lines)
 
 
-def _log(kubectl: Kubectl, pod: dict[str, Any]) -> list[str]:
+def _log(cluster: Cluster, pod: dict[str, Any]) -> list[str]:
     """Return the last lines of the container that is to blame; those of its last end if there was one."""
     status = pod.get("status", {})
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         if container.get("ready") or not (container.get("restartCount") or "running" in container.get("state", {})):
             continue
-        for option in (["--previous"] if container.get("restartCount") else []), []:
+        for previous in (True, False) if container.get("restartCount") else (False,):
             try:
-                arguments = [pod["metadata"]["name"], f"--container={container['name']}", f"--tail={LOG_LINES}"]
-                if text := kubectl.run("logs", *arguments, *option):
+                name = pod["metadata"]["name"]
+                if text := cluster.log(name, container["name"], LOG_LINES, previous=previous):
                     return text.splitlines()
-            except KubectlError:
+            except ClusterError:
                 continue
     return []

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ....common import console
 from ....common.errors import UserError
+from ....training import provenance
 from ....version.artifact import Artifact
 from ...store import Release, Store
 from .. import Deployment, Rollout
-from . import address, golden, rollout
-from .difference import readable
-from .kubectl import FIELD_MANAGER, Kubectl
-from .manifests import Manifest, fit, images, join, render, split
-from .record import Deployed, Record, delete
+from . import address, golden, knative, rollout, served
+from .cluster import FIELD_MANAGER
+from .confirmation import confirm
+from .difference import changes, readable, short
+from .kubectl import Kubectl
+from .manifests import Manifest, check_pinned, fit, images, join, render, split
+from .record import Deployed, Record, delete, record_name
 
 GOLDEN_SECONDS = 30
+#: The tag of an image that `apply` has yet to build.
+LATER = "built-by-deploy"
 #: The mark of pods whose store follows the registry.
 FOLLOWS = "model-service/follows: registry"
 
@@ -35,6 +38,7 @@ class Kubernetes:
         image: str,
         *,
         build: Callable[[], str] | None = None,
+        parts: Mapping[str, Callable[[], str]] | None = None,
         overlay: str = "staging",
         context: str = "",
         namespace: str = "",
@@ -43,21 +47,25 @@ class Kubernetes:
         authorization: str = "",
     ) -> None:
         self._root, self._name, self._store, self._image = root, name, store, image
-        self._build = build
+        self._build, self._parts = build, parts or {}
         self._overlay, self._seconds, self._confirmed = overlay, rollout_seconds, confirmed
         self._authorization = authorization
         self._kubectl = Kubectl(context, namespace)
-        self._record_name = f"{name}-deployed"
+        self._record_name = record_name(name)
+
+    @property
+    def place(self) -> str:
+        """The overlay and the namespace."""
+        return f"{self._overlay}/{self._kubectl.namespace}"
 
     def plan(self, release: Release) -> bool:
         """Print what `apply` would change on the cluster, and return whether it would change anything."""
         cluster = self._kubectl.check()
         record = Record.read(self._kubectl, self._record_name)
         # Planning builds nothing: until there is an image of the release, the manifests have the one that runs.
-        image = self._image or (record.current.image if record.current else f"{self._name}:not-built")
-        manifests, notes = self._render(image, cluster)
-        if self._image:
-            images(manifests)
+        image = self._image or (record.current.image if record.current else f"{self._name}:{LATER}")
+        manifests, notes = self._render(image, cluster, record.current.parts if record.current else {})
+        check_pinned(manifests, later=LATER)
         stale = sorted(set(record.objects) - {manifest.identity for manifest in manifests})
         difference = self._kubectl.run(
             "diff",
@@ -69,10 +77,14 @@ class Kubernetes:
             codes=(0, 1),
         )
         now = record.current
-        if now and release.same_as(now.release) and image == now.image and not difference.strip() and not stale:
+        same = now is not None and release.same_as(now.release) and image == now.image
+        if now and now.commit and not self._image:
+            # Of another commit, deploy builds another image.
+            same = same and now.commit == provenance.commit(self._root)
+        if same and not difference.strip() and not stale:
             return False
-        after = _short(image) if self._image else "built and pushed by deploy"
-        console.table(["", "now", "after deploy"], _changes(now, release, after))
+        after = short(image) if self._image else "built and pushed by deploy"
+        console.table(["", "now", "after deploy"], changes(now, release, after))
         console.say(f"\nNamespace {self._kubectl.namespace}, overlay {self._overlay}:")
         for line in readable(difference) + [f"- {identity}" for identity in stale] + notes:
             console.say(line)
@@ -83,23 +95,31 @@ class Kubernetes:
         release = self._store.release()
         assert release is not None
         cluster = self._kubectl.check()
-        self._confirm(f"deploy {release.summary()}")
+        confirm(self._kubectl, self._overlay, f"deploy {release.summary()}", given=self._confirmed)
         record = Record.read(self._kubectl, self._record_name)
+        # What kustomize or the cluster rejects is to fail before anything is built.
+        manifests, _ = self._render(self._image or f"{self._name}:{LATER}", cluster, {})
+        parts = {part: self._parts[part]() for part in self._missing(manifests)}
+        commit = "" if self._image else provenance.commit(self._root)
         image = self._named()
-        manifests, notes = self._render(image, cluster)
-        images(manifests)
+        manifests, notes = self._render(image, cluster, parts)
+        check_pinned(manifests)
         # What cannot be applied is to fail before anything is changed.
         self._kubectl.apply(join(manifests), "--dry-run=server")
         for note in notes:
             console.say(note)
-        deployment = Deployed(release=release, image=image, manifests=join(manifests), since=datetime.now(UTC))
+        now, text = datetime.now(UTC), join(manifests)
+        deployment = Deployed(release=release, image=image, parts=parts, manifests=text, since=now, commit=commit)
         try:
             self._bring(record, deployment, champion)
         except (UserError, KeyboardInterrupt) as error:
             self._go_back(record, error, manifests)
             raise
         action = "rolled out, and checked with rows of the hold-out through the Service"
-        return Rollout(address.find(self._kubectl, self._name, manifests), action)
+        url = address.find(self._kubectl, self._name, manifests)
+        if hint := address.hint(self._kubectl, self._name, url):
+            console.say(hint)
+        return Rollout(url, action, image)
 
     def running(self) -> Deployment | None:
         """Return the deployment in operation, None if there is none."""
@@ -109,8 +129,14 @@ class Kubernetes:
             return None
         manifests = split(record.current.manifests)
         health, details = self._health(record.current)
-        url = address.find(self._kubectl, self._name, manifests)
-        return Deployment(url, health, record.current.release, record.current.since, details)
+        url, release = address.find(self._kubectl, self._name, manifests), record.current.release
+        if FOLLOWS in record.current.manifests:
+            asked = served.ask(self._kubectl, self._name, self._authorization)
+            release, differences = served.summarize(asked, release)
+            details |= differences
+        if problem := address.route_problem(self._kubectl, self._name, manifests):
+            details["route"] = problem
+        return Deployment(url, health, release, record.current.since, details)
 
     def rollback(self, champion: int) -> Release:
         """Run what the last deploy replaced, and return its release; `UserError` if its champion is another."""
@@ -125,7 +151,7 @@ class Kubernetes:
         if champion != old.release.champion:
             text = f"The deployment before served version {old.release.champion}, not {champion}"
             raise UserError(f"{text}. To serve {champion}: make deploy")
-        self._confirm(f"go back to {old.release.summary()}")
+        confirm(self._kubectl, self._overlay, f"go back to {old.release.summary()}", given=self._confirmed)
         self._bring(record, old.model_copy(update={"since": datetime.now(UTC)}), None)
         return old.release
 
@@ -135,7 +161,7 @@ class Kubernetes:
         record = Record.read(self._kubectl, self._record_name)
         if not record.objects:
             return False
-        self._confirm("delete the deployment")
+        confirm(self._kubectl, self._overlay, "delete the deployment", given=self._confirmed)
         delete(self._kubectl, [*record.objects, f"configmap/{self._record_name}"])
         return True
 
@@ -147,33 +173,44 @@ class Kubernetes:
             self._image = self._build()
         return self._image
 
-    def _render(self, image: str, cluster: tuple[int, int]) -> tuple[list[Manifest], list[str]]:
-        manifests = render(self._root, self._overlay, self._kubectl, self._name, image)
+    def _render(
+        self, image: str, cluster: tuple[int, int], parts: Mapping[str, str]
+    ) -> tuple[list[Manifest], list[str]]:
+        named = {self._name: image}
+        for part in self._parts:
+            named[f"{self._name}-{part}"] = parts.get(part, f"{self._name}-{part}:{LATER}")
+        manifests = render(self._root, self._overlay, self._kubectl, self._name, named)
         return fit(manifests, set(self._kubectl.run("api-versions").split()), cluster)
+
+    def _missing(self, manifests: list[Manifest]) -> list[str]:
+        """Return the parts that manifests have, and whose images nobody has named."""
+        found = images(manifests)
+        return [part for part in self._parts if f"{self._name}-{part}:{LATER}" in found]
 
     def _bring(self, record: Record, new: Deployed, champion: Artifact | None) -> None:
         """Apply a deployment, wait until it serves, delete what it does not have any more, and record it."""
         identities = [manifest.identity for manifest in split(new.manifests)]
         old = record.current
         # Recorded first: whatever is interrupted from here on, the next deploy knows what there may be.
-        record.objects = sorted({*record.objects, *identities})
+        record.objects, record.overlay = sorted({*record.objects, *identities}), self._overlay
         record.write(self._kubectl, self._record_name)
         self._kubectl.apply(new.manifests)
-        self._await(new)
+        url = self._await(new)
         if champion is not None:
             seconds, number = GOLDEN_SECONDS, new.release.champion
-            golden.check(self._kubectl, self._name, champion, number, self._authorization, seconds)
+            golden.check(self._kubectl, self._name, champion, number, self._authorization, seconds, url)
         delete(self._kubectl, sorted(set(record.objects) - set(identities)))
         if old and not (old.image == new.image and old.manifests == new.manifests):
             record.previous = old
-        record.current, record.objects = new, sorted(identities)
+        record.current, record.objects, record.pending = new, sorted(identities), ""
         record.write(self._kubectl, self._record_name)
 
-    def _await(self, deployment: Deployed) -> None:
-        if any(manifest.api.startswith("serving.knative.dev/") for manifest in split(deployment.manifests)):
-            self._kubectl.run("wait", f"ksvc/{self._name}", "--for=condition=Ready", f"--timeout={self._seconds:g}s")
-        else:
-            rollout.wait(self._kubectl, self._name, self._seconds)
+    def _await(self, deployment: Deployed) -> str:
+        """Wait until a deployment is ready; return the URL to ask, "" if that is the Service's."""
+        if knative.serves(split(deployment.manifests)):
+            return knative.wait(self._kubectl, self._name, self._seconds)
+        rollout.wait(self._kubectl, self._name, self._seconds)
+        return ""
 
     def _go_back(self, record: Record, error: BaseException, failed: list[Manifest]) -> None:
         """Run the last good deployment again after one that failed; `UserError` says both when that fails too."""
@@ -196,6 +233,8 @@ class Kubernetes:
     def _health(self, deployment: Deployed) -> tuple[str, dict[str, str]]:
         """Return the health of what runs, and what differs from what was deployed."""
         details = {"namespace": self._kubectl.namespace, "image": deployment.image}
+        if knative.serves(split(deployment.manifests)):
+            return knative.health(self._kubectl, self._name), details
         found = self._kubectl.get("deployment", self._name)
         if found is None:
             return "the Deployment is gone; make deploy makes it anew", details
@@ -206,32 +245,3 @@ class Kubernetes:
             details["differs"] = f"the cluster runs {', '.join(sorted(actual))}; make deploy sets what was recorded"
         details["pods"] = f"{available} of {wanted} available, {status.get('updatedReplicas', 0)} of this deployment"
         return "ready" if available >= wanted else f"{available} of {wanted} pods ready", details
-
-    def _confirm(self, what: str) -> None:
-        """Ask before production is changed."""
-        if self._overlay != "production" or self._confirmed or os.environ.get("CI"):
-            return
-        where = f"{self._kubectl.context or 'the current context'}, namespace {self._kubectl.namespace}"
-        if not sys.stdin.isatty():
-            raise UserError(f"This would {what} in production ({where}), and nobody is here to confirm: set YES=1")
-        if input(f"In production ({where}): {what}? [y/N] ").strip().lower() not in ("y", "yes"):
-            raise UserError("Nothing was changed")
-
-
-def _changes(now: Deployed | None, release: Release, image: str) -> list[list[str]]:
-    def traffic(release: Release) -> str:
-        weights = release.weights or {release.champion: 100}
-        return ", ".join(f"{percent} % to {number}" for number, percent in sorted(weights.items()))
-
-    return [
-        ["image", _short(now.image) if now else "-", image],
-        ["champion", str(now.release.champion) if now else "-", str(release.champion)],
-        ["versions", now.release.summary() if now else "-", release.summary()],
-        ["traffic", traffic(now.release) if now else "-", traffic(release)],
-    ]
-
-
-def _short(image: str) -> str:
-    """Return the last part of an image's name with the start of its digest."""
-    name, _, digest = image.rpartition("/")[2].partition("@sha256:")
-    return f"{name}@{digest[:12]}"
