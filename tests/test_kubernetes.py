@@ -188,7 +188,7 @@ def test_probes_ask_three_questions_and_draining_fits_the_grace_period(render: R
     assert service["readinessProbe"]["httpGet"]["path"] == "/readyz"
     assert service["livenessProbe"]["httpGet"]["path"] == service["startupProbe"]["httpGet"]["path"] == "/livez"
     wait = int(service["lifecycle"]["preStop"]["exec"]["command"][-1])
-    source = (project / "titanic_survival" / "serve.py").read_text()
+    source = (project / "titanic_survival" / "toolkit" / "serving" / "server.py").read_text()
     grace = int(re.search(r"GRACE_SECONDS = (\d+)", source)[1])  # type: ignore[index]
     assert pod["terminationGracePeriodSeconds"] > wait + grace
 

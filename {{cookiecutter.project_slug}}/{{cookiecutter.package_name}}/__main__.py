@@ -111,13 +111,13 @@ def build(
 )
 def serve(
     pull: Annotated[bool, typer.Option(help="Before serving, pull the release from the registry.")] = True,
-    share_port: Annotated[bool, typer.Option("--share-port", hidden=True)] = False,
-    probe_port: Annotated[int | None, typer.Option(hidden=True)] = None,
+    record: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    instance: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Serve the current release in the foreground."""
     from . import serve
 
-    serve.run(_settings(), pull=pull, share_port=share_port, probe_port=probe_port)
+    serve.run(_settings(), pull=pull, record=record, instance=instance)
 
 
 @app.command(epilog=_guide("make deploy", "make status shows what runs; make undeploy stops it."))

@@ -32,8 +32,11 @@ class Settings(BaseSettings):
         description="MLflow server, or database, with runs and registered versions",
     )
     approval_required: bool = Field(False, description="train stops at challenger; promote is the approval")
-    target: Literal["local", "kubernetes"] = Field("local", description="deployment target")
-    image: str = Field("", description="image for a cluster, by digest (name@sha256:...); built and pushed if not set")
+    target: Literal["local", "docker", "kubernetes"] = Field("local", description="deployment target")
+    image: str = Field(
+        "",
+        description="image to deploy, by digest (name@sha256:...) on a cluster; built if not set",
+    )
     kubernetes_overlay: str = Field("staging", description="folder of deploy/kubernetes/overlays that is deployed")
     kubernetes_context: str = Field("", description="kubectl's context; the current one if not set")
     kubernetes_namespace: str = Field("", description="namespace to deploy to; the context's if not set")
@@ -87,7 +90,7 @@ class Settings(BaseSettings):
     registry_password: SecretStr = Field(SecretStr(""), description="password or token of that user")
     base_image: str = Field("", description="base of the image; the Dockerfile has the default")
     container_engine: Literal["", "docker", "podman", "buildah"] = Field(
-        "", description="program that builds the image; by default the first that works"
+        "", description="program that builds and runs the image; by default the first that works"
     )
     container_build_args: str = Field("", description="further options of the engine's build command")
     advisory_url: str = Field("https://api.osv.dev", description="advisory service of audit, with the interface of OSV")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 from . import config
@@ -11,8 +12,27 @@ from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.release import image, image_layers
 from .toolkit.release.container_engine import Engine, Image, find_engine
+from .toolkit.release.containers import IMAGE_USER
 from .toolkit.release.store import Release, Store
 from .toolkit.training import provenance
+
+#: Engines that run containers too.
+RUNNERS = ("docker", "podman")
+#: Settings of the service that hold in a container too; paths have other places there.
+SERVICE_SETTINGS = (
+    "model_name",
+    "mlflow_tracking_uri",
+    "root_path",
+    "workers",
+    "auth",
+    "auth_seconds",
+    "auth_exempt",
+    "max_rows",
+    "max_bytes",
+    "max_waiting",
+    "log_share",
+    "log_megabytes",
+)
 
 
 def build(settings: config.Settings, engine: Engine, store: Store, release: Release, environment: str = "") -> Image:
@@ -152,3 +172,36 @@ def _options(settings: config.Settings) -> list[str]:
     except ValueError as error:
         text = f"CONTAINER_BUILD_ARGS {settings.container_build_args!r} cannot be split into options: {error}"
         raise UserError(f"{text}. Quote it as for a shell.") from error
+
+
+def engine_to_run(settings: config.Settings) -> Engine:
+    """Return an engine that can run containers; `UserError` if there is none."""
+    engine = find_engine(settings.container_engine)
+    if engine is None or engine.name not in RUNNERS:
+        found = f"CONTAINER_ENGINE is {engine.name}, which runs no containers" if engine else "There is none here"
+        raise UserError(f"TARGET=docker needs docker or podman. {found}: install one, or start docker's daemon.")
+    return engine
+
+
+def runnable(settings: config.Settings) -> Image:
+    """Return the image to run on this machine: that of IMAGE, else one that is built."""
+    engine, store = engine_to_run(settings), Store(settings.store)
+    if settings.image:
+        return engine.fetch(settings.image)
+    return build(settings, engine, store, store.required_release())
+
+
+def service_options(settings: config.Settings) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the environment variables and mounts with which a container serves as these settings say."""
+    environment = {name.upper(): str(getattr(settings, name)) for name in SERVICE_SETTINGS}
+    if settings.auth != "token":
+        return environment, ()
+    tokens = settings.tokens.absolute()
+    if os.getuid() == 0 and tokens.exists() and tokens.stat().st_uid != IMAGE_USER:
+        raise UserError(f"{tokens} must belong to the container's user: chown {IMAGE_USER} {tokens}")
+    return environment | {"TOKENS": "/tokens"}, (f"{tokens}:/tokens:ro",)
+
+
+def expected_name(settings: config.Settings, release: Release) -> str:
+    """Return the name of the image with which a release would be deployed to this machine."""
+    return settings.image or f"{settings.image_repository}:{image.tag(release, provenance.commit(config.ROOT))}"

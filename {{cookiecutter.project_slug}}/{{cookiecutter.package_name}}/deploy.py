@@ -20,6 +20,7 @@ from .toolkit.release.image import FULL_ENVIRONMENT
 from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Release, Store
 from .toolkit.release.targets import RolloutError, Target
+from .toolkit.release.targets.docker import Docker, Service
 from .toolkit.release.targets.kubernetes import Kubernetes
 from .toolkit.release.targets.local import Local
 
@@ -37,14 +38,16 @@ def run(settings: config.Settings) -> str:
             rollout = target.apply(store.load(release.champion))
             step.detail = f"{settings.target}, {rollout.action}"
     except BaseException as error:
-        store.write(before)
+        # Not if another command has brought a later release in the meantime.
+        if store.release() == release:
+            store.write(before)
         if isinstance(error, RolloutError):
             _history(settings, target).failed(release, before, "", str(error))
         raise
     _history(settings, target).deployed(release, rollout.image)
     url = rollout.url
     console.say(f"\nVersion {release.champion} of {release.model} answers at {url}")
-    console.say(*policy.describe(settings.bind_address if settings.target == "local" else "0.0.0.0"))
+    console.say(*policy.describe("0.0.0.0" if settings.target == "kubernetes" else settings.bind_address))
     console.say()
     console.say(curl(url, store.load(release.champion).example.rows[:1], policy.curl_option))
     console.next_steps(
@@ -71,7 +74,7 @@ def status(settings: config.Settings) -> None:
     target = _target(settings)
     running = target.running()
     if running is None:
-        console.say(f"Nothing is deployed to {settings.target}.")
+        console.say(_absence(settings))
         try:
             console.next_steps(("make deploy", f"serve {_desired(settings).summary()}"))
         except UserError as error:
@@ -95,7 +98,7 @@ def undeploy(settings: config.Settings) -> None:
     target = _target(settings)
     with console.step("stop") as step:
         removed = target.remove()
-        step.detail = "stopped" if removed else f"nothing was deployed to {settings.target}"
+        step.detail = "stopped" if removed else _absence(settings)
     if removed:
         _history(settings, target).removed()
 
@@ -116,6 +119,13 @@ def curl(url: str, rows: list[dict[str, object]], option: str = "") -> str:
     """Return a command line that scores rows when pasted into a shell; `option` sends credentials."""
     parts = ["curl -s", f"{url}/predict", *([option] if option else []), "-H 'Content-Type: application/json'"]
     return " ".join([*parts, "-d", shlex.quote(json.dumps(rows))])
+
+
+def _absence(settings: config.Settings) -> str:
+    """Return that nothing is deployed, and what the target knows of that."""
+    target = _target(settings)
+    reason = target.absence() if isinstance(target, Local | Docker) else ""
+    return f"Nothing is deployed to {settings.target}." + (f"\n{reason}" if reason else "")
 
 
 def _desired(settings: config.Settings) -> Release:
@@ -181,6 +191,25 @@ def _local(settings: config.Settings) -> Target:
     )
 
 
+def _docker(settings: config.Settings) -> Target:
+    environment, mounts = container_image.service_options(settings)
+    return Docker(
+        Store(settings.store),
+        Service(
+            config.SERVICE_NAME,
+            settings.bind_address,
+            settings.port,
+            environment,
+            mounts,
+            authorization(settings),
+        ),
+        container_image.engine_to_run(settings),
+        image=lambda: container_image.runnable(settings),
+        image_name=lambda release: container_image.expected_name(settings, release),
+        log_folder=settings.log_folder,
+    )
+
+
 def _fingerprint(settings: config.Settings) -> str:
     """Return a hash that changes with the code and the settings of the service."""
     total = hashlib.sha256(settings.model_dump_json().encode())
@@ -190,4 +219,8 @@ def _fingerprint(settings: config.Settings) -> str:
 
 
 #: By the value of the setting TARGET.
-TARGETS: dict[str, Callable[[config.Settings], Target]] = {"local": _local, "kubernetes": _kubernetes}
+TARGETS: dict[str, Callable[[config.Settings], Target]] = {
+    "local": _local,
+    "docker": _docker,
+    "kubernetes": _kubernetes,
+}

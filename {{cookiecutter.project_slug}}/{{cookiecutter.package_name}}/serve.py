@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import tempfile
-from contextlib import suppress
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
@@ -17,15 +21,29 @@ from .toolkit.common import console
 from .toolkit.common.errors import UserError, explain_missing_extras
 from .toolkit.common.scratch import scratch_folder
 from .toolkit.common.sockets import listen, url
+from .toolkit.release.instances import Instances
 from .toolkit.release.store import Store
+from .toolkit.serving.handover import Handover
 
-GRACE_SECONDS = 30
+if TYPE_CHECKING:
+    from .toolkit.serving.server import Take
+
+#: The engine starts a container again as soon as it has ended: after this pause if nobody needs it.
+PAUSE_SECONDS = 60
 
 
-def run(
-    settings: config.Settings, *, pull: bool = True, share_port: bool = False, probe_port: int | None = None
-) -> None:
-    """Serve until a signal arrives; `share_port` shares the port with the process that this one replaces."""
+def run(settings: config.Settings, *, pull: bool = True, record: Path | None = None, instance: str = "") -> None:
+    """Serve until a signal arrives.
+
+    `record` is the record of a deployment: the service listens when this names it by its id, `instance`.
+    """
+    # Before the server handles signals: process 1 of a container would ignore this one.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    instances = Instances(record) if record else None
+    if instances and os.getpid() == 1 and instances.is_abandoned(instance):
+        console.say(f"{record} does not name this container, {instance}: it serves nothing and can be removed.")
+        time.sleep(PAUSE_SECONDS)
+        return
     policy, store = access_policy(settings), Store(settings.store)
     policy.load()
     if pull:
@@ -33,16 +51,26 @@ def run(
     release = store.required_release()
     for number, digest in release.digests.items():  # a version that was damaged is a sentence here, later a traceback
         store.load(number, digest)
-    sockets = [listen(settings.bind_address, settings.port, share=share_port)]
-    if probe_port:
-        sockets.append(listen("127.0.0.1", probe_port))
+    bind = partial(listen, settings.bind_address, settings.port)
+    listener = None if record else bind()
     address = url(settings.bind_address, settings.port)
     console.say(f"Serving version {release.champion} of {release.model} at {address} (Ctrl-C ends it)")
     console.say(*policy.describe(settings.bind_address))
     with scratch_folder(Path(tempfile.gettempdir()), f"{config.SERVICE_NAME}-metrics-") as metrics:
         # Each worker writes its counters to files in this directory; /metrics adds them up.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-        _serve(settings, sockets)
+        if listener:
+            _serve(settings, partial(_duplicate, listener), None, listener.close)
+            return
+        assert instances
+        with Handover(
+            instances, instance, settings.bind_address, settings.port, workers=settings.workers, bind=bind
+        ) as handover:
+            _serve(settings, partial(instances.listener, instance), handover.http, handover.stop)
+
+
+def _duplicate(listener: socket.socket) -> socket.socket:
+    return listener.dup()
 
 
 def _pull(settings: config.Settings, store: Store) -> None:
@@ -60,27 +88,15 @@ def _pull(settings: config.Settings, store: Store) -> None:
         console.say(f"{problem}. Serving the release in {store.root}, which may not be in sync with the registry.")
 
 
-def _serve(settings: config.Settings, sockets: list[socket.socket]) -> None:
-    import uvicorn
+def _serve(settings: config.Settings, take: Take, http: socket.socket | None, stopping: Callable[[], None]) -> None:
+    # Not above: it takes a while, and the commands that only look at settings need none of it.
+    from .toolkit.serving import server
 
-    server = uvicorn.Config(
-        f"{__package__}.serve:app",
-        factory=True,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        workers=settings.workers,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
+    application = f"{__package__}.serve:app"
     if settings.workers == 1:
-        # After the requests in progress, uvicorn raises the signal again, which must end in exit code 0.
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        with suppress(KeyboardInterrupt):
-            uvicorn.Server(server).run(sockets)
+        server.serve(application, take, http, stopping)
     else:
-        from uvicorn.supervisors import Multiprocess
-
-        Multiprocess(server, sockets).run()
+        server.serve_with_workers(settings.workers, application, take, http, stopping)
 
 
 def app() -> ASGIApp:

@@ -1,6 +1,8 @@
 """Ports: whose they are."""
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -23,12 +25,28 @@ def test_port_of_another_program_is_named(taken: int) -> None:
         sockets.listen("127.0.0.1", taken)
 
 
-def test_service_that_replaces_another_shares_its_port() -> None:
-    with sockets.listen("127.0.0.1", 0, share=True) as first:
+def test_port_is_never_shared() -> None:
+    with sockets.listen("127.0.0.1", 0) as first:
+        # As a service of an earlier template does, which shares its port with the process that replaces it.
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         first.listen()
-        port = first.getsockname()[1]
-        with sockets.listen("127.0.0.1", port, share=True) as second:
-            assert second.getsockname()[1] == port
+        with pytest.raises(UserError, match="cannot be used"):
+            sockets.listen("127.0.0.1", first.getsockname()[1])
+
+
+def test_port_that_becomes_free_is_waited_for(taken: int) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        timer = threading.Timer(0.3, other.close)
+        timer.start()
+        sockets.listen("127.0.0.1", port, wait=10).close()
+        timer.join()
+    start = time.monotonic()
+    with pytest.raises(UserError, match="cannot be used"):
+        sockets.listen("127.0.0.1", taken, wait=0.3)
+    assert time.monotonic() - start >= 0.3
 
 
 def test_free_port_can_be_listened_on() -> None:

@@ -66,6 +66,14 @@ class Engine:
         """Give an image another name."""
         self._run([self.name, "tag", name, other])
 
+    def fetch(self, name: str) -> Image:
+        """Return an image, pulled from its registry if this machine does not have it."""
+        try:
+            return self.inspect(name)
+        except UserError:
+            self._run([self.name, "pull", name])
+            return self.inspect(name)
+
     def push(self, name: str, progress: Callable[[str], None] = lambda line: None) -> str:
         """Push an image to the registry in its name, and return the digest under which it is there (sha256:...)."""
         if self.name == "docker":

@@ -1,7 +1,8 @@
-"""The record of the background process that serves, kept in a file while the process runs."""
+"""The record of the background process that serves, kept in a file beside the store's release."""
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,25 +26,39 @@ class ProcessRecord(BaseModel):
     started: datetime
     #: Hash of the code and settings that the process was started with; others need another process.
     fingerprint: str = ""
+    #: The id of the instance that may listen; "" for a process of an earlier template, which hands over no socket.
+    instance: str = ""
 
     @classmethod
-    def of(cls, pid: int, port: int, release: Release, fingerprint: str) -> ProcessRecord:
+    def of(cls, pid: int, port: int, release: Release, fingerprint: str, instance: str = "") -> ProcessRecord:
         """Return the record of a process that was just started."""
         began, started = psutil.Process(pid).create_time(), datetime.now(UTC)
-        return cls(pid=pid, began=began, port=port, release=release, started=started, fingerprint=fingerprint)
+        return cls(
+            pid=pid,
+            began=began,
+            port=port,
+            release=release,
+            started=started,
+            fingerprint=fingerprint,
+            instance=instance,
+        )
 
     @classmethod
     def read(cls, path: Path) -> ProcessRecord | None:
-        """Return the record in a file, None if there is none or the process has ended."""
+        """Return the record in a file, whether the process runs or not; None without one, or if it cannot be read."""
         try:
-            record = cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(path.read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
-        return record if record.process() else None
 
     def write(self, path: Path) -> None:
-        """Write the record to a file."""
-        path.write_text(self.model_dump_json(indent=1))
+        """Replace the record in a file atomically."""
+        unfinished = path.with_suffix(".unfinished")
+        with unfinished.open("w") as file:
+            file.write(self.model_dump_json(indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
 
     def process(self) -> psutil.Process | None:
         """Return the process if it still runs."""
@@ -57,10 +72,14 @@ class ProcessRecord(BaseModel):
     def stop(self) -> None:
         """Stop the process after the requests in progress; kill it if that takes too long."""
         process = self.process()
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except psutil.TimeoutExpired:
-            process.kill()
+        if process:
+            process.terminate()
+            wait_or_kill(process)
+
+
+def wait_or_kill(process: psutil.Process) -> None:
+    """Wait until a process that was told to end has ended; kill it if that takes too long."""
+    try:
+        process.wait(STOP_SECONDS)
+    except psutil.TimeoutExpired:
+        process.kill()

@@ -1,0 +1,56 @@
+"""Requests to a service that is deployed: its health, and the release that it serves."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+import requests
+
+from ..store import Release
+
+#: The service checks the store every second, then loads and verifies new versions.
+FOLLOW_SECONDS = 20
+
+
+class ServiceClient:
+    """Asks a service; `authorization` is the header that it may want."""
+
+    def __init__(self, authorization: str) -> None:
+        self._authorization = authorization
+
+    def wait_until_served(self, address: str, release: Release) -> bool:
+        """Wait until the running service serves a release; False if it fails to."""
+        deadline = time.monotonic() + FOLLOW_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                answer = self._get(f"{address}/model").json()
+            except (requests.RequestException, ValueError):
+                return False
+            if answer.get("problem") or "released" not in answer:
+                return False
+            if datetime.fromisoformat(answer["released"]) == release.created:
+                return True
+            time.sleep(0.1)
+        return False
+
+    def health(self, address: str) -> str:
+        """Return the health of the service at an address in a few words."""
+        try:
+            ready, model = self._get(f"{address}/readyz"), self._get(f"{address}/model")
+            content = model.json()
+        except requests.RequestException as error:
+            return f"does not answer ({type(error).__name__})"
+        health = "ready" if ready.ok else f"not ready ({ready.status_code})"
+        if not model.ok:
+            return f"{health}, but GET /model failed ({model.status_code}: {content.get('error')})"
+        return f"serves an earlier release: {content['problem']}" if content.get("problem") else health
+
+    def _get(self, url: str) -> requests.Response:
+        def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+            if self._authorization:
+                request.headers["Authorization"] = self._authorization
+            return request
+
+        # By a function, since requests would replace a plain header by credentials of ~/.netrc for this host.
+        return requests.get(url, timeout=5, auth=authorize)
