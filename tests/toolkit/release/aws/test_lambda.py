@@ -11,6 +11,7 @@ import pytest
 from aws_stand_in import StandIn
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.release.store import Release, Store
+from titanic_survival.toolkit.release.targets import RolloutError
 from titanic_survival.toolkit.release.targets.aws import OWNER, Aws
 from titanic_survival.toolkit.release.targets.aws_lambda import AwsLambda, Options
 from titanic_survival.toolkit.release.targets.aws_lambda.target import RELEASE
@@ -145,7 +146,7 @@ def test_failed_deploy_leaves_what_ran(aws: StandIn, project: Project, answer: A
     version = live(aws)["Configuration"]["Version"]
     aws.function = lambda event, path: answer
     project.release(2)
-    with pytest.raises(UserError, match=words):
+    with pytest.raises(RolloutError, match=words):
         project.deploy(OTHER)
     assert champion(aws) == 1
     assert live(aws)["Configuration"]["Version"] == version

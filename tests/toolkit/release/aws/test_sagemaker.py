@@ -16,6 +16,7 @@ sys.path.append(str(Path(__file__).parents[3]))
 from aws_stand_in import CREDENTIALS, StandIn
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.release.store import Release, Store
+from titanic_survival.toolkit.release.targets import RolloutError
 from titanic_survival.toolkit.release.targets.aws import OWNER, Aws, explain
 from titanic_survival.toolkit.release.targets.ecr import Repository
 from titanic_survival.toolkit.release.targets.sagemaker import Options, SageMaker
@@ -193,7 +194,7 @@ def test_failed_update_leaves_what_ran(aws: StandIn, project: Project) -> None:
     before = things(aws)
     project.release(2)
     aws.failures.append("Alarm titanic-survival-errors is in state ALARM")
-    with pytest.raises(UserError, match="state ALARM"):
+    with pytest.raises(RolloutError, match="state ALARM"):
         project.deploy(OTHER)
     assert served(aws) == (1, IMAGE)
     assert things(aws) == before
@@ -205,7 +206,7 @@ def test_wrong_predictions_go_back(aws: StandIn, project: Project) -> None:
     project.release(2)
     wrong = [{"survived": "no", "probability": 0.1}, {"survived": "no"}]
     aws.answer = lambda body, attributes: (200, json.dumps({"predictions": wrong}).encode())
-    with pytest.raises(UserError, match="predicts otherwise than version 2"):
+    with pytest.raises(RolloutError, match="predicts otherwise than version 2"):
         project.deploy(OTHER)
     assert served(aws) == (1, IMAGE)
     assert things(aws) == before
@@ -214,7 +215,7 @@ def test_wrong_predictions_go_back(aws: StandIn, project: Project) -> None:
 def test_container_error_goes_back_and_is_told(aws: StandIn, project: Project) -> None:
     project.deploy()
     aws.answer = lambda body, attributes: (503, b"no version is loaded yet")
-    with pytest.raises(UserError, match=r"golden request failed.*no version is loaded"):
+    with pytest.raises(RolloutError, match=r"golden request failed.*no version is loaded"):
         project.deploy(OTHER)
     assert served(aws) == (1, IMAGE)
 
