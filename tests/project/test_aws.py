@@ -171,6 +171,8 @@ def test_deploy_pushes_and_serves_and_undeploy_leaves_nothing(
         assert sagemaker.list_models()["Models"] == sagemaker.list_endpoints()["Endpoints"] == []
         assert "Nothing is deployed" in trained.make("status", **env)
         engine("logout", address)
+        left = engine("images", "--quiet", "--no-trunc", f"{address}/titanic-survival").split()
+        engine("rmi", "--force", *sorted(set(left)))
 
 
 def _model(aws: StandIn) -> dict[str, Any]:
