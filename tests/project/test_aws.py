@@ -171,8 +171,9 @@ def test_deploy_pushes_and_serves_and_undeploy_leaves_nothing(
         assert sagemaker.list_models()["Models"] == sagemaker.list_endpoints()["Endpoints"] == []
         assert "Nothing is deployed" in trained.make("status", **env)
         engine("logout", address)
-        left = engine("images", "--quiet", "--no-trunc", f"{address}/titanic-survival").split()
-        engine("rmi", "--force", *sorted(set(left)))
+        # By name: other tests have the same image under another.
+        named = engine("images", "--format={{.Repository}}:{{.Tag}}", f"{address}/titanic-survival").split()
+        engine("rmi", "--force", model["Image"], *(name for name in named if "<none>" not in name))
 
 
 def _model(aws: StandIn) -> dict[str, Any]:
