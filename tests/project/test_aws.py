@@ -107,7 +107,17 @@ def image(trained: Project) -> Iterator[str]:
     found = re.search(rf"{repository}:[\w-]+", trained.make("build", IMAGE_REPOSITORY=repository))
     assert found
     yield found[0]
-    engine("rmi", "--force", found[0])
+    subprocess.run([ENGINE, "rmi", "--force", found[0]], capture_output=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def pushed() -> Iterator[list[str]]:
+    """Return a list of repositories, whose images are removed in the end: other tests may have them by other names."""
+    repositories: list[str] = []
+    yield repositories
+    for repository in repositories:
+        for found in set(engine("images", "--quiet", "--no-trunc", repository).split()):
+            engine("rmi", "--force", found)
 
 
 @pytest.fixture
@@ -151,10 +161,11 @@ def test_container_without_a_champion_is_never_healthy(image: str) -> None:
 
 
 def test_deploy_pushes_and_serves_and_undeploy_leaves_nothing(
-    trained: Project, tmp_path: Path, contained: Callable[..., Container]
+    trained: Project, tmp_path: Path, contained: Callable[..., Container], pushed: list[str]
 ) -> None:
     with registry(tmp_path) as address, moto_server() as moto, standing_in(moto) as aws:
         aws.registry = address
+        pushed.append(f"{address}/titanic-survival")
         aws.answer = _container_of(aws, contained)
         env = CREDENTIALS | {"AWS_ENDPOINT_URL": aws.url, "TARGET": "sagemaker", "SAGEMAKER_ROLE": ROLE}
         assert "built and pushed by deploy" in trained.make("plan", **env)
@@ -171,9 +182,6 @@ def test_deploy_pushes_and_serves_and_undeploy_leaves_nothing(
         assert sagemaker.list_models()["Models"] == sagemaker.list_endpoints()["Endpoints"] == []
         assert "Nothing is deployed" in trained.make("status", **env)
         engine("logout", address)
-        # By name: other tests have the same image under another.
-        named = engine("images", "--format={{.Repository}}:{{.Tag}}", f"{address}/titanic-survival").split()
-        engine("rmi", "--force", model["Image"], *(name for name in named if "<none>" not in name))
 
 
 def _model(aws: StandIn) -> dict[str, Any]:
