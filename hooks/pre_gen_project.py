@@ -26,8 +26,8 @@ FOLDERS = frozenset(
 #: Distributions of the project's environment (with "_" for "-" and "."), and the packages that they install.
 LIBRARIES = frozenset(
     """
-    a2wsgi aiohappyeyeballs aiohttp aiohttp_asgi_connector aiosignal aiosqlite alembic annotated_doc
-    annotated_types anyio arrow asgiref ast_serialize attr attrs azure azure_core azure_identity azure_storage_blob
+    a2wsgi aiohappyeyeballs aiohttp aiohttp_asgi_connector aiosignal aiosqlite alembic annotated_doc annotated_types
+    anyio arrow asgiref ast_serialize attr attrs awslambdaric azure azure_core azure_identity azure_storage_blob
     bentoml bentoml_cli binaryornot blinker boolean boolean_py boto3 botocore cachetools cattr cattrs certifi cffi
     cfgv charset_normalizer circus click click_option_group cloudpickle colorama contourpy cookiecutter cruft
     cryptography cycler cyclonedx cyclonedx_python_lib databricks databricks_sdk dateutil defusedxml distlib docker
@@ -36,7 +36,7 @@ LIBRARIES = frozenset(
     google_resumable_media googleapis_common_protos graphene graphql graphql_core graphql_relay gunicorn h11
     httpcore httptools httpx httpx_ws huey identify idna importlib_metadata iniconfig isodate isoduration
     itsdangerous jinja2 jmespath joblib jsonpointer jsonschema jsonschema_specifications kantoku kiwisolver lark
-    librt license_expression mako markdown_it markdown_it_py markupsafe matplotlib mdurl ml_dtypes mlflow
+    librt license_expression mako mangum markdown_it markdown_it_py markupsafe matplotlib mdurl ml_dtypes mlflow
     mlflow_skinny mlflow_tracing mpl_toolkits msal msal_extensions multidict multipart mypy mypy_extensions mypyc
     narwhals nodeenv numpy nvidia_ml_py onnx onnxruntime opentelemetry opentelemetry_api
     opentelemetry_instrumentation opentelemetry_instrumentation_aiohttp_client opentelemetry_instrumentation_asgi
@@ -47,10 +47,11 @@ LIBRARIES = frozenset(
     pydantic_core pydantic_settings pygments pyjwt pylab pynvml pyparsing pytest python_dateutil python_discovery
     python_dotenv python_json_logger python_multipart python_slugify pythonjsonlogger pywin32 pyyaml pyzmq
     referencing requests rfc3339_validator rfc3986_validator rfc3987_syntax rich rich_toolkit rpds rpds_py ruff
-    s3transfer schema scikit_learn scipy setuptools shellingham simple_di six skl2onnx sklearn skops slugify smmap
-    sortedcontainers sqlalchemy sqlparse starlette text_unidecode threadpoolctl tomli_w tornado typer types_psutil
-    types_requests typing_extensions typing_inspection tzdata uri_template urllib3 uv uvicorn uvloop virtualenv
-    waitress watchfiles wcwidth webcolors werkzeug wrapt wsproto wtforms yaml yarl zipp zmq
+    runtime_client s3transfer schema scikit_learn scipy setuptools shellingham simple_di simplejson six skl2onnx
+    sklearn skops slugify smmap snapshot_restore_py sortedcontainers sqlalchemy sqlparse starlette text_unidecode
+    threadpoolctl tomli_w tornado typer types_psutil types_requests typing_extensions typing_inspection tzdata
+    uri_template urllib3 uv uvicorn uvloop virtualenv waitress watchfiles wcwidth webcolors werkzeug wrapt wsproto
+    wtforms yaml yarl zipp zmq
     """.split()
 )
 

@@ -47,7 +47,7 @@ def names_a_place(arguments: tuple[str, ...], word: str) -> bool:
 
 def environment(project: Path) -> dict[str, str]:
     """Return the variables that the tests need: the environment may have another project's package installed."""
-    return {"PYTHONPATH": str(project)}
+    return {"PYTHONPATH": str(project), "TEMPLATE_PYTHON": sys.executable}
 
 
 def extras(project: Path) -> str:

@@ -28,6 +28,9 @@ PROBLEMS = Path(__file__).parents[1] / "problems"
 FOREIGN = (
     "ARGS",
     "AUTH",
+    "AWS_",
+    "LAMBDA_",
+    "SAGEMAKER_",
     "MAKE",
     "MFLAGS",
     "MLFLOW_",

@@ -32,7 +32,9 @@ class Settings(BaseSettings):
         description="MLflow server, or database, with runs and registered versions",
     )
     approval_required: bool = Field(False, description="train stops at challenger; promote is the approval")
-    target: Literal["local", "docker", "kubernetes"] = Field("local", description="deployment target")
+    target: Literal["local", "docker", "kubernetes", "sagemaker", "lambda"] = Field(
+        "local", description="deployment target"
+    )
     image: str = Field(
         "",
         description="image to deploy, by digest (name@sha256:...) on a cluster; built if not set",
@@ -40,6 +42,28 @@ class Settings(BaseSettings):
     kubernetes_overlay: str = Field("staging", description="folder of deploy/kubernetes/overlays that is deployed")
     kubernetes_context: str = Field("", description="kubectl's context; the current one if not set")
     kubernetes_namespace: str = Field("", description="namespace to deploy to; the context's if not set")
+    sagemaker_endpoint: str = Field(
+        SERVICE_NAME, pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,39}$", description="name of the endpoint on SageMaker"
+    )
+    sagemaker_role: str = Field("", description="ARN of the role that SageMaker takes to run the endpoint")
+    sagemaker_mode: Literal["instances", "serverless", "asynchronous"] = Field(
+        "instances", description="what the endpoint runs on; asynchronous: instances that answer through S3"
+    )
+    sagemaker_instance: str = Field("ml.m5.large", pattern=r"^ml\..+", description="type of the instances")
+    sagemaker_instances: int = Field(1, ge=1, le=100, description="number of instances")
+    sagemaker_memory: int = Field(2048, ge=1024, le=6144, multiple_of=1024, description="megabytes when serverless")
+    sagemaker_concurrency: int = Field(5, ge=1, le=200, description="requests at once when serverless")
+    sagemaker_output: str = Field("", description="folder in S3 for the answers of an asynchronous endpoint")
+    sagemaker_seconds: float = Field(
+        1800, ge=600, le=28_800, description="seconds that a rollout on SageMaker may take before it is undone"
+    )
+    lambda_function: str = Field(
+        SERVICE_NAME, pattern=r"^[a-zA-Z0-9_-]{1,64}$", description="name of the function on AWS Lambda"
+    )
+    lambda_role: str = Field("", description="ARN of the role that Lambda takes to run the function")
+    lambda_memory: int = Field(2048, ge=128, le=10_240, description="megabytes of the function; processors follow them")
+    lambda_timeout: int = Field(30, ge=1, le=900, description="seconds that the function may take for a request")
+    lambda_public: bool = Field(False, description="the function's URL takes requests that are not signed")
     rollout_seconds: float = Field(300, ge=1, description="seconds that a rollout may take before it is undone")
     yes: bool = Field(False, description="production is changed without asking")
     bind_address: str = Field(

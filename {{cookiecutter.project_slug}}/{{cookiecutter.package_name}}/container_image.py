@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
 
 from . import config
 from .toolkit.common import console
@@ -121,14 +122,16 @@ def check_names_registry(settings: config.Settings) -> None:
         )
 
 
-def deployable(settings: config.Settings) -> str:
+def deployable(settings: config.Settings, prepare: Callable[[], None] = lambda: None) -> str:
     """Return the image to deploy beyond this machine, by digest: that of IMAGE, else one that is published.
 
-    `UserError` if the code is not committed, since nobody could tell later what runs.
+    `prepare` is called before, to log in for example. `UserError` if the code is not committed, since nobody could tell
+    later what runs.
     """
     if settings.image:
         return settings.image
     _check_committed(settings)
+    prepare()
     store = Store(settings.store)
     return publish(settings, store, store.required_release())
 

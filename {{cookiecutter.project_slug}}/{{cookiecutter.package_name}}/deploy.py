@@ -7,7 +7,7 @@ import json
 import shlex
 from collections.abc import Callable
 
-from . import config, container_image
+from . import aws_targets, config, container_image
 from .access import access_policy, authorization, check_authorized
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
@@ -47,11 +47,14 @@ def run(settings: config.Settings) -> str:
     _history(settings, target).deployed(release, rollout.image)
     url = rollout.url
     console.say(f"\nVersion {release.champion} of {release.model} answers at {url}")
-    console.say(*policy.describe("0.0.0.0" if settings.target == "kubernetes" else settings.bind_address))
+    if rollout.call:
+        console.say("AWS decides who may call: requests are signed.")
+    else:
+        console.say(*policy.describe(settings.bind_address if settings.target in ("local", "docker") else "0.0.0.0"))
     console.say()
-    console.say(curl(url, store.load(release.champion).example.rows[:1], policy.curl_option))
+    console.say(rollout.call or curl(url, store.load(release.champion).example.rows[:1], policy.curl_option))
     console.next_steps(
-        (url, "Swagger UI: try it in the browser"),
+        *([] if rollout.call else [(url, "Swagger UI: try it in the browser")]),
         ("make status", "what is running"),
         ("make undeploy", "stop it"),
     )
@@ -223,4 +226,6 @@ TARGETS: dict[str, Callable[[config.Settings], Target]] = {
     "local": _local,
     "docker": _docker,
     "kubernetes": _kubernetes,
+    "sagemaker": aws_targets.sagemaker,
+    "lambda": aws_targets.function,
 }

@@ -37,6 +37,11 @@ def run(settings: config.Settings, *, pull: bool = True, record: Path | None = N
 
     `record` is the record of a deployment: the service listens when this names it by its id, `instance`.
     """
+    if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # Lambda runs the image as it is
+        # Not above: it counts, and where counts go is decided when Prometheus' client is imported.
+        from . import aws_lambda
+
+        return aws_lambda.run(settings)
     # Before the server handles signals: process 1 of a container would ignore this one.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     instances = Instances(record) if record else None
@@ -46,7 +51,8 @@ def run(settings: config.Settings, *, pull: bool = True, record: Path | None = N
         return
     policy, store = access_policy(settings), Store(settings.store)
     policy.load()
-    if pull:
+    # An image serves the release that it holds, also where `serve` is its only argument, as on SageMaker.
+    if pull and "IMAGE_ENVIRONMENT" not in os.environ:
         _pull(settings, store)
     release = store.required_release()
     for number, digest in release.digests.items():  # a version that was damaged is a sentence here, later a traceback

@@ -43,9 +43,11 @@ EXTRAS = {
         "train",
     ),
     **dict.fromkeys(("cyclonedx", "jsonschema", "packageurl"), "audit"),
+    "awslambdaric": "lambda",
     "azure": "azure",
     "boto3": "s3",
     "google": "gcs",
+    "mangum": "lambda",
     "psycopg2": "postgresql",
 }
 

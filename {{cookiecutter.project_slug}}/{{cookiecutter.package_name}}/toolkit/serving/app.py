@@ -124,7 +124,8 @@ class Routes:
             return
         body = await self._body(scope, receive, send, codec)
         if body is not None:
-            await send_response(send, *await self.scorer.answer(body, None, codec, header(scope, KEY)))
+            reference = mlflow_scoring.version_wanted(header(scope, mlflow_scoring.ATTRIBUTES))
+            await send_response(send, *await self.scorer.answer(body, reference, codec, header(scope, KEY)))
 
     async def _infer(self, scope: Scope, receive: Receive, send: Send) -> None:
         parameters = scope["path_params"]

@@ -97,7 +97,7 @@ class Artifact:
             raise UserError(f"{self.folder}: {EXAMPLE} does not have one prediction for each row; the file was changed")
         for row, (expected, predicted) in enumerate(zip(self.example.predictions, predictions, strict=True)):
             for name, value in expected.items():
-                if not _is_close(value, predicted[name]):
+                if not is_close(value, predicted[name]):
                     raise UserError(
                         f"{self.folder}: row {row} of {EXAMPLE} was predicted {name}={value} at training and "
                         f"{predicted[name]} now; the libraries differ from {LOCK}, or the files were changed"
@@ -119,7 +119,8 @@ def digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _is_close(expected: Any, predicted: Any) -> bool:
+def is_close(expected: Any, predicted: Any) -> bool:
+    """Whether a value of a prediction is the one of the training, but for the tolerance."""
     if isinstance(expected, bool | str):
         return expected == predicted
     # As float, since JSON has null for NaN.

@@ -15,11 +15,15 @@ class RolloutError(UserError):
 
 
 class Rollout(NamedTuple):
-    """What `apply` did: the URL of the service, the action in a few words, and the image by its digest, if any."""
+    """What `apply` did: the URL of the service, the action in a few words, and the image by its digest, if any.
+
+    `call` is a shell line that sends rows where curl cannot, since a cloud wants signed requests; "" elsewhere.
+    """
 
     url: str
     action: str
     image: str = ""
+    call: str = ""
 
 
 class Deployment(NamedTuple):

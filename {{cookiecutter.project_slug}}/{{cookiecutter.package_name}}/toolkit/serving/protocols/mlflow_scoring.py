@@ -45,6 +45,9 @@ CODES = {
 #: The error code of all other statuses, and that of a table without the columns of the signature.
 BAD_REQUEST, INVALID_PARAMETER_VALUE = "BAD_REQUEST", "INVALID_PARAMETER_VALUE"
 
+#: SageMaker passes this header of a call on, and no other.
+ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
+
 
 class MlflowCodec:
     """Decodes tables in JSON or CSV, and encodes predictions as MLflow writes a DataFrame."""
@@ -96,6 +99,12 @@ def codec_for(content_type: str) -> MlflowCodec:
         if value.strip('"') != "utf-8":
             raise RejectedError(415, "The scoring server only supports UTF-8")
     return MlflowCodec(is_csv=kind == CSV)
+
+
+def version_wanted(attributes: bytes) -> str | None:
+    """Return the version that a caller names in SageMaker's custom attributes (`version=3`), None without one."""
+    name, _, value = attributes.decode("latin-1").partition("=")
+    return value.strip() if name.strip() == "version" else None
 
 
 def routes(live: LiveRelease) -> list[Route]:
