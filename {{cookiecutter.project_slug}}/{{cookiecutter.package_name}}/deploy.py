@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
-from collections.abc import Callable
 
-from . import aws_targets, config, container_image
+from . import config, targets
 from .access import access_policy, authorization, check_authorized
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
@@ -16,20 +14,16 @@ from .toolkit.registry.deployments import ROLLED_BACK, failures
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.release.deployment_history import DeploymentHistory
 from .toolkit.release.desired import desired_release
-from .toolkit.release.image import FULL_ENVIRONMENT
 from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Release, Store
-from .toolkit.release.targets import RolloutError, Target
-from .toolkit.release.targets.docker import Docker, Service
-from .toolkit.release.targets.kubernetes import Kubernetes
-from .toolkit.release.targets.local import Local
+from .toolkit.release.targets import ExplainsAbsence, RolloutError, Target
 
 
 def run(settings: config.Settings) -> str:
     """Make the target serve the registry's release, and return its URL."""
     policy = access_policy(settings)
     policy.load()
-    target, store = _target(settings), Store(settings.store)
+    target, store = targets.target(settings), Store(settings.store)
     before = store.readable_release()
     release = pull_release(settings.mlflow_tracking_uri, settings.model_name, store)
     try:
@@ -64,7 +58,7 @@ def run(settings: config.Settings) -> str:
 def plan(settings: config.Settings) -> bool:
     """Print what `deploy` would change, and return whether it would change anything."""
     desired = _desired(settings)
-    changes = _target(settings).plan(desired)
+    changes = targets.target(settings).plan(desired)
     if changes:
         console.next_steps(("make deploy", "apply it"))
     else:
@@ -74,7 +68,7 @@ def plan(settings: config.Settings) -> bool:
 
 def status(settings: config.Settings) -> None:
     """Print what runs, and whether it is in sync with the registry."""
-    target = _target(settings)
+    target = targets.target(settings)
     running = target.running()
     if running is None:
         console.say(_absence(settings))
@@ -98,7 +92,7 @@ def status(settings: config.Settings) -> None:
 
 def undeploy(settings: config.Settings) -> None:
     """Stop the deployment; versions and registry stay as they are."""
-    target = _target(settings)
+    target = targets.target(settings)
     with console.step("stop") as step:
         removed = target.remove()
         step.detail = "stopped" if removed else _absence(settings)
@@ -108,7 +102,7 @@ def undeploy(settings: config.Settings) -> None:
 
 def roll_back(settings: config.Settings, champion: int) -> None:
     """Have the target run the deployment before, which serves the previous champion."""
-    target = _target(settings)
+    target = targets.target(settings)
     with console.step("rollback") as step:
         release = target.rollback(champion)
         step.detail = release.summary() if release else f"{settings.target} has it after make deploy"
@@ -126,8 +120,8 @@ def curl(url: str, rows: list[dict[str, object]], option: str = "") -> str:
 
 def _absence(settings: config.Settings) -> str:
     """Return that nothing is deployed, and what the target knows of that."""
-    target = _target(settings)
-    reason = target.absence() if isinstance(target, Local | Docker) else ""
+    target = targets.target(settings)
+    reason = target.absence() if isinstance(target, ExplainsAbsence) else ""
     return f"Nothing is deployed to {settings.target}." + (f"\n{reason}" if reason else "")
 
 
@@ -159,73 +153,3 @@ def _comparison(settings: config.Settings, target: Target, release: Release) -> 
 
 def _history(settings: config.Settings, target: Target) -> DeploymentHistory:
     return DeploymentHistory(settings.mlflow_tracking_uri, settings.model_name, settings.target, target.place)
-
-
-def _target(settings: config.Settings) -> Target:
-    return TARGETS[settings.target](settings)
-
-
-def _kubernetes(settings: config.Settings) -> Target:
-    return Kubernetes(
-        config.ROOT,
-        config.SERVICE_NAME,
-        Store(settings.store),
-        settings.image,
-        build=lambda: container_image.deployable(settings),
-        parts={FULL_ENVIRONMENT: lambda: container_image.publish_full(settings)},
-        overlay=settings.kubernetes_overlay,
-        context=settings.kubernetes_context,
-        namespace=settings.kubernetes_namespace,
-        rollout_seconds=settings.rollout_seconds,
-        confirmed=settings.yes,
-        authorization=authorization(settings),
-    )
-
-
-def _local(settings: config.Settings) -> Target:
-    return Local(
-        config.ROOT,
-        config.PACKAGE,
-        Store(settings.store),
-        settings.bind_address,
-        settings.port,
-        _fingerprint(settings),
-        authorization(settings),
-    )
-
-
-def _docker(settings: config.Settings) -> Target:
-    environment, mounts = container_image.service_options(settings)
-    return Docker(
-        Store(settings.store),
-        Service(
-            config.SERVICE_NAME,
-            settings.bind_address,
-            settings.port,
-            environment,
-            mounts,
-            authorization(settings),
-        ),
-        container_image.engine_to_run(settings),
-        image=lambda: container_image.runnable(settings),
-        image_name=lambda release: container_image.expected_name(settings, release),
-        log_folder=settings.log_folder,
-    )
-
-
-def _fingerprint(settings: config.Settings) -> str:
-    """Return a hash that changes with the code and the settings of the service."""
-    total = hashlib.sha256(settings.model_dump_json().encode())
-    for path in sorted((config.ROOT / config.PACKAGE).rglob("*.py")):
-        total.update(path.read_bytes())
-    return total.hexdigest()
-
-
-#: By the value of the setting TARGET.
-TARGETS: dict[str, Callable[[config.Settings], Target]] = {
-    "local": _local,
-    "docker": _docker,
-    "kubernetes": _kubernetes,
-    "sagemaker": aws_targets.sagemaker,
-    "lambda": aws_targets.function,
-}

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import mlflow
 import pytest
-from titanic_survival import build, config, container_image, deploy
+from titanic_survival import build, config, container_image, deploy, targets
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.registry import deployments
 from titanic_survival.toolkit.registry.client import Registry, connect
@@ -57,11 +57,11 @@ class Target:
 def test_failed_start_leaves_the_release_before(
     project: config.Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
+    monkeypatch.setattr(targets, "target", lambda settings: Target(fails=False))
     deploy.run(project)
     before = Store(project.store).release()
     registry.set_alias("champion", 1)
-    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=True))
+    monkeypatch.setattr(targets, "target", lambda settings: Target(fails=True))
     with pytest.raises(UserError, match="did not start"):
         deploy.run(project)
     assert Store(project.store).release() == before
@@ -71,7 +71,7 @@ def test_torn_release_is_replaced(
     project: config.Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project.store / "release.json").write_text('{"model": ')
-    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
+    monkeypatch.setattr(targets, "target", lambda settings: Target(fails=False))
     deploy.run(project)
     release = Store(project.store).release()
     assert release is not None
@@ -81,7 +81,7 @@ def test_torn_release_is_replaced(
 def test_deploy_prints_url_and_a_line_to_paste(
     project: config.Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
+    monkeypatch.setattr(targets, "target", lambda settings: Target(fails=False))
     assert deploy.run(project) == "http://host"
     output = capsys.readouterr().out
     assert "local, done as told" in output
@@ -114,7 +114,7 @@ def test_build_wants_the_projects_own_store(project: config.Settings) -> None:
 
 
 def test_each_value_of_target_has_a_target() -> None:
-    assert set(deploy.TARGETS) == set(get_args(config.Settings.model_fields["target"].annotation))
+    assert set(targets.TARGETS) == set(get_args(config.Settings.model_fields["target"].annotation))
 
 
 def test_image_for_a_cluster_has_committed_code_only(
@@ -143,7 +143,7 @@ def test_build_options_that_cannot_be_split_are_named(project: config.Settings) 
 def test_each_deployment_and_removal_is_recorded(
     project: config.Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
+    monkeypatch.setattr(targets, "target", lambda settings: Target(fails=False))
     deploy.run(project)
     deploy.undeploy(project)
     events = deployments.events(registry)
@@ -157,16 +157,16 @@ def test_failed_rollout_is_tagged_shown_by_status_and_tried_again(
     project: config.Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry.set_alias("champion", 1)
-    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
+    monkeypatch.setattr(targets, "target", lambda settings: Target(fails=False))
     deploy.run(project)
     registry.set_alias("champion", 2)
-    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=True))
+    monkeypatch.setattr(targets, "target", lambda settings: Target(fails=True))
     with pytest.raises(UserError, match="did not start"):
         deploy.run(project)
     assert [failure.reason for failure in deployments.failures(registry.get("2"))] == ["it did not start"]
     deploy.status(project)
     assert "The rollout of version 2 failed" in capsys.readouterr().out
-    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
+    monkeypatch.setattr(targets, "target", lambda settings: Target(fails=False))
     deploy.run(project)
     assert deployments.failures(registry.get("2")) == []
 
@@ -177,7 +177,7 @@ def test_deployment_succeeds_without_its_record(
     def away(*args: Any, **options: Any) -> None:
         raise mlflow.exceptions.MlflowException("database is locked")
 
-    monkeypatch.setattr(deploy, "_target", lambda settings: Target(fails=False))
+    monkeypatch.setattr(targets, "target", lambda settings: Target(fails=False))
     monkeypatch.setattr(Registry, "set_tag", away)
     assert deploy.run(project) == "http://host"
     assert "missing in the registry's history" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
-from titanic_survival import access, config, deploy
+from titanic_survival import access, config, deploy, targets
 from titanic_survival.toolkit.common.errors import RejectedError, UserError
 from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.release.store import Store
@@ -192,6 +192,8 @@ def test_missing_authentication_is_a_warning_where_other_machines_may_call(addre
 class Target:
     """A target that starts nothing."""
 
+    place = "nowhere"
+
     def apply(self, champion: Any) -> Rollout:
         """Start nothing."""
         return Rollout("http://host", "nothing was started")
@@ -200,7 +202,7 @@ class Target:
 def test_deploy_says_which_credentials_callers_need_and_prints_no_secret(
     project: config.Settings, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(deploy, "_target", lambda settings: Target())
+    monkeypatch.setattr(targets, "target", lambda settings: Target())
     deploy.run(project.model_copy(update={"auth": "token", "tokens": file}))
     output = capsys.readouterr().out
     assert f"Callers need a token of {file} (AUTH=token)" in output

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from ...common.errors import UserError
 from ...version.artifact import Artifact
@@ -65,4 +65,13 @@ class Target(Protocol):
 
     def remove(self) -> bool:
         """Stop the deployment, and return whether there was one."""
+        ...
+
+
+@runtime_checkable
+class ExplainsAbsence(Protocol):
+    """A target that knows more than that nothing runs: that it crashed, or what else listens on the port."""
+
+    def absence(self) -> str:
+        """Return what is known where `running` returns None, "" if nothing is."""
         ...

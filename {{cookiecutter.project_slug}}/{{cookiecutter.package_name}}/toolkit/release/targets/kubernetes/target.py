@@ -112,7 +112,7 @@ class Kubernetes:
         deployment = Deployed(release=release, image=image, parts=parts, manifests=text, since=now, commit=commit)
         try:
             self._bring(record, deployment, champion)
-        except (UserError, KeyboardInterrupt) as error:
+        except BaseException as error:
             self._go_back(record, error, manifests)
             raise
         action = "rolled out, and checked with rows of the hold-out through the Service"
