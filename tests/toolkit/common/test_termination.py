@@ -18,13 +18,15 @@ from titanic_survival.toolkit.registry.runs import start_run
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_signal_ends_a_run_as_killed(project: config.Settings, number: int) -> None:
     found = connect(project.mlflow_tracking_uri, project.model_name)
-    before = signal.getsignal(number)
+    # A job under nohup ignores SIGHUP, and a test in it would too.
+    before = signal.signal(number, signal.default_int_handler)
     with pytest.raises(Terminated) as raised, terminable(), start_run(found, "train") as run:
         os.kill(os.getpid(), number)
         time.sleep(5)
     assert raised.value.code == 128 + number
     assert mlflow.MlflowClient().get_run(run.id).info.status == "KILLED"
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(number) is signal.default_int_handler
+    signal.signal(number, before)
 
 
 def test_interrupt_ends_a_run_as_killed(project: config.Settings) -> None:
