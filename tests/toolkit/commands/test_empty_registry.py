@@ -47,4 +47,4 @@ def test_status_names_the_training(empty: config.Settings, capsys: pytest.Captur
 def test_undeploy_has_nothing_to_stop(empty: config.Settings, capsys: pytest.CaptureFixture[str]) -> None:
     deploy.undeploy(empty)
     assert "Nothing is deployed" in capsys.readouterr().out
-    assert not list(Path(empty.store).glob("local*"))
+    assert not (Path(empty.store) / "local.json").exists()
