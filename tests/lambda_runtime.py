@@ -54,7 +54,13 @@ def event(method: str, path: str, body: Any = None, *, url: bool = False, **head
     host = "x.lambda-url.eu-central-1.on.aws" if url else "x.execute-api.eu-central-1.amazonaws.com"
     http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "test"}
     sent = {"host": host, "x-forwarded-proto": "https", "x-forwarded-port": "443"}
-    context = {"accountId": "123456789012", "apiId": "x", "domainName": host, "domainPrefix": "x", "http": http}
+    context: dict[str, Any] = {
+        "accountId": "123456789012",
+        "apiId": "x",
+        "domainName": host,
+        "domainPrefix": "x",
+        "http": http,
+    }
     context |= {"requestId": "1", "routeKey": "$default", "stage": "$default", "timeEpoch": 1_700_000_000_000}
     event = {"version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "", "isBase64Encoded": False}
     if body is not None:

@@ -27,6 +27,8 @@ TOGETHER = ("sync", "ingress", "batch", "retrain")
 RECONCILE = [("reconcile",), ("reconcile", "ingress", "batch")]
 COMBINATIONS = [
     *chain.from_iterable(combinations(TOGETHER, n) for n in range(len(TOGETHER) + 1)),
+    ("tokens",),
+    ("tokens", "sync"),
     ("scale-to-zero",),
     ("scale-to-zero", "retrain"),
     ("image-volume",),

@@ -132,6 +132,7 @@ def test_commands_import_no_other_command(modules: dict[str, ast.Module]) -> Non
         "access.py",
         "aws_lambda.py",
         "aws_targets.py",
+        "targets.py",
         "command_line.py",
         "config.py",
         "container_image.py",

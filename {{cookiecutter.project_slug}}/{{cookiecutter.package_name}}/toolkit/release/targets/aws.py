@@ -29,11 +29,11 @@ EXPLANATIONS = (
     (
         r"AccessDenied.*PassRole",
         "These AWS credentials may not pass the role to the service. An administrator allows iam:PassRole for it "
-        "(policy: docs/deployment.md)",
+        "(policy: docs/aws.md)",
     ),
     (
         r"AccessDenied|Unauthorized|NotAuthorized|Forbidden",
-        "These AWS credentials may not do it. An administrator adds the rights of docs/deployment.md to them",
+        "These AWS credentials may not do it. An administrator adds the rights of docs/aws.md to them",
     ),
     (
         r"ResourceLimitExceeded|LimitExceeded|QuotaExceeded|ServiceQuota|CodeStorageExceeded",
@@ -46,7 +46,7 @@ EXPLANATIONS = (
     ),
     (
         r"(Validation|InvalidParameter).*([Aa]ssume|[Rr]ole .*(invalid|trust|exist))",
-        "AWS cannot use the role. It must exist and trust the service (trust policy: docs/deployment.md)",
+        "AWS cannot use the role. It must exist and trust the service (trust policy: docs/aws.md)",
     ),
     (
         r"ImageNotFound|(Validation|InvalidParameter).*image .*(not found|does not exist)",

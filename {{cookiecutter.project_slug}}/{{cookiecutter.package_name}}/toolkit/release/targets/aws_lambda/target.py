@@ -36,7 +36,7 @@ class Options(NamedTuple):
         """Raise `UserError` for a role that is none."""
         if not re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", self.role):
             text = f"LAMBDA_ROLE {self.role!r} is no ARN of a role" if self.role else "LAMBDA_ROLE is not set"
-            raise UserError(f"{text}: write arn:aws:iam::123456789012:role/name; docs/deployment.md says what it needs")
+            raise UserError(f"{text}: write arn:aws:iam::123456789012:role/name; docs/aws.md says what it needs")
 
 
 class AwsLambda:

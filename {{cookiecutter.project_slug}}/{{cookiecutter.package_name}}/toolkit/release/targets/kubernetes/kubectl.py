@@ -192,7 +192,7 @@ def explain(verb: str, stderr: str) -> str:
         kinds = ", ".join(f"{resource}.{group}" for resource, group in denied)
         return (
             "The cluster does not allow this user to do it. The role `edit` has Kubernetes' own kinds alone. Ask the "
-            f"cluster's administrator for rights on {kinds} (docs/deployment.md has the role), or take their manifests "
+            f"cluster's administrator for rights on {kinds} (docs/kubernetes.md has the role), or take their manifests "
             f"out of deploy/kubernetes. kubectl {verb} says:\n{words}"
         )
     for pattern, sentence in EXPLANATIONS:

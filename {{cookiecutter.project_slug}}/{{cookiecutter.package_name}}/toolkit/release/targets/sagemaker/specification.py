@@ -45,7 +45,7 @@ class Options(NamedTuple):
         """Raise `UserError` for values that SageMaker would reject later, or with fewer words."""
         if not re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", self.role):
             text = f"SAGEMAKER_ROLE {self.role!r} is no ARN of a role" if self.role else "SAGEMAKER_ROLE is not set"
-            raise UserError(f"{text}: write arn:aws:iam::123456789012:role/name; docs/deployment.md says what it needs")
+            raise UserError(f"{text}: write arn:aws:iam::123456789012:role/name; docs/aws.md says what it needs")
         if self.mode == "asynchronous" and not re.fullmatch(r"s3://[a-z0-9.-]{3,63}(/.*)?", self.output):
             raise UserError(
                 f"SAGEMAKER_OUTPUT {self.output!r}: an asynchronous endpoint writes its answers to S3; "
