@@ -9,7 +9,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from titanic_survival import config, train
+from titanic_survival import config, train, training_data
 from titanic_survival.model import data, pipeline, quality
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.json_rows import RowParser
@@ -141,6 +141,7 @@ def fail(*_: Any) -> Any:
         (data, "load", lambda: [], r"model/data\.py returned list"),
         (data, "load", pd.DataFrame, "no rows"),
         (data, "load", lambda: pd.DataFrame({"unknown": [1]}), "the column is missing"),
+        (data, "split", lambda rows: (rows, rows[:200]), "200 of 200 hold-out rows .* are training rows too"),
         (pipeline, "build", lambda: 7, r"build\(\) returned int, which has no predict\(\)"),
         (pipeline, "build", fail, r"ValueError: the cable was cut"),
         (quality, "GATES", {"m": 1}, r"model/quality\.py"),
@@ -157,7 +158,7 @@ def test_mistake_in_model_is_named_and_registers_nothing(
 
 def test_rows_that_break_the_contract_are_counted(project: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     table = data.load()
-    label = train.derive(train.schema.Row, train.schema.Prediction).label.name
+    label = training_data.load().contract.label.name
     monkeypatch.setattr(data, "load", lambda: table.assign(**{label: None}))
     with pytest.raises(UserError, match=f"{label}: {len(table)} of {len(table)} rows"):
         train.run(project)

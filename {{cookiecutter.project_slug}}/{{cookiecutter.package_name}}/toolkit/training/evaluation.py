@@ -96,11 +96,18 @@ def evaluate(model: FittedModel, data: Dataset, criteria: Criteria, champion: Ch
 
 def evaluate_champion(number: int, champion: Artifact, data: Dataset, criteria: Criteria) -> ChampionMetrics:
     """Return the champion's metrics on the hold-out rows; none if its schema differs."""
-    columns, violations = dataframes.check_features(data.holdout.table, champion.contract)
-    if violations or champion.contract.prediction != data.contract.prediction:
+    metrics = evaluate_version(champion, data, criteria)
+    if metrics is None:
         return ChampionMetrics({}, f"not comparable with the champion, version {number}, whose schema differs", number)
-    measured = measure(data.holdout, champion.runtime.score(columns), criteria.metrics, criteria.slices)
-    return ChampionMetrics(measured.metrics, f"compared with the champion, version {number}", number)
+    return ChampionMetrics(metrics, f"compared with the champion, version {number}", number)
+
+
+def evaluate_version(version: Artifact, data: Dataset, criteria: Criteria) -> dict[str, float] | None:
+    """Return the metrics of a version on the hold-out rows, None if its schema does not fit them."""
+    columns, violations = dataframes.check_features(data.holdout.table, version.contract)
+    if violations or version.contract.prediction != data.contract.prediction:
+        return None
+    return measure(data.holdout, version.runtime.score(columns), criteria.metrics, criteria.slices).metrics
 
 
 def measure(rows: LabelledRows, predictions: Columns, metrics: MetricsFunction, slices: Iterable[str]) -> Measurement:

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from ..common.errors import UserError
 
+#: In the reason of a gate that failed in the comparison with the champion; the registry keeps these texts.
+COMPARED = "the champion has"
+
 
 class Gate(BaseModel):
     """One bound on one metric."""
@@ -83,6 +86,11 @@ def parse(gates: Mapping[str, Any]) -> dict[str, Gate]:
         raise UserError("model/quality.py: GATES cannot be read:\n" + "\n".join(lines)) from None
 
 
+def is_comparison(reasons: str) -> bool:
+    """Whether a version failed, among these reasons, a gate that the champion had set."""
+    return COMPARED in reasons
+
+
 def evaluate(
     gates: Mapping[str, Gate], metrics: Mapping[str, float], champion: Mapping[str, float]
 ) -> list[GateResult]:
@@ -97,7 +105,5 @@ def _evaluate(name: str, gate: Gate, value: float | None, champion: float | None
     elif not gate.holds(value):
         reason = f"{name} is {value:.4g}, but must be {gate.bound}"
     elif champion is not None and not gate.no_worse(value, champion):
-        reason = (
-            f"{name} is {value:.4g}, the champion has {champion:.4g} on the same rows (tolerance {gate.tolerance:g})"
-        )
+        reason = f"{name} is {value:.4g}, {COMPARED} {champion:.4g} on the same rows (tolerance {gate.tolerance:g})"
     return GateResult(metric=name, bound=gate.bound, value=value, champion=champion, reason=reason)

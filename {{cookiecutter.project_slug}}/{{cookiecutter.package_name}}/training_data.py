@@ -1,0 +1,73 @@
+"""What training and promotion share: the rows of `model/data.py`, the criteria of `model/quality.py`, the champion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import model
+from .model import data, quality, schema
+from .toolkit.common import console
+from .toolkit.common.errors import LostVersionError, attribute_errors_to
+from .toolkit.common.names import CHAMPION
+from .toolkit.contract.derivation import derive
+from .toolkit.registry.client import Registry
+from .toolkit.release.store import Store
+from .toolkit.training import dataset, gates, leakage
+from .toolkit.training.dataset import Dataset
+from .toolkit.training.evaluation import ChampionMetrics, Criteria, evaluate_champion
+from .toolkit.training.gates import GateResult
+
+MODEL = Path(str(model.__file__)).parent
+#: Colours of the results in the table of gates.
+COLOURS = {"passed": "green", "failed": "red"}
+
+
+def criteria() -> Criteria:
+    """Return what `model/quality.py` defines; `UserError` if the gates cannot be read."""
+    return Criteria(quality.metrics, quality.SLICES, gates.parse(quality.GATES))
+
+
+def load() -> Dataset:
+    """Load the rows, check them against the contract, and split them; `UserError` if they cannot be used."""
+    contract = derive(schema.Row, schema.Prediction)
+    with console.step("load") as step, attribute_errors_to(MODEL, "data.py"):
+        table = data.load()
+        step.detail = f"{len(table)} rows"
+    with console.step("check") as step:
+        rows = dataset.labelled_rows(table, contract)
+        step.detail = f"all rows are valid by model/schema.py ({len(contract.row)} fields)"
+    with console.step("split") as step, attribute_errors_to(MODEL, "data.py"):
+        training_table, holdout_table = data.split(rows.table)
+        training = dataset.labelled_rows(training_table, contract, "training")
+        holdout = dataset.labelled_rows(holdout_table, contract, "hold-out")
+        warning = leakage.check(rows.table, training.table, holdout.table)
+        step.detail = f"{len(training.label)} training rows, {len(holdout.label)} hold-out rows"
+    if warning:
+        console.warn(warning)
+    return Dataset(contract, rows, training, holdout)
+
+
+def champion_metrics(registry: Registry, store: Store, rows: Dataset, criteria: Criteria) -> ChampionMetrics:
+    """Return the champion's metrics on the hold-out rows, none if it cannot be compared with."""
+    champion = registry.find(CHAMPION)
+    if champion is None:
+        return ChampionMetrics({}, "no champion to compare with yet")
+    try:
+        store.pull(champion.number, champion.digest, registry.download)
+    except LostVersionError as error:
+        return ChampionMetrics({}, f"nothing to compare with, since the champion is lost: {error}")
+    return evaluate_champion(champion.number, store.load(champion.number), rows, criteria)
+
+
+def show_gates(results: list[GateResult]) -> None:
+    """Print the results of the gates."""
+    console.table(["gate", "value", "bound", "champion", ""], [_row(result) for result in results], COLOURS)
+
+
+def _row(gate: GateResult) -> list[str]:
+    result = "passed" if gate.passed else "failed"
+    return [gate.metric, _number(gate.value), gate.bound, _number(gate.champion), result]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
