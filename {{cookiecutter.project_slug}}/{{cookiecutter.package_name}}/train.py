@@ -42,7 +42,7 @@ def run(settings: config.Settings) -> int:
         tempfile.TemporaryDirectory() as scratch,
     ):
         registry.create()
-        rows = training_data.load()
+        rows = training_data.load(strict=settings.strict)
         fitted = _export(_fit(rows), rows)
         evaluation = _evaluate(fitted, rows, criteria, registry, store)
         version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation)

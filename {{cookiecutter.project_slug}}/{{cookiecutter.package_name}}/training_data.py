@@ -7,8 +7,9 @@ from pathlib import Path
 from . import model
 from .model import data, quality, schema
 from .toolkit.common import console
-from .toolkit.common.errors import LostVersionError, attribute_errors_to
+from .toolkit.common.errors import LostVersionError, UserError, attribute_errors_to
 from .toolkit.common.names import CHAMPION
+from .toolkit.contract import column_names
 from .toolkit.contract.derivation import derive
 from .toolkit.registry.client import Registry
 from .toolkit.release.store import Store
@@ -27,23 +28,30 @@ def criteria() -> Criteria:
     return Criteria(quality.metrics, quality.SLICES, gates.parse(quality.GATES))
 
 
-def load() -> Dataset:
-    """Load the rows, check them against the contract, and split them; `UserError` if they cannot be used."""
+def load(*, strict: bool = False) -> Dataset:
+    """Load the rows, check them against the contract, and split them; `UserError` if they cannot be used.
+
+    With `strict`, columns that the schema does not know are an error.
+    """
     contract = derive(schema.Row, schema.Prediction)
     with console.step("load") as step, attribute_errors_to(MODEL, "data.py"):
         table = data.load()
         step.detail = f"{len(table)} rows"
     with console.step("check") as step:
         rows = dataset.labelled_rows(table, contract)
+        names = column_names.check(map(str, rows.table.columns), contract)
+        if names.unknown and strict:
+            raise UserError(f"STRICT=1: {names.unknown}. Drop them in load(), or add them to model/schema.py.")
         step.detail = f"all rows are valid by model/schema.py ({len(contract.row)} fields)"
+        step.detail += f"; {names.unknown}" if names.unknown else ""
     with console.step("split") as step, attribute_errors_to(MODEL, "data.py"):
         training_table, holdout_table = data.split(rows.table)
         training = dataset.labelled_rows(training_table, contract, "training")
         holdout = dataset.labelled_rows(holdout_table, contract, "hold-out")
         warning = leakage.check(rows.table, training.table, holdout.table)
         step.detail = f"{len(training.label)} training rows, {len(holdout.label)} hold-out rows"
-    if warning:
-        console.warn(warning)
+    for text in [names.unknown] * names.misspelled + [warning] * bool(warning):
+        console.warn(text)
     return Dataset(contract, rows, training, holdout)
 
 

@@ -162,3 +162,14 @@ def test_rows_that_break_the_contract_are_counted(project: config.Settings, monk
     monkeypatch.setattr(data, "load", lambda: table.assign(**{label: None}))
     with pytest.raises(UserError, match=f"{label}: {len(table)} of {len(table)} rows"):
         train.run(project)
+
+
+def test_unknown_columns_are_an_error_if_strict(
+    project: config.Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = data.load()
+    monkeypatch.setattr(data, "load", lambda: table.assign(surplus=1))
+    training_data.load()
+    assert "'surplus'" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"STRICT=1: .*'surplus'"):
+        train.run(project.model_copy(update={"strict": True}))

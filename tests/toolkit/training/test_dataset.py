@@ -1,6 +1,6 @@
 """The checks of training data before anything is fitted on it."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pytest
@@ -74,3 +74,37 @@ def test_part_without_rows_is_named(part: str) -> None:
 
 def test_something_else_than_a_table_is_named() -> None:
     assert "list" in message([{"amount": 1}])
+
+
+class OptionalRow(BaseModel):
+    """Fields that may be missing."""
+
+    amount: float | None = None
+    group: Literal["a", "b"] | None = None
+    bags: int = 0
+
+
+OPTIONAL = derive(OptionalRow, Prediction)
+FULL = pd.DataFrame({"amount": [1.0, None], "group": ["a", None], "bags": [1, 2], "label": [True, False]})
+
+
+def optional_message(table: pd.DataFrame, part: Any = "") -> str:
+    with pytest.raises(UserError) as error:
+        dataset.labelled_rows(table, OPTIONAL, part)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("field", ["amount", "group"])
+@pytest.mark.parametrize("part", ["", "training"])
+def test_field_that_is_missing_in_all_rows_is_an_error(field: str, part: Any) -> None:
+    assert f"{field}: missing in all 2 rows" in optional_message(FULL.assign(**{field: None}), part)
+
+
+def test_field_without_a_column_is_an_error_and_names_the_misspelled_one() -> None:
+    said = optional_message(FULL.rename(columns={"bags": "Bag"}))
+    assert "bags: missing in all 2 rows" in said
+    assert "The data has a column 'Bag': is it that one?" in said
+
+
+def test_field_that_is_missing_in_the_holdout_rows_only_is_no_error() -> None:
+    assert len(dataset.labelled_rows(FULL.assign(amount=None), OPTIONAL, "hold-out").label) == 2

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..common.errors import UserError
-from ..contract import dataframes
+from ..contract import column_names, dataframes
 from ..contract.columns import Columns
 from ..contract.schema import Contract, Violation
 
@@ -50,6 +50,8 @@ def labelled_rows(table: Any, contract: Contract, part: Literal["", "training", 
     columns, problems = dataframes.check_features(table, contract)
     label_columns, label_problems = dataframes.check_label(table, contract)
     lines = list(summarize(problems + label_problems, len(table)))
+    if not problems and part != "hold-out":
+        lines += _never_given(table, columns, contract)
     if not label_problems:
         label = dataframes.label_array(label_columns, contract.label)
         classes = np.unique(label)
@@ -63,6 +65,19 @@ def labelled_rows(table: Any, contract: Contract, part: Literal["", "training", 
             + "\nCorrect or drop the rows in model/data.py, or allow the values in model/schema.py."
         )
     return LabelledRows(table, columns, label)
+
+
+def _never_given(table: pd.DataFrame, columns: Columns, contract: Contract) -> Iterator[str]:
+    """Return one line for each field that is missing in all rows: a model learns nothing from it."""
+    unknown = [str(name) for name in table.columns if name not in contract.by_name]
+    for field in contract.row:
+        array = columns[field.name]
+        empty = array == "" if field.kind == "category" else np.isnan(array)
+        if column_names.is_given(field, set(table.columns)) and not (field.nullable and empty.all()):
+            continue
+        near = next((name for name in unknown if column_names.nearest(name, [field])), "")
+        hint = f" The data has a column {near!r}: is it that one?" if near else ""
+        yield f"{field.name}: missing in all {len(table)} rows; correct its name, or remove the field.{hint}"
 
 
 def summarize(problems: list[Violation], rows: int) -> Iterator[str]:
