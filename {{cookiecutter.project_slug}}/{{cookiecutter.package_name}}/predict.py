@@ -43,6 +43,9 @@ def run(settings: config.Settings, source: Path, output: Path, reference: str) -
 
 
 def _check_paths(source: Path, output: Path) -> None:
+    for name, path in (("INPUT", source), ("OUTPUT", output)):
+        if path == Path():  # what the Makefile gives where nothing is set
+            raise UserError(f"{name} is missing. For example: make predict INPUT=rows.csv OUTPUT=predictions.csv")
     for path in (source, output):
         if path.suffix not in files.FORMATS:
             raise UserError(f"{path}: the name of a file of rows must end in {' or '.join(files.FORMATS)}")

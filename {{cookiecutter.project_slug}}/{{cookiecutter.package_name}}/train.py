@@ -20,7 +20,7 @@ from .toolkit.registry.identity import who
 from .toolkit.registry.packaging import register
 from .toolkit.registry.runs import Run, start_run
 from .toolkit.release.store import Store
-from .toolkit.training import fitting, model_card, plots, provenance, samples
+from .toolkit.training import checks, fitting, model_card, plots, provenance, samples
 from .toolkit.training.dataset import Dataset
 from .toolkit.training.details import Details, Origin
 from .toolkit.training.evaluation import Criteria, Evaluation, evaluate
@@ -34,7 +34,7 @@ from .toolkit.version.contents import Contents
 
 def run(settings: config.Settings) -> int:
     """Train one version and return its number."""
-    criteria = training_data.criteria()
+    criteria, estimator = training_data.criteria(), _build()
     registry, store = connect(settings.mlflow_tracking_uri, settings.model_name), Store(settings.store)
     with (
         mlflow_errors(settings.mlflow_tracking_uri),
@@ -43,7 +43,9 @@ def run(settings: config.Settings) -> int:
     ):
         registry.create()
         rows = training_data.load(strict=settings.strict)
-        fitted = _export(_fit(rows), rows)
+        checks.check_criteria(criteria, rows)
+        _fit(estimator, rows)
+        fitted = _export(estimator, rows)
         evaluation = _evaluate(fitted, rows, criteria, registry, store)
         version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation)
         number = _register(registry, version, evaluation)
@@ -52,13 +54,20 @@ def run(settings: config.Settings) -> int:
     return number
 
 
-def _fit(rows: Dataset) -> Any:
-    """Build the estimator and fit it on the training rows."""
-    with console.step("fit") as step, attribute_errors_to(training_data.MODEL, "pipeline.py"):
+def _build() -> Any:
+    """Return the estimator of `model/pipeline.py`, before the data are loaded: a mistake shows at once."""
+    with attribute_errors_to(training_data.MODEL, "pipeline.py"):
         estimator = pipeline.build()
+    checks.check_estimator(estimator)
+    return estimator
+
+
+def _fit(estimator: Any, rows: Dataset) -> None:
+    """Fit the estimator on the training rows."""
+    checks.check_probabilities(estimator, rows)
+    with console.step("fit") as step, attribute_errors_to(training_data.MODEL, "pipeline.py"):
         fitting.fit(estimator, rows)
         step.detail = fitting.name_of(estimator)
-    return estimator
 
 
 def _export(estimator: Any, rows: Dataset) -> FittedModel:

@@ -45,13 +45,12 @@ def load(*, strict: bool = False) -> Dataset:
         step.detail = f"all rows are valid by model/schema.py ({len(contract.row)} fields)"
         step.detail += f"; {names.unknown}" if names.unknown else ""
     with console.step("split") as step, attribute_errors_to(MODEL, "data.py"):
-        training_table, holdout_table = data.split(rows.table)
-        training = dataset.labelled_rows(training_table, contract, "training")
-        holdout = dataset.labelled_rows(holdout_table, contract, "hold-out")
-        warning = leakage.check(rows.table, training.table, holdout.table)
+        training, holdout, classes = dataset.split_rows(data.split(rows.table), contract)
+        leak = leakage.check(rows.table, training.table, holdout.table)
         step.detail = f"{len(training.label)} training rows, {len(holdout.label)} hold-out rows"
-    for text in [names.unknown] * names.misspelled + [warning] * bool(warning):
-        console.warn(text)
+    for text in (names.unknown if names.misspelled else "", classes, leak):
+        if text:
+            console.warn(text)
     return Dataset(contract, rows, training, holdout)
 
 

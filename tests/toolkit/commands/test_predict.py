@@ -51,6 +51,14 @@ def test_paths_that_cannot_be_used_are_named(
     assert source.read_bytes() == before
 
 
+@pytest.mark.parametrize(("given", "wanted", "name"), [("", "out.csv", "INPUT"), ("in.csv", "", "OUTPUT")])
+def test_path_that_is_not_set_is_named(
+    trained: config.Settings, source: Path, given: str, wanted: str, name: str
+) -> None:
+    with pytest.raises(UserError, match=f"{name} is missing. For example: make predict INPUT="):
+        predict.run(trained, Path(given and source), Path(wanted), "champion")
+
+
 def test_unknown_version_names_those_there_are(trained: config.Settings, source: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'9'.* there are: 1"):
         predict.run(trained, source, tmp_path / "out.csv", "9")

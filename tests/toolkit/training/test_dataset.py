@@ -72,6 +72,46 @@ def test_part_without_rows_is_named(part: str) -> None:
     assert f"model/data.py: split() returned no {part} rows" in message(GOOD.head(0), part)
 
 
+def test_table_with_rows_and_without_columns_has_rows() -> None:
+    assert "the column is missing" in message(pd.DataFrame(index=range(3)))
+
+
+def test_part_of_one_class_is_named() -> None:
+    assert "the label is True in all 4 training rows" in message(GOOD.assign(label=True), "training")
+
+
+class Wine(BaseModel):
+    """A cultivar."""
+
+    cultivar: Literal["barbera", "barolo", "grignolino"]
+
+
+WINES = pd.DataFrame(
+    {"amount": 1.0, "count": 1, "cultivar": ["barbera"] * 60 + ["grignolino"] * 60 + ["barolo"] * 59},
+)
+
+
+def test_class_of_the_holdout_rows_that_no_training_row_has_is_named() -> None:
+    with pytest.raises(UserError, match=r"no training row of some classes of cultivar.*'barolo' in 59 hold-out rows"):
+        dataset.split_rows((WINES[:120], WINES[120:]), derive(Row, Wine))
+
+
+def test_class_that_is_in_few_holdout_rows_only_is_a_warning() -> None:
+    training, holdout, warning = dataset.split_rows((WINES[:120], WINES[110:121]), derive(Row, Wine))
+    assert (len(training.label), len(holdout.label)) == (120, 11)
+    assert "'barolo' in 1 hold-out rows" in warning
+
+
+def test_classes_on_both_sides_are_nothing_to_say() -> None:
+    assert dataset.split_rows((WINES, WINES), derive(Row, Wine))[2] == ""
+
+
+@pytest.mark.parametrize(("parts", "said"), [(WINES, "DataFrame"), ((WINES,), "1 parts"), ((WINES,) * 3, "3 parts")])
+def test_split_into_another_number_of_parts_is_named(parts: Any, said: str) -> None:
+    with pytest.raises(UserError, match=rf"split\(\) returned {said}; it must return training rows and hold-out rows"):
+        dataset.split_rows(parts, derive(Row, Wine))
+
+
 def test_something_else_than_a_table_is_named() -> None:
     assert "list" in message([{"amount": 1}])
 

@@ -42,9 +42,9 @@ def labelled_rows(table: Any, contract: Contract, part: Literal["", "training", 
         raise UserError(
             f"model/data.py returned {type(table).__name__}, not a pandas DataFrame: load() returns one, split() two"
         )
-    if table.empty and part:
+    if not len(table) and part:
         raise UserError(f"model/data.py: split() returned no {part} rows. Check the condition by which it splits.")
-    if table.empty:
+    if not len(table):
         raise UserError("model/data.py: load() returned no rows. Check that its file or query is not empty.")
     table = table.reset_index(drop=True)
     columns, problems = dataframes.check_features(table, contract)
@@ -57,7 +57,8 @@ def labelled_rows(table: Any, contract: Contract, part: Literal["", "training", 
         classes = np.unique(label)
         if contract.task == "classification" and len(classes) < 2:
             only = label_text(classes[0])
-            lines.append(f"{contract.label.name}: the label is {only} in all {len(table)} rows; two classes are needed")
+            rows = f"{len(table)} {part} rows" if part else f"{len(table)} rows"
+            lines.append(f"{contract.label.name}: the label is {only} in all {rows}; two classes are needed")
     if lines:
         raise UserError(
             "The data breaks the contract of model/schema.py:\n"
@@ -65,6 +66,43 @@ def labelled_rows(table: Any, contract: Contract, part: Literal["", "training", 
             + "\nCorrect or drop the rows in model/data.py, or allow the values in model/schema.py."
         )
     return LabelledRows(table, columns, label)
+
+
+def split_rows(parts: Any, contract: Contract) -> tuple[LabelledRows, LabelledRows, str]:
+    """Return the training rows and hold-out rows of what split() returned, and a warning, "" if there is none.
+
+    `UserError` names the classes that no training row has, if the hold-out rows have none but these.
+    """
+    if not isinstance(parts, tuple | list) or len(parts) != 2:
+        found = f"{len(parts)} parts" if isinstance(parts, tuple | list) else type(parts).__name__
+        raise UserError(f"model/data.py: split() returned {found}; it must return training rows and hold-out rows")
+    training = labelled_rows(parts[0], contract, "training")
+    warning = _unknown_classes(training, parts[1], contract)
+    return training, labelled_rows(parts[1], contract, "hold-out"), warning
+
+
+def _unknown_classes(training: LabelledRows, table: Any, contract: Contract) -> str:
+    """Return a sentence on the classes of the hold-out rows that no training row has."""
+    if contract.task != "classification" or not isinstance(table, pd.DataFrame):
+        return ""
+    columns, problems = dataframes.check_label(table, contract)
+    if problems or not len(table):
+        return ""
+    label = dataframes.label_array(columns, contract.label)
+    classes, counts = np.unique(label, return_counts=True)
+    unknown = {
+        label_text(name): count for name, count in zip(classes, counts, strict=True) if name not in training.label
+    }
+    if not unknown:
+        return ""
+    shown = ", ".join(f"{name} in {count} hold-out rows" for name, count in list(unknown.items())[:10])
+    text = (
+        f"model/data.py: split() leaves no training row of some classes of {contract.label.name}, so no model can "
+        f"predict them: {shown}. If the rows are sorted, split them by another column or at random."
+    )
+    if len(unknown) == len(classes) or len(classes) < 2:
+        raise UserError(text)
+    return text
 
 
 def _never_given(table: pd.DataFrame, columns: Columns, contract: Contract) -> Iterator[str]:

@@ -15,6 +15,7 @@ from ..common.errors import UserError
 
 #: In the reason of a gate that failed in the comparison with the champion; the registry keeps these texts.
 COMPARED = "the champion has"
+EXAMPLE = 'For example: GATES = {"accuracy": {"at_least": 0.8, "tolerance": 0.01}, "log_loss": {"at_most": 0.5}}'
 
 
 class Gate(BaseModel):
@@ -81,9 +82,10 @@ def parse(gates: Mapping[str, Any]) -> dict[str, Gate]:
         return TypeAdapter(dict[str, Gate]).validate_python(gates)
     except ValidationError as error:
         lines = [
-            f"  - {'.'.join(str(part) for part in e['loc'])}: {e['msg']}, not {e['input']!r}" for e in error.errors()
+            f"  - {'.'.join(str(part) for part in e['loc']) or 'GATES'}: {e['msg']}, not {e['input']!r:.200}"
+            for e in error.errors()
         ]
-        raise UserError("model/quality.py: GATES cannot be read:\n" + "\n".join(lines)) from None
+        raise UserError("\n".join(["model/quality.py: GATES cannot be read:", *lines, EXAMPLE])) from None
 
 
 def is_comparison(reasons: str) -> bool:

@@ -36,6 +36,8 @@ class OnnxRuntime:
         options = onnxruntime.SessionOptions()
         # Requests run in parallel already; threads within one of them would only wait for the others.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
+        # Errors only: versions of earlier releases declare shapes that their outputs have not, a warning in every call.
+        options.log_severity_level = 3
         self.contract = contract
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         inputs = {tensor.name for tensor in self._session.get_inputs()}
