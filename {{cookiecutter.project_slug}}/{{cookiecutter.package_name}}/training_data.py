@@ -13,7 +13,7 @@ from .toolkit.contract import column_names
 from .toolkit.contract.derivation import derive
 from .toolkit.registry.client import Registry
 from .toolkit.release.store import Store
-from .toolkit.training import dataset, gates, leakage
+from .toolkit.training import dataset, gates, leakage, rounding
 from .toolkit.training.dataset import Dataset
 from .toolkit.training.evaluation import ChampionMetrics, Criteria, evaluate_champion
 from .toolkit.training.gates import GateResult
@@ -48,7 +48,8 @@ def load(*, strict: bool = False) -> Dataset:
         training, holdout, classes = dataset.split_rows(data.split(rows.table), contract)
         leak = leakage.check(rows.table, training.table, holdout.table)
         step.detail = f"{len(training.label)} training rows, {len(holdout.label)} hold-out rows"
-    for text in (names.unknown if names.misspelled else "", classes, leak):
+    rounded = rounding.warnings(rows.table, contract)
+    for text in (names.unknown if names.misspelled else "", *rounded, classes, leak):
         if text:
             console.warn(text)
     return Dataset(contract, rows, training, holdout)

@@ -140,5 +140,7 @@ def test_estimator_that_may_give_probabilities_passes(estimator: Any) -> None:
 
 
 def test_probability_of_three_classes_is_named() -> None:
-    with pytest.raises(UserError, match=r"the training rows have 3: replace it by probabilities: list\[float\]"):
+    with pytest.raises(
+        UserError, match=r"the training rows have 3: replace it in model/schema\.py by probabilities: list\[float\]"
+    ):
         checks.check_probabilities(LogisticRegression(), data(Three, ["x", "y", "z"] * 20))

@@ -82,11 +82,13 @@ class FieldSpec(BaseModel):
                 self.kind
             ]
             limits = [
-                f"{name.replace('_', ' ')} {bound:g}"
+                f"{name.replace('_', ' ')} {bound:.15g}"
                 for name, bound in self.bounds.items()
                 if abs(bound) != FLOAT32_MAX
             ]
             text += f", {' and '.join(limits)}" if limits else ""
+            if self.kind == "int" and FLOAT32_MAX_EXACT_INT in map(abs, self.bounds.values()):
+                text += " (larger ones are not exact in float32)"
         return text + (", or missing" if self.nullable else "")
 
 

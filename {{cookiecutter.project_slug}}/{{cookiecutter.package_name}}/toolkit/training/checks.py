@@ -47,7 +47,7 @@ def check_probabilities(estimator: Any, data: Dataset) -> None:
     if "probability" in names and classes != 2:
         raise UserError(
             f"Prediction.probability is that of the second of two classes, and the training rows have {classes}: "
-            f"replace it by probabilities: list[float] = Field(min_length={classes}, max_length={classes}) in model/schema.py"
+            f"replace it in model/schema.py by probabilities: list[float] = Field(min_length={classes}, max_length={classes})"
         )
 
 
