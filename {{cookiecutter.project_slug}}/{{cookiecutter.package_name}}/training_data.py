@@ -52,7 +52,7 @@ def load(*, strict: bool = False) -> Dataset:
     for text in (names.unknown if names.misspelled else "", *rounded, classes, leak):
         if text:
             console.warn(text)
-    return Dataset(contract, rows, training, holdout)
+    return Dataset(contract.with_classes(training.label), rows, training, holdout)
 
 
 def champion_metrics(registry: Registry, store: Store, rows: Dataset, criteria: Criteria) -> ChampionMetrics:

@@ -54,7 +54,7 @@ def data(prediction: Any = Prediction, label: Any = None) -> Dataset:
     contract = derive(Row, prediction)
     table = TABLE if label is None else TABLE.assign(label=label)
     rows = dataset.labelled_rows(table, contract)
-    return Dataset(contract, rows, rows, rows)
+    return Dataset(contract.with_classes(rows.label), rows, rows, rows)
 
 
 def metrics(actual: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
@@ -137,6 +137,18 @@ class Own:
 )
 def test_estimator_that_may_give_probabilities_passes(estimator: Any) -> None:
     checks.check_probabilities(estimator, data())
+
+
+class Short(BaseModel):
+    """One of two classes, and a probability too many."""
+
+    label: bool
+    probabilities: list[float] = Field(min_length=3, max_length=3)
+
+
+def test_probabilities_of_another_length_are_named_with_the_classes() -> None:
+    with pytest.raises(UserError, match="has the length 3, and the training rows have 2 classes: False, True"):
+        checks.check_probabilities(LogisticRegression(), data(Short))
 
 
 def test_probability_of_three_classes_is_named() -> None:

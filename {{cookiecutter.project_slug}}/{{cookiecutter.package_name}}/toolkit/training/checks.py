@@ -44,10 +44,18 @@ def check_probabilities(estimator: Any, data: Dataset) -> None:
             "comes: choose a setting or an estimator that has it, or remove the field from model/schema.py"
         )
     classes = len(np.unique(data.training.label))
+    length = next((field.length for field in contract.prediction if field.name == "probabilities"), None)
+    if length not in (None, classes):
+        found = ", ".join(map(repr, contract.classes[:20]))
+        raise UserError(
+            f"Prediction.probabilities has the length {length}, and the training rows have {classes} classes: {found}. "
+            "Correct the length in model/schema.py, or have split() leave rows of every class for training"
+        )
     if "probability" in names and classes != 2:
         raise UserError(
             f"Prediction.probability is that of the second of two classes, and the training rows have {classes}: "
-            f"replace it in model/schema.py by probabilities: list[float] = Field(min_length={classes}, max_length={classes})"
+            "replace it in model/schema.py by probabilities: list[float] = "
+            f"Field(min_length={classes}, max_length={classes})"
         )
 
 
@@ -95,7 +103,7 @@ def _predictions(field: FieldSpec, label: np.ndarray, contract: Contract) -> Any
     if field == contract.label:
         return label
     if field.name == "probability":
-        return np.where(label == np.unique(label)[-1], 0.9, 0.1)
+        return np.where(label == contract.classes[-1], 0.9, 0.1)
     if field.length is not None:
         return list(np.full((len(label), field.length), 1 / field.length))
     if field.kind == "category":

@@ -13,6 +13,7 @@ import pandas as pd
 from ..common.errors import UserError
 from ..contract import dataframes
 from ..contract.columns import Columns
+from ..contract.schema import Contract
 from ..version.artifact import Artifact
 from ..version.reference_profile import Profile
 from . import gates
@@ -107,7 +108,23 @@ def evaluate_version(version: Artifact, data: Dataset, criteria: Criteria) -> di
     columns, violations = dataframes.check_features(data.holdout.table, version.contract)
     if violations or version.contract.prediction != data.contract.prediction:
         return None
-    return measure(data.holdout, version.runtime.score(columns), criteria.metrics, criteria.slices).metrics
+    predictions = _in_order_of(data.contract, version.runtime.score(columns), version.contract)
+    return measure(data.holdout, predictions, criteria.metrics, criteria.slices).metrics
+
+
+def _in_order_of(contract: Contract, predictions: Columns, made_by: Contract) -> Columns:
+    """Return predictions with their probabilities in the order of another contract, if it has the same classes."""
+    # Versions before format 3 have no classes; scikit-learn's order is ascending.
+    wanted, found = list(contract.classes), list(made_by.classes or sorted(contract.classes))
+    if wanted == found or set(wanted) != set(found):
+        return predictions
+    order = [found.index(name) for name in wanted]
+    changed = dict(predictions)
+    if "probabilities" in changed and changed["probabilities"].shape[1:] == (len(order),):
+        changed["probabilities"] = changed["probabilities"][:, order]
+    if "probability" in changed:
+        changed["probability"] = 1 - changed["probability"]
+    return changed
 
 
 def measure(rows: LabelledRows, predictions: Columns, metrics: MetricsFunction, slices: Iterable[str]) -> Measurement:
