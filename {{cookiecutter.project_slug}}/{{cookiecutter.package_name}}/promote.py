@@ -122,7 +122,11 @@ def _compare_again(settings: config.Settings, registry: Registry, version: Regis
     from . import training_data
     from .toolkit.training import evaluation
 
-    criteria, rows, store = training_data.criteria(), training_data.load(strict=settings.strict), Store(settings.store)
+    criteria, rows, store = (
+        training_data.criteria(),
+        training_data.load(training_data.contract(), strict=settings.strict),
+        Store(settings.store),
+    )
     with console.step("evaluate") as step, attribute_errors_to(training_data.MODEL):
         champion = training_data.champion_metrics(registry, store, rows, criteria)
         step.detail = champion.note

@@ -34,7 +34,7 @@ from .toolkit.version.contents import Contents
 
 def run(settings: config.Settings) -> int:
     """Train one version and return its number."""
-    criteria, estimator = training_data.criteria(), _build()
+    contract, criteria, estimator = training_data.contract(), training_data.criteria(), _build()
     registry, store = connect(settings.mlflow_tracking_uri, settings.model_name), Store(settings.store)
     with (
         mlflow_errors(settings.mlflow_tracking_uri),
@@ -42,7 +42,7 @@ def run(settings: config.Settings) -> int:
         tempfile.TemporaryDirectory() as scratch,
     ):
         registry.create()
-        rows = training_data.load(strict=settings.strict)
+        rows = training_data.load(contract, strict=settings.strict)
         checks.check_criteria(criteria, rows)
         _fit(estimator, rows)
         fitted = _export(estimator, rows)

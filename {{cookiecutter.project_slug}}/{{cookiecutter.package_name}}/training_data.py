@@ -11,6 +11,7 @@ from .toolkit.common.errors import LostVersionError, UserError, attribute_errors
 from .toolkit.common.names import CHAMPION
 from .toolkit.contract import column_names
 from .toolkit.contract.derivation import derive
+from .toolkit.contract.schema import Contract
 from .toolkit.registry.client import Registry
 from .toolkit.release.store import Store
 from .toolkit.training import dataset, gates, leakage, rounding
@@ -28,12 +29,16 @@ def criteria() -> Criteria:
     return Criteria(quality.metrics, quality.SLICES, gates.parse(quality.GATES))
 
 
-def load(*, strict: bool = False) -> Dataset:
+def contract() -> Contract:
+    """Return the contract of `model/schema.py`; `UserError` lists the fields that are not supported."""
+    return derive(schema.Row, schema.Prediction)
+
+
+def load(contract: Contract, *, strict: bool = False) -> Dataset:
     """Load the rows, check them against the contract, and split them; `UserError` if they cannot be used.
 
     With `strict`, columns that the schema does not know are an error.
     """
-    contract = derive(schema.Row, schema.Prediction)
     with console.step("load") as step, attribute_errors_to(MODEL, "data.py"):
         table = data.load()
         step.detail = f"{len(table)} rows"

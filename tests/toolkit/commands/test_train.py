@@ -162,7 +162,7 @@ def test_mistake_in_model_is_named_and_registers_nothing(
 
 def test_rows_that_break_the_contract_are_counted(project: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     table = data.load()
-    label = training_data.load().contract.label.name
+    label = training_data.load(training_data.contract()).contract.label.name
     monkeypatch.setattr(data, "load", lambda: table.assign(**{label: None}))
     with pytest.raises(UserError, match=f"{label}: {len(table)} of {len(table)} rows"):
         train.run(project)
@@ -173,7 +173,7 @@ def test_unknown_columns_are_an_error_if_strict(
 ) -> None:
     table = data.load()
     monkeypatch.setattr(data, "load", lambda: table.assign(surplus=1))
-    training_data.load()
+    training_data.load(training_data.contract())
     assert "'surplus'" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"STRICT=1: .*'surplus'"):
         train.run(project.model_copy(update={"strict": True}))
