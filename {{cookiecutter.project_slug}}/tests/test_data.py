@@ -15,9 +15,9 @@ def table(contract: Contract) -> pd.DataFrame:
 
 
 def test_both_sides_of_the_split_can_be_used(table: pd.DataFrame, contract: Contract) -> None:
-    for side in data.split(table):
-        # Both need rows, and for a classification more than one class.
-        assert len(dataset.labelled_rows(side, contract).label) > 0
+    training, holdout = data.split(table)
+    assert len(dataset.labelled_rows(training, contract, "training").label) > 0
+    assert len(dataset.labelled_rows(holdout, contract, "hold-out").label) > 0
 
 
 def test_same_rows_are_held_out_every_time(table: pd.DataFrame) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .command_line import NO_REASON, Why
+from .command_line import NO_REASON, Force, Why
 from .command_line import guide as _guide
 from .command_line import run as _run
 from .command_line import settings as _settings
@@ -50,11 +50,12 @@ def report(version: Annotated[str, typer.Argument(help="Number or alias of the v
 def promote(
     version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "challenger",
     why: Why = NO_REASON,
+    force: Force = False,
 ) -> None:
     """Make a version the champion. With APPROVAL_REQUIRED, this is the approval."""
     from . import promote
 
-    promote.run(_settings(), version, why)
+    promote.run(_settings(), version, why, force=force)
 
 
 @app.command(

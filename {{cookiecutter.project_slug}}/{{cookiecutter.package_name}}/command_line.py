@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .config import Settings
 
 Why = Annotated[str, typer.Option(help="The reason, recorded in the registry.")]
+Force = Annotated[bool, typer.Option("--force", help="In spite of failed gates; --why is needed then.")]
 NO_REASON = "no reason given"
 
 

@@ -32,6 +32,9 @@ class Settings(BaseSettings):
         description="MLflow server, or database, with runs and registered versions",
     )
     approval_required: bool = Field(False, description="train stops at challenger; promote is the approval")
+    strict: bool = Field(
+        False, description="columns that the schema does not know, or that are missing, are an error, not a warning"
+    )
     target: Literal["local", "docker", "kubernetes", "sagemaker", "lambda"] = Field(
         "local", description="deployment target"
     )

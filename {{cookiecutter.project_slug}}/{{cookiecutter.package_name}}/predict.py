@@ -26,11 +26,13 @@ def run(settings: config.Settings, source: Path, output: Path, reference: str) -
             artifact = store.load(version.number)
             step.detail = f"{settings.model_name} version {version.number}"
         with console.step("score") as step:
-            result = files.score(artifact, version.number, source, output, step.progress)
+            result = files.score(artifact, version.number, source, output, step.progress, strict=settings.strict)
             step.detail = f"{result.rows - result.rejected} of {result.rows} rows"
         tracking.log_parameters({"input": source, "output": output, "version": version.number, "sha256": result.sha256})
         tracking.log_metrics({"rows": result.rows, "rejected": result.rejected})
         tracking.set_tags({"version": str(version.number)})
+    for warning in result.warnings:
+        console.warn(f"{source}: {warning}")
     console.say(f"\nPredictions: {output}")
     if result.replaced:
         console.say(f"Another run has written {output} meanwhile; this run has replaced its predictions.", "yellow")
@@ -41,6 +43,9 @@ def run(settings: config.Settings, source: Path, output: Path, reference: str) -
 
 
 def _check_paths(source: Path, output: Path) -> None:
+    for name, path in (("INPUT", source), ("OUTPUT", output)):
+        if path == Path():  # what the Makefile gives where nothing is set
+            raise UserError(f"{name} is missing. For example: make predict INPUT=rows.csv OUTPUT=predictions.csv")
     for path in (source, output):
         if path.suffix not in files.FORMATS:
             raise UserError(f"{path}: the name of a file of rows must end in {' or '.join(files.FORMATS)}")

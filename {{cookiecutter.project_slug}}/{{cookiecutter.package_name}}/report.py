@@ -38,6 +38,8 @@ def run(settings: config.Settings, reference: str, folder: Path = FOLDER) -> str
 
 def _outcome(version: RegisteredVersion) -> str:
     """Return in one sentence what became of a version."""
+    if version.tags.get(GATES) == "failed" and CHAMPION in version.aliases:
+        return f"**It failed its gates and is champion**, by FORCE=1: {version.tags.get(GATES_FAILED, '')}."
     if version.tags.get(GATES) == "failed":
         return f"**It failed its gates** and was not promoted: {version.tags.get(GATES_FAILED, '')}."
     if CHAMPION in version.aliases:

@@ -8,13 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import config, model
-from .model import data, pipeline, quality, schema
+from . import config, model, training_data
+from .model import pipeline
 from .toolkit.common import console
-from .toolkit.common.errors import LostVersionError, attribute_errors_to
-from .toolkit.common.names import CHALLENGER, CHAMPION, COMMIT, DIGEST, GATES, GATES_FAILED
-from .toolkit.contract.derivation import derive
-from .toolkit.contract.schema import Contract
+from .toolkit.common.errors import attribute_errors_to
+from .toolkit.common.names import CHALLENGER, COMMIT, DIGEST, GATES, GATES_FAILED
 from .toolkit.registry import history
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
@@ -22,26 +20,21 @@ from .toolkit.registry.identity import who
 from .toolkit.registry.packaging import register
 from .toolkit.registry.runs import Run, start_run
 from .toolkit.release.store import Store
-from .toolkit.training import dataset, fitting, gates, model_card, plots, provenance, samples
+from .toolkit.training import checks, fitting, model_card, plots, provenance, samples
 from .toolkit.training.dataset import Dataset
 from .toolkit.training.details import Details, Origin
-from .toolkit.training.evaluation import ChampionMetrics, Criteria, Evaluation, evaluate, evaluate_champion
+from .toolkit.training.evaluation import Criteria, Evaluation, evaluate
 from .toolkit.training.fitting import FittedModel
-from .toolkit.training.gates import GateResult
+from .toolkit.training.gates import is_comparison
 from .toolkit.training.onnx_export import export
 from .toolkit.version import artifact
 from .toolkit.version.artifact import Artifact
 from .toolkit.version.contents import Contents
 
-MODEL = Path(str(model.__file__)).parent
-#: Colours of the results in the table of gates.
-COLOURS = {"passed": "green", "failed": "red"}
-
 
 def run(settings: config.Settings) -> int:
     """Train one version and return its number."""
-    criteria = Criteria(quality.metrics, quality.SLICES, gates.parse(quality.GATES))
-    contract = derive(schema.Row, schema.Prediction)
+    contract, criteria, estimator = training_data.contract(), training_data.criteria(), _build()
     registry, store = connect(settings.mlflow_tracking_uri, settings.model_name), Store(settings.store)
     with (
         mlflow_errors(settings.mlflow_tracking_uri),
@@ -49,8 +42,10 @@ def run(settings: config.Settings) -> int:
         tempfile.TemporaryDirectory() as scratch,
     ):
         registry.create()
-        rows = _load(contract)
-        fitted = _export(_fit(rows), rows)
+        rows = training_data.load(contract, strict=settings.strict)
+        checks.check_criteria(criteria, rows)
+        _fit(estimator, rows)
+        fitted = _export(estimator, rows)
         evaluation = _evaluate(fitted, rows, criteria, registry, store)
         version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation)
         number = _register(registry, version, evaluation)
@@ -59,34 +54,25 @@ def run(settings: config.Settings) -> int:
     return number
 
 
-def _load(contract: Contract) -> Dataset:
-    """Load the rows, check them against the contract, and split them."""
-    with console.step("load") as step, attribute_errors_to(MODEL, "data.py"):
-        table = data.load()
-        step.detail = f"{len(table)} rows"
-    with console.step("check") as step:
-        rows = dataset.labelled_rows(table, contract)
-        step.detail = f"all rows are valid by model/schema.py ({len(contract.row)} fields)"
-    with console.step("split") as step, attribute_errors_to(MODEL, "data.py"):
-        training_table, holdout_table = data.split(rows.table)
-        training = dataset.labelled_rows(training_table, contract, "training")
-        holdout = dataset.labelled_rows(holdout_table, contract, "hold-out")
-        step.detail = f"{len(training.label)} training rows, {len(holdout.label)} hold-out rows"
-    return Dataset(contract, rows, training, holdout)
-
-
-def _fit(rows: Dataset) -> Any:
-    """Build the estimator and fit it on the training rows."""
-    with console.step("fit") as step, attribute_errors_to(MODEL, "pipeline.py"):
+def _build() -> Any:
+    """Return the estimator of `model/pipeline.py`, before the data are loaded: a mistake shows at once."""
+    with attribute_errors_to(training_data.MODEL, "pipeline.py"):
         estimator = pipeline.build()
+    checks.check_estimator(estimator)
+    return estimator
+
+
+def _fit(estimator: Any, rows: Dataset) -> None:
+    """Fit the estimator on the training rows."""
+    checks.check_probabilities(estimator, rows)
+    with console.step("fit") as step, attribute_errors_to(training_data.MODEL, "pipeline.py"):
         fitting.fit(estimator, rows)
         step.detail = fitting.name_of(estimator)
-    return estimator
 
 
 def _export(estimator: Any, rows: Dataset) -> FittedModel:
     """Export the estimator to ONNX and check its parity on the hold-out rows."""
-    with console.step("export") as step, attribute_errors_to(MODEL, "pipeline.py"):
+    with console.step("export") as step, attribute_errors_to(training_data.MODEL, "pipeline.py"):
         fitted = FittedModel(estimator, export(estimator, rows.contract, rows.holdout.columns), rows.contract)
         step.detail = f"{'ONNX' if fitted.onnx.model else 'Python'} serves: {fitted.onnx.note}"
     return fitted
@@ -94,21 +80,10 @@ def _export(estimator: Any, rows: Dataset) -> FittedModel:
 
 def _evaluate(fitted: FittedModel, rows: Dataset, criteria: Criteria, registry: Registry, store: Store) -> Evaluation:
     """Evaluate the model on the hold-out rows and compare it with the champion."""
-    with console.step("evaluate") as step, attribute_errors_to(MODEL):
-        champion = _champion_metrics(registry, store, rows, criteria)
+    with console.step("evaluate") as step, attribute_errors_to(training_data.MODEL):
+        champion = training_data.champion_metrics(registry, store, rows, criteria)
         step.detail = champion.note
         return evaluate(fitted, rows, criteria, champion)
-
-
-def _champion_metrics(registry: Registry, store: Store, rows: Dataset, criteria: Criteria) -> ChampionMetrics:
-    champion = registry.find(CHAMPION)
-    if champion is None:
-        return ChampionMetrics({}, "no champion to compare with yet")
-    try:
-        store.pull(champion.number, champion.digest, registry.download)
-    except LostVersionError as error:
-        return ChampionMetrics({}, f"nothing to compare with, since the champion is lost: {error}")
-    return evaluate_champion(champion.number, store.load(champion.number), rows, criteria)
 
 
 def _record(
@@ -186,24 +161,19 @@ def _register(registry: Registry, version: Artifact, evaluation: Evaluation) -> 
 def _show(tracking: Run, evaluation: Evaluation) -> None:
     """Print the results of the gates and the address of the run."""
     console.say()
-    console.table(["gate", "value", "bound", "champion", ""], [_row(gate) for gate in evaluation.gates], COLOURS)
+    training_data.show_gates(evaluation.gates)
     console.say(f"\nRun: {tracking.address}")
-
-
-def _row(gate: GateResult) -> list[str]:
-    result = "passed" if gate.passed else "failed"
-    return [gate.metric, _number(gate.value), gate.bound, _number(gate.champion), result]
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 def _promote(registry: Registry, number: int, evaluation: Evaluation, *, approval_required: bool) -> None:
     """Promote the version if its gates passed and no approval is required, and print the next commands."""
     if evaluation.failures:
         console.say(f"Version {number} stays {CHALLENGER}: {'; '.join(evaluation.failures)}.")
-        console.next_steps(("make train", "after a change to model/pipeline.py, or to the bounds in model/quality.py"))
+        again = (f"make promote VERSION={number}", "measures both versions again, on the hold-out rows of then")
+        console.next_steps(
+            ("make train", "after a change to model/pipeline.py, or to the bounds in model/quality.py"),
+            *([again] if is_comparison("; ".join(evaluation.failures)) else []),
+        )
     elif approval_required:
         console.say(f"Version {number} passed its gates and waits for approval as {CHALLENGER}.")
         console.next_steps((f"make promote VERSION={number}", "approve it"))

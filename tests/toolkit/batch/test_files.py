@@ -316,3 +316,26 @@ def limited_file_size(size: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_unknown_and_missing_columns_are_named(double: Artifact, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.csv", [{"amount": 1, "Code": "8", "order": 7}])
+    unknown, missing = files.score(double, 3, source, tmp_path / "out.csv").warnings
+    assert "'Code' (did you mean 'code'?), 'order'" in unknown
+    assert "'code' ('8')" in missing
+    (tmp_path / "out.csv").unlink()
+    with pytest.raises(UserError, match=r"STRICT=1.*did you mean 'code'.*'order'"):
+        files.score(double, 3, source, tmp_path / "out.csv", strict=True)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_file_without_any_column_of_the_model_is_named(save: Callable[..., Artifact], tmp_path: Path) -> None:
+    class Idle(BaseModel):
+        """Nothing is required."""
+
+        amount: float | None = None
+
+    version = save(Idle, Prediction, Double(), [{"amount": 1}])
+    source = write(tmp_path / "in.csv", [{"other": 1}])
+    with pytest.raises(UserError, match="none of the columns amount; its columns are other"):
+        files.score(version, 3, source, tmp_path / "out.csv")

@@ -51,6 +51,14 @@ def test_paths_that_cannot_be_used_are_named(
     assert source.read_bytes() == before
 
 
+@pytest.mark.parametrize(("given", "wanted", "name"), [("", "out.csv", "INPUT"), ("in.csv", "", "OUTPUT")])
+def test_path_that_is_not_set_is_named(
+    trained: config.Settings, source: Path, given: str, wanted: str, name: str
+) -> None:
+    with pytest.raises(UserError, match=f"{name} is missing. For example: make predict INPUT="):
+        predict.run(trained, Path(given and source), Path(wanted), "champion")
+
+
 def test_unknown_version_names_those_there_are(trained: config.Settings, source: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'9'.* there are: 1"):
         predict.run(trained, source, tmp_path / "out.csv", "9")
@@ -72,9 +80,20 @@ def test_later_of_two_runs_says_that_it_replaced_the_other(
 ) -> None:
     score = predict.files.score
 
-    def replaced(*arguments: Any) -> Any:
-        return score(*arguments)._replace(replaced=True)
+    def replaced(*arguments: Any, **options: Any) -> Any:
+        return score(*arguments, **options)._replace(replaced=True)
 
     monkeypatch.setattr(predict.files, "score", replaced)
     predict.run(project, source, tmp_path / "out.csv", "champion")
     assert "Another run has written" in capsys.readouterr().out
+
+
+def test_unknown_columns_are_said_and_an_error_if_strict(
+    project: config.Settings, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pd.read_csv(source).assign(surplus=1).to_csv(source, index=False)
+    predict.run(project, source, tmp_path / "out.csv", "champion")
+    assert "Warning: " in (said := capsys.readouterr().out)
+    assert "'surplus'" in said
+    with pytest.raises(UserError, match="'surplus'"):
+        predict.run(project.model_copy(update={"strict": True}), source, tmp_path / "out.csv", "champion")

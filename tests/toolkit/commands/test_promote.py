@@ -4,7 +4,8 @@ from typing import Any
 
 import mlflow
 import pytest
-from titanic_survival import config, promote
+from titanic_survival import config, promote, report
+from titanic_survival.model import quality
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.registry import history
 from titanic_survival.toolkit.registry.client import Registry, connect
@@ -70,6 +71,73 @@ def test_version_whose_gates_were_not_evaluated_is_not_promoted(project: config.
     mlflow.MlflowClient().delete_model_version_tag(project.model_name, "4", "gates")
     with pytest.raises(UserError, match="not evaluated"):
         promote.run(project, "4", "please")
+
+
+COMPARISON = "roc_auc is 0.7, the champion has 0.99 on the same rows (tolerance 0)"
+
+
+@pytest.fixture
+def compared(project: config.Settings, registry: Registry) -> Registry:
+    """Return the registry, whose champion is version 1; version 5 has the same files and failed in the comparison."""
+    registry.set_alias("champion", 1)
+    registry.set_version_tags(5, {"gates.failed": COMPARISON, "digest": registry.get("1").digest})
+    return registry
+
+
+def test_version_that_failed_in_the_comparison_is_promoted_if_it_passes_today(
+    project: config.Settings, compared: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert promote.run(project, "5", "reviewed") == 5
+    assert champion(compared) == 5
+    assert compared.get("5").tags["gates"] == "passed"
+    (event,) = history.events(compared)
+    assert (event.action, event.source) == ("promoted", 1)
+    assert event.why.startswith("reviewed; gates passed on today's ")
+    assert event.why.endswith("compared with the champion, version 1")
+    assert COMPARISON in capsys.readouterr().out
+
+
+def test_version_that_fails_today_too_is_not_promoted(
+    project: config.Settings, compared: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whatever the metrics are, the second of the two versions has none better.
+    monkeypatch.setattr(quality, "GATES", {"better": {"at_least": 0}})
+    values = iter([1.0, 0.5])
+    monkeypatch.setattr(quality, "SLICES", ())
+    monkeypatch.setattr(quality, "metrics", lambda *_: {"better": next(values)})
+    with pytest.raises(UserError, match=r"better is 0\.5, the champion has 1 .*evaluated again, on today's .*FORCE=1"):
+        promote.run(project, "5", "reviewed")
+    assert champion(compared) == 1
+    assert compared.get("5").tags["gates"] == "failed"
+
+
+def test_version_whose_schema_is_another_is_not_evaluated_again(
+    project: config.Settings, compared: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("titanic_survival.toolkit.training.evaluation.evaluate_version", lambda *_: None)
+    with pytest.raises(UserError, match="its schema is not that of"):
+        promote.run(project, "5", "reviewed")
+
+
+def test_forced_version_is_champion_and_the_history_names_its_gates(
+    project: config.Settings, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promote.run(project, "5", "the champion had leaked", force=True)
+    assert champion(registry) == 5
+    (event,) = history.events(registry)
+    assert (event.action, event.why) == ("forced", "the champion had leaked; in spite of its gates: accuracy is 0")
+    promote.show_history(project)
+    assert "forced by" in capsys.readouterr().out
+    assert report._outcome(registry.get("5")).startswith("**It failed its gates and is champion**")
+    promote.run(project, "2", "")
+    assert promote.roll_back(project, "") == 5
+
+
+@pytest.mark.parametrize("why", ["", promote.NO_REASON])
+def test_force_needs_a_reason(project: config.Settings, registry: Registry, why: str) -> None:
+    with pytest.raises(UserError, match="FORCE=1 needs a reason"):
+        promote.run(project, "5", why, force=True)
+    assert champion(registry) is None
 
 
 def test_unknown_version_names_those_there_are(project: config.Settings, registry: Registry) -> None:

@@ -28,6 +28,10 @@ def test_report_says_what_became_of_the_version(project: config.Settings, tmp_pa
     registry.set_alias("champion", 1)
     assert "is champion.**" in report.run(project, "1", tmp_path / "report")
     registry.set_version_tags(1, {"gates": "failed", "gates.failed": "accuracy is 0"})
+    assert "failed its gates and is champion**, by FORCE=1: accuracy is 0." in report.run(
+        project, "1", tmp_path / "report"
+    )
+    mlflow.MlflowClient().delete_registered_model_alias(project.model_name, "champion")
     assert "failed its gates** and was not promoted: accuracy is 0." in report.run(project, "1", tmp_path / "report")
 
 

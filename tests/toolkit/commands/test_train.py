@@ -9,7 +9,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from titanic_survival import config, train
+from sklearn.svm import SVC
+from titanic_survival import config, train, training_data
 from titanic_survival.model import data, pipeline, quality
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.json_rows import RowParser
@@ -19,7 +20,7 @@ from titanic_survival.toolkit.release.store import Store
 from titanic_survival.toolkit.training import evaluation
 from titanic_survival.toolkit.version import artifact
 
-IMPOSSIBLE = {"no_such_metric": {"at_least": 1}}
+IMPOSSIBLE = {"log_loss": {"at_most": -1}}
 
 
 def registry_of(settings: config.Settings) -> Registry:
@@ -126,7 +127,7 @@ def test_failed_gate_stops_at_challenger_and_is_recorded(
     registry = registry_of(project)
     assert registry.get("2").aliases == ("challenger",)
     assert registry.get("2").tags["gates"] == "failed"
-    assert "no_such_metric" in registry.get("2").tags["gates.failed"]
+    assert "log_loss is" in registry.get("2").tags["gates.failed"]
     assert "Version 2 stays challenger" in capsys.readouterr().out
 
 
@@ -141,9 +142,13 @@ def fail(*_: Any) -> Any:
         (data, "load", lambda: [], r"model/data\.py returned list"),
         (data, "load", pd.DataFrame, "no rows"),
         (data, "load", lambda: pd.DataFrame({"unknown": [1]}), "the column is missing"),
+        (data, "split", lambda rows: (rows, rows[:200]), "200 of 200 hold-out rows .* are training rows too"),
         (pipeline, "build", lambda: 7, r"build\(\) returned int, which has no predict\(\)"),
         (pipeline, "build", fail, r"ValueError: the cable was cut"),
+        (pipeline, "build", lambda: SVC, r"the class SVC; return an object of it: SVC\(\)"),
         (quality, "GATES", {"m": 1}, r"model/quality\.py"),
+        (quality, "GATES", {"acuracy": {"at_least": 0}}, "metrics.* returns no 'acuracy', but accuracy"),
+        (quality, "SLICES", "sex", r"SLICES = \('sex',\)"),
     ],
 )
 def test_mistake_in_model_is_named_and_registers_nothing(
@@ -157,7 +162,25 @@ def test_mistake_in_model_is_named_and_registers_nothing(
 
 def test_rows_that_break_the_contract_are_counted(project: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     table = data.load()
-    label = train.derive(train.schema.Row, train.schema.Prediction).label.name
+    label = training_data.load(training_data.contract()).contract.label.name
     monkeypatch.setattr(data, "load", lambda: table.assign(**{label: None}))
     with pytest.raises(UserError, match=f"{label}: {len(table)} of {len(table)} rows"):
         train.run(project)
+
+
+def test_unknown_columns_are_an_error_if_strict(
+    project: config.Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = data.load()
+    monkeypatch.setattr(data, "load", lambda: table.assign(surplus=1))
+    training_data.load(training_data.contract())
+    assert "'surplus'" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"STRICT=1: .*'surplus'"):
+        train.run(project.model_copy(update={"strict": True}))
+
+
+def test_sample_split_takes_vectors() -> None:
+    table = data.load()
+    training, holdout = data.split(table.assign(pixels=[np.array([number, 0.5]) for number in range(len(table))]))
+    assert 0.1 < len(holdout) / len(table) < 0.3
+    assert len(training) + len(holdout) == len(table)

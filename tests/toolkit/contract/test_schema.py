@@ -143,3 +143,18 @@ def test_contract_travels_as_json(contract: Contract) -> None:
     everything = derived({f"field_{i}": field for i, (field, _) in enumerate(DERIVED)}, LABEL)
     for original in (everything, contract):
         assert Contract.model_validate_json(original.model_dump_json(exclude_defaults=True)) == original
+
+
+class Counts(BaseModel):
+    """Whole numbers with and without bounds."""
+
+    free: int
+    bounded: int = Field(ge=0, le=1234567)
+
+
+def test_bounds_of_whole_numbers_are_written_out() -> None:
+    free, bounded = derive(Counts, create_model("Prediction", **LABEL)).row
+    assert free.expects == (
+        "a whole number, at least -16777216 and at most 16777216 (larger ones are not exact in float32)"
+    )
+    assert bounded.expects == "a whole number, at least 0 and at most 1234567"

@@ -40,7 +40,7 @@ def test_every_row_gets_base_prediction_and_the_contribution_of_each_field(
     assert answer.status_code == 200
     assert len(answer.json()) == 3
     for explained in answer.json():
-        assert list(explained) == ["base", "prediction", "contributions", "output", "version"]
+        assert list(explained) == ["base", "prediction", "contributions", "output", "version", "class"]
         assert list(explained["contributions"]) == list(contract.by_name)
         total = explained["base"] + sum(explained["contributions"].values())
         assert total == pytest.approx(explained["prediction"], rel=1e-5, abs=1e-5)

@@ -3,16 +3,20 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from starlette.testclient import TestClient
 from titanic_survival.toolkit.contract.schema import Contract, FieldSpec
 from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile
+from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.serving import app
 from titanic_survival.toolkit.serving.limits import Limits
 from titanic_survival.toolkit.serving.live_release import LiveRelease
@@ -212,10 +216,10 @@ def test_unknown_names_are_answered_with_those_that_are_served(client: TestClien
 def test_columns_that_the_model_does_not_know_are_ignored_as_mlflow_does(
     client: TestClient, rows: list[dict[str, Any]]
 ) -> None:
-    known = client.post("/invocations", json={"dataframe_records": rows[:2]}).json()
+    known = client.post("/invocations", json={"dataframe_records": rows[:2]}).json()["predictions"]
     more = [row | {"no such field": "?"} for row in rows[:2]]
-    assert client.post("/invocations", json={"dataframe_records": more}).json() == known
-    assert client.post("/invocations", content=as_csv(more), headers=CSV).json() == known
+    assert client.post("/invocations", json={"dataframe_records": more}).json()["predictions"] == known
+    assert client.post("/invocations", content=as_csv(more), headers=CSV).json()["predictions"] == known
 
 
 def test_missing_columns_are_named_with_mlflows_error_code(
@@ -419,3 +423,86 @@ print([name for name in ("pandas", "sklearn", "mlflow") if name in sys.modules])
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, check=True, cwd=Path(app.__file__).parents[3], capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+class Lenient(BaseModel):
+    """Nothing is required."""
+
+    amount: float | None = None
+    bags: int = 2
+
+
+class Answer(BaseModel):
+    """A number."""
+
+    answer: float
+
+
+class Sum:
+    """Adds up."""
+
+    def predict(self, frame: Any) -> dict[str, Any]:
+        """Return the field."""
+        return {"answer": frame["amount"].fillna(0).to_numpy() + frame["bags"].to_numpy()}
+
+
+@pytest.fixture
+def lenient(save: Callable[..., Any], tmp_path: Path) -> Callable[..., TestClient]:
+    """Return a function that makes a client of a service whose model needs no column."""
+    store = Store(tmp_path / "lenient")
+    shutil.copytree(save(Lenient, Answer, Sum(), [{"amount": 1}]).folder, store.path(1))
+    store.write(Release.now("sum", 1, {1: ("champion",)}))
+
+    def make(*, strict: bool) -> TestClient:
+        live = LiveRelease(store.root)
+        live.load()
+        scorer = Scorer(live, Limits(10, 10_000, strict=strict))
+        routes = app.Routes(scorer, LogFile(tmp_path / "log", "feedback", 0), title="", description="")
+        return TestClient(app.ScoringMiddleware(nobody, routes), raise_server_exceptions=False)
+
+    return make
+
+
+MISSPELLED = [
+    {"dataframe_records": [{"amount": 1, "Bag": 3}]},
+    {"dataframe_split": {"columns": ["amount", "Bag"], "data": [[1, 3]]}},
+    {"inputs": {"amount": [1], "Bag": [3]}},
+    {"instances": [{"amount": 1, "Bag": 3}]},
+    "amount,Bag\n1,3\n",
+]
+
+
+def invoke(client: TestClient, body: Any) -> Any:
+    if isinstance(body, str):
+        return client.post("/invocations", content=body, headers={"content-type": "text/csv"})
+    return client.post("/invocations", json=body)
+
+
+@pytest.mark.parametrize("body", MISSPELLED)
+def test_unknown_and_missing_columns_are_named_beside_the_predictions(lenient: Any, body: Any) -> None:
+    answer = invoke(lenient(strict=False), body)
+    assert (answer.status_code, answer.json()["predictions"]) == (200, [{"answer": 3.0}])
+    unknown, missing = answer.json()["warnings"]
+    assert "'Bag' (did you mean 'bags'?)" in unknown
+    assert "'bags' (2)" in missing
+
+
+@pytest.mark.parametrize("body", [*MISSPELLED, {"dataframe_records": [{"amount": 1}]}])
+def test_strict_service_rejects_unknown_and_missing_columns(lenient: Any, body: Any) -> None:
+    answer = invoke(lenient(strict=True), body)
+    assert answer.status_code == 400
+    assert "'bags' (2)" in answer.json()["message"]
+    assert "STRICT" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_table_with_exactly_the_columns_has_no_warnings(lenient: Any, strict: bool) -> None:
+    answer = invoke(lenient(strict=strict), {"dataframe_records": [{"amount": 1, "bags": 3}]})
+    assert answer.json() == {"predictions": [{"answer": 4.0}]}
+
+
+@pytest.mark.parametrize("body", ["{}", "[]", "other\n1\n", {"inputs": {"other": [1]}}, {"instances": [{"other": 1}]}])
+def test_table_without_any_column_of_the_model_is_rejected(lenient: Any, body: Any) -> None:
+    answer = invoke(lenient(strict=False), body)
+    assert answer.status_code == 400
+    assert "its inputs are amount, bags" in answer.json()["message"]

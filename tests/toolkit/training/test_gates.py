@@ -72,8 +72,10 @@ def test_reason_names_value_bound_and_champion() -> None:
     ],
 )
 def test_gates_that_cannot_be_read_are_named(wrong: Any) -> None:
-    with pytest.raises(UserError, match=r"model/quality\.py: GATES cannot be read"):
+    with pytest.raises(UserError, match=r"model/quality\.py: GATES cannot be read") as error:
         gates.parse(wrong)
+    assert 'For example: GATES = {"accuracy": {"at_least": 0.8' in str(error.value)
+    assert "  - :" not in str(error.value)
 
 
 def test_no_gates_let_everything_through() -> None:

@@ -5,16 +5,17 @@ import pickle
 from typing import Any, Literal
 
 import numpy as np
+import onnxruntime
 import pytest
 from pydantic import BaseModel, Field
 from sklearn.base import BaseEstimator
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, RidgeClassifier
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.json_rows import RowParser
 from titanic_survival.toolkit.training import onnx_export
 from titanic_survival.toolkit.version import artifact
-from titanic_survival.toolkit.version.runtime import OnnxRuntime, PythonRuntime
+from titanic_survival.toolkit.version.runtime import MATRIX_INPUT, OnnxRuntime, PythonRuntime
 
 
 class Row(BaseModel):
@@ -112,3 +113,22 @@ def test_version_of_this_project_predicts_what_its_original_predicts(version: An
             np.testing.assert_allclose(got[name], array, rtol=artifact.TOLERANCE, atol=artifact.TOLERANCE)
         else:
             assert got[name].tolist() == array.tolist()
+
+
+class Sides(BaseModel):
+    """One of two classes."""
+
+    label: bool
+
+
+def test_runtime_writes_no_warnings_about_shapes(capfd: pytest.CaptureFixture[str]) -> None:
+    contract = derive(Numbers, Sides)
+    frame = dataframes.as_frame(COLUMNS, contract)
+    model = RidgeClassifier().fit(frame, np.arange(20) % 2)
+    exported = onnx_export.export(model, contract, COLUMNS)
+    assert exported.model
+    # Its converter declares two columns of scores, and there is one. Here at the lowest level, with all warnings.
+    session = onnxruntime.InferenceSession(exported.model)
+    session.run(None, {MATRIX_INPUT: np.column_stack(list(COLUMNS.values()))})
+    said = capfd.readouterr()
+    assert "Expected shape" not in said.out + said.err

@@ -23,5 +23,7 @@ def split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     The side depends on the row's content alone. So a row stays on its side when others are added, duplicates are on one
     side, and the champion is compared on rows that it was not fitted on. Cut rows in time order at a date instead.
     """
-    one_in_five = pd.util.hash_pandas_object(rows, index=False) % 5 == 0
+    # Vectors cannot be hashed, their texts can.
+    content = rows.apply(lambda column: column.map(str) if column.dtype == object else column)
+    one_in_five = pd.util.hash_pandas_object(content, index=False) % 5 == 0
     return rows[~one_in_five], rows[one_in_five]

@@ -10,8 +10,9 @@ All but vectors may be missing: add `| None`. `description` shows in the API's d
 
 The first field of `Prediction` is the label: the model learns the column of that name in the data. A float label makes
 a regression, any other a classification. A classification may add `probability: float` (of the second of two classes,
-such as True), `probabilities: list[float]` (of all classes, in order) or `confidence: float` (the highest of them). The
-model's own `predict` must return all other fields of `Prediction`.
+such as True), `probabilities: list[float]` (of all classes) or `confidence: float` (the highest of them). Classes are
+in the order of the `Literal` or enum, others ascending; some metrics of scikit-learn expect them sorted. The model's
+own `predict` must return all other fields of `Prediction`.
 """
 
 from typing import Literal

@@ -103,6 +103,7 @@ def save(folder: Path, prediction: type[BaseModel], model: Any) -> None:
     labels, _ = dataframes.check_label(frame, contract)
     assert not violations, violations[:3]
     label = dataframes.label_array(labels, contract.label)
+    contract = contract.with_classes(label)
     if hasattr(model, "fit"):
         model.fit(dataframes.as_frame(columns, contract), label)
     training, holdout = take(columns, np.arange(300)), take(columns, np.arange(300, 400))

@@ -19,7 +19,7 @@ import pyarrow.parquet
 from ..common.errors import UserError, explain_os_errors
 from ..common.file_state import file_state
 from ..common.scratch import locked, scratch_file
-from ..contract import dataframes
+from ..contract import column_names, dataframes
 from ..contract.columns import Columns, plain, take
 from ..contract.schema import Contract, FieldSpec, Violation
 from ..version.artifact import Artifact
@@ -45,19 +45,30 @@ class BatchResult(NamedTuple):
     sha256: str
     #: Whether another run has written the same output meanwhile, which this one has replaced.
     replaced: bool = False
+    #: Columns that the schema does not know, and fields that have no column.
+    warnings: tuple[str, ...] = ()
 
 
 def score(
-    artifact: Artifact, version: int, source: Path, output: Path, progress: Callable[[str], None] = lambda text: None
+    artifact: Artifact,
+    version: int,
+    source: Path,
+    output: Path,
+    progress: Callable[[str], None] = lambda text: None,
+    *,
+    strict: bool = False,
 ) -> BatchResult:
-    """Score a file; the files written appear when complete, so a failure leaves those of an earlier call in place."""
+    """Score a file; the files written appear when complete, so a failure leaves those of an earlier call in place.
+
+    With `strict`, unknown and missing columns are a `UserError`, not a warning.
+    """
     rejects = output.with_name(f"{output.stem}.rejects.csv")
     rows = rejected = 0
     before = file_state(output)
     with explain_os_errors(output.parent), scratch_file(output) as part, scratch_file(rejects) as rejects_part:
         with ExitStack() as stack:
             schema, chunks = _read(source, stack)
-            _check_columns(schema, artifact.contract, source)
+            warnings = _check_columns(schema, artifact.contract, source, strict=strict)
             output_schema, reject_schema = (
                 _extended(schema, _fields(artifact.contract)),
                 _extended(schema, REJECT_FIELDS),
@@ -79,7 +90,7 @@ def score(
             rejects.unlink(missing_ok=True)
             if rejected:
                 rejects_part.replace(rejects)
-    return BatchResult(rows, rejected, rejects, sha256, replaced)
+    return BatchResult(rows, rejected, rejects, sha256, replaced, warnings)
 
 
 def _read(source: Path, stack: ExitStack) -> tuple[pa.Schema, Iterator[pa.Table]]:
@@ -120,11 +131,19 @@ def _frame(table: pa.Table) -> pd.DataFrame:
     return table.to_pandas(ignore_metadata=True)
 
 
-def _check_columns(schema: pa.Schema, contract: Contract, source: Path) -> None:
+def _check_columns(schema: pa.Schema, contract: Contract, source: Path, *, strict: bool) -> tuple[str, ...]:
+    """Return what there is to say about the columns; `UserError` if the file cannot be scored."""
     violations = dataframes.check_features(_frame(schema.empty_table()), contract).violations
     if violations:
         lines = "\n".join(f"  - {violation.field}: {violation.reason}" for violation in violations)
         raise UserError(f"{source} cannot be scored; its columns are {', '.join(schema.names)}:\n{lines}")
+    if not any(column_names.is_given(field, set(schema.names)) for field in contract.row):
+        expected = ", ".join(contract.by_name)
+        raise UserError(f"{source} has none of the columns {expected}; its columns are {', '.join(schema.names)}")
+    found = column_names.check(schema.names, contract).sentences
+    if found and strict:
+        raise UserError(f"{source} (STRICT=1): {'; '.join(found)}")
+    return tuple(found)
 
 
 def _extended(schema: pa.Schema, added: list[pa.Field]) -> pa.Schema:

@@ -54,6 +54,11 @@ def say(text: str = "", style: str = "") -> None:
     out.print(redact(text), style=style, markup=False, soft_wrap=True)
 
 
+def warn(text: str) -> None:
+    """Print a warning on one line."""
+    say(f"Warning: {text}", "yellow")
+
+
 def show_error(error: Exception) -> None:
     """Print a `UserError` in its own words; any other error, or every one with DEBUG, with its traceback."""
     if not isinstance(error, UserError) or os.environ.get("DEBUG"):

@@ -48,6 +48,19 @@ def as_frame(columns: Columns, contract: Contract) -> pd.DataFrame:
     return pd.DataFrame(parts)
 
 
+def numbers(frame: pd.DataFrame, field: FieldSpec) -> np.ndarray:
+    """Return the values of a field of numbers in float64, before they are rounded: (n,), or (n, length) of a vector.
+
+    The rows are valid; a field without a column has none.
+    """
+    values = _find(frame, field)
+    if values is None:
+        return np.zeros((len(frame), 0))
+    if field.length is None:
+        return _numbers(values, _is_missing(values))
+    return np.array([_vector(json.loads(value) if isinstance(value, str) else value) for value in values])
+
+
 def label_array(columns: Columns, label: FieldSpec) -> np.ndarray:
     """Return the checked label in the type that the model learns and predicts, of shape (n,)."""
     array = columns[label.name]

@@ -95,7 +95,11 @@ def _type_properties(annotation: Any, metadata: list[Any]) -> dict[str, Any]:
 def _check_bounds(field: FieldSpec) -> None:
     for bound in field.bounds.values():
         if field.kind == "int" and abs(bound) > FLOAT32_MAX_EXACT_INT:
-            raise ValueError(f"whole numbers are exact up to {FLOAT32_MAX_EXACT_INT}; declare larger ones as float")
+            raise ValueError(
+                f"the bound {bound:.15g} is too large: numbers are float32, in which whole numbers are exact up to "
+                f"{FLOAT32_MAX_EXACT_INT}; declare larger ones as float, which rounds them to 7 digits, and numbers "
+                "that are names as Literal"
+            )
         if abs(bound) > FLOAT32_MAX:
             raise ValueError(f"numbers are float32: no bound is beyond {FLOAT32_MAX:.3g}")
 

@@ -82,11 +82,13 @@ class FieldSpec(BaseModel):
                 self.kind
             ]
             limits = [
-                f"{name.replace('_', ' ')} {bound:g}"
+                f"{name.replace('_', ' ')} {bound:.15g}"
                 for name, bound in self.bounds.items()
                 if abs(bound) != FLOAT32_MAX
             ]
             text += f", {' and '.join(limits)}" if limits else ""
+            if self.kind == "int" and FLOAT32_MAX_EXACT_INT in map(abs, self.bounds.values()):
+                text += " (larger ones are not exact in float32)"
         return text + (", or missing" if self.nullable else "")
 
 
@@ -97,6 +99,9 @@ class Contract(BaseModel):
 
     row: tuple[FieldSpec, ...]
     prediction: tuple[FieldSpec, ...]
+    #: The classes of a trained classification, in the order of the schema, which is that of `probabilities`. Empty
+    #: before the training, and of versions before format 3: they keep the order that their model has.
+    classes: tuple[bool | int | str, ...] = ()
 
     @property
     def label(self) -> FieldSpec:
@@ -112,6 +117,23 @@ class Contract(BaseModel):
     def by_name(self) -> dict[str, FieldSpec]:
         """The fields of a row by name."""
         return {field.name: field for field in self.row}
+
+    def with_classes(self, label: np.ndarray) -> Contract:
+        """Return the contract with the classes of labels (n,): categories as in the schema, others ascending."""
+        if self.task == "regression":
+            return self
+        found = np.unique(label).tolist()
+        classes = [category for category in self.label.categories if category in found] or found
+        return self.model_copy(update={"classes": tuple(classes)})
+
+    def class_of(self, output: str) -> bool | int | str | None:
+        """Return the class whose probability an output is, such as "probabilities[3]"; None if there is none."""
+        name, _, position = output.rstrip("]").partition("[")
+        if name == "probability" and len(self.classes) == 2:
+            return self.classes[1]
+        if name == "probabilities" and position.isdecimal() and int(position) < len(self.classes):
+            return self.classes[int(position)]
+        return None
 
     @property
     def model_columns(self) -> list[str]:

@@ -13,8 +13,8 @@ from .identity import who
 
 #: Prefix of the tags; one tag for each event, so that two writers never overwrite each other.
 HISTORY = "history."
-#: The two actions of an event.
-PROMOTED, ROLLED_BACK = "promoted", "rolled back"
+#: The actions of an event; a version is forced if its gates had failed.
+PROMOTED, FORCED, ROLLED_BACK = "promoted", "forced", "rolled back"
 
 
 class Event(NamedTuple):

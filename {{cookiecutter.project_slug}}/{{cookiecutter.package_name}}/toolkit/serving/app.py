@@ -117,7 +117,7 @@ class Routes:
     async def _invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
         content_type = header(scope, b"content-type") if scope["method"] == "POST" else JSON
         try:
-            codec = mlflow_scoring.codec_for(content_type.decode("latin-1"))
+            codec = mlflow_scoring.codec_for(content_type.decode("latin-1"), strict=self._limits.strict)
         except RejectedError as error:
             status, _ = reject(JSON_CODEC, error)
             await send_response(send, status, str(error).encode(), content_type=b"text/plain; charset=utf-8")

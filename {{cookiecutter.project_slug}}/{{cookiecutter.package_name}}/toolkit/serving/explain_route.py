@@ -14,6 +14,7 @@ from ..common.errors import RejectedError
 from ..common.redaction import redact
 from ..contract.columns import Columns
 from ..contract.json_rows import InvalidRowsError, TooManyRowsError
+from ..contract.schema import Contract
 from ..monitoring.metrics import EXPLAINED_ROWS
 from ..version.explainer import Explanations
 from .limits import MAX_EXPLAINED_ROWS
@@ -75,12 +76,14 @@ def _explain(version: LiveVersion, columns: Columns, loop: asyncio.AbstractEvent
         return asyncio.run_coroutine_threadsafe(version.score(rows, mixed), loop).result(SCORE_SECONDS)
 
     explanations = version.artifact.explainer.explain(columns, score)
-    records = _records(explanations, list(version.artifact.contract.by_name), version.number)
+    records = _records(explanations, version.artifact.contract, version.number)
     EXPLAINED_ROWS.labels(version.number).inc(len(records))
     return orjson.dumps(records, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _records(explanations: Explanations, names: list[str], version: int) -> list[dict[str, Any]]:
+def _records(explanations: Explanations, contract: Contract, version: int) -> list[dict[str, Any]]:
+    names = list(contract.by_name)
+    classes = {output: contract.class_of(output) for output in set(explanations.output)}
     # float32 as predictions are: the model knows no more digits.
     bases, predictions = explanations.base.astype(np.float32), explanations.prediction.astype(np.float32)
     contributions = explanations.contributions.astype(np.float32)
@@ -92,5 +95,6 @@ def _records(explanations: Explanations, names: list[str], version: int) -> list
             "output": output,
             "version": version,
         }
+        | ({} if classes[output] is None else {"class": classes[output]})
         for base, prediction, row, output in zip(bases, predictions, contributions, explanations.output, strict=True)
     ]

@@ -67,5 +67,6 @@ def content(live: LiveRelease, description: str) -> dict[str, Any]:
         ],
         "inputs": {field.name: field.expects for field in champion.contract.row},
         "outputs": {field.name: field.expects for field in champion.contract.prediction},
+        "classes": list(champion.contract.classes),
         "example": champion.example.rows[:1],
     }

@@ -13,12 +13,14 @@ MAX_EXPLAINED_ROWS = 100
 
 
 class Limits(NamedTuple):
-    """The limits that are settings (MAX_ROWS, MAX_BYTES, MAX_WAITING)."""
+    """The limits that are settings (MAX_ROWS, MAX_BYTES, MAX_WAITING, STRICT)."""
 
     max_rows: int
     max_bytes: int
     #: Scoring requests in progress at once, in one process.
     max_waiting: int = 1000
+    #: Whether a table with unknown or missing columns is rejected.
+    strict: bool = False
 
 
 def check_key(key: bytes) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..common.errors import UserError
-from ..contract import dataframes
+from ..contract import column_names, dataframes
 from ..contract.columns import Columns
 from ..contract.schema import Contract, Violation
 
@@ -42,20 +42,23 @@ def labelled_rows(table: Any, contract: Contract, part: Literal["", "training", 
         raise UserError(
             f"model/data.py returned {type(table).__name__}, not a pandas DataFrame: load() returns one, split() two"
         )
-    if table.empty and part:
+    if not len(table) and part:
         raise UserError(f"model/data.py: split() returned no {part} rows. Check the condition by which it splits.")
-    if table.empty:
+    if not len(table):
         raise UserError("model/data.py: load() returned no rows. Check that its file or query is not empty.")
     table = table.reset_index(drop=True)
     columns, problems = dataframes.check_features(table, contract)
     label_columns, label_problems = dataframes.check_label(table, contract)
     lines = list(summarize(problems + label_problems, len(table)))
+    if not problems and part != "hold-out":
+        lines += _never_given(table, columns, contract)
     if not label_problems:
         label = dataframes.label_array(label_columns, contract.label)
         classes = np.unique(label)
         if contract.task == "classification" and len(classes) < 2:
             only = label_text(classes[0])
-            lines.append(f"{contract.label.name}: the label is {only} in all {len(table)} rows; two classes are needed")
+            rows = f"{len(table)} {part} rows" if part else f"{len(table)} rows"
+            lines.append(f"{contract.label.name}: the label is {only} in all {rows}; two classes are needed")
     if lines:
         raise UserError(
             "The data breaks the contract of model/schema.py:\n"
@@ -63,6 +66,56 @@ def labelled_rows(table: Any, contract: Contract, part: Literal["", "training", 
             + "\nCorrect or drop the rows in model/data.py, or allow the values in model/schema.py."
         )
     return LabelledRows(table, columns, label)
+
+
+def split_rows(parts: Any, contract: Contract) -> tuple[LabelledRows, LabelledRows, str]:
+    """Return the training rows and hold-out rows of what split() returned, and a warning, "" if there is none.
+
+    `UserError` names the classes that no training row has, if the hold-out rows have none but these.
+    """
+    if not isinstance(parts, tuple | list) or len(parts) != 2:
+        found = f"{len(parts)} parts" if isinstance(parts, tuple | list) else type(parts).__name__
+        raise UserError(f"model/data.py: split() returned {found}; it must return training rows and hold-out rows")
+    training = labelled_rows(parts[0], contract, "training")
+    warning = _unknown_classes(training, parts[1], contract)
+    return training, labelled_rows(parts[1], contract, "hold-out"), warning
+
+
+def _unknown_classes(training: LabelledRows, table: Any, contract: Contract) -> str:
+    """Return a sentence on the classes of the hold-out rows that no training row has."""
+    if contract.task != "classification" or not isinstance(table, pd.DataFrame):
+        return ""
+    columns, problems = dataframes.check_label(table, contract)
+    if problems or not len(table):
+        return ""
+    label = dataframes.label_array(columns, contract.label)
+    classes, counts = np.unique(label, return_counts=True)
+    unknown = {
+        label_text(name): count for name, count in zip(classes, counts, strict=True) if name not in training.label
+    }
+    if not unknown:
+        return ""
+    shown = ", ".join(f"{name} in {count} hold-out rows" for name, count in list(unknown.items())[:10])
+    text = (
+        f"model/data.py: split() leaves no training row of some classes of {contract.label.name}, so no model can "
+        f"predict them: {shown}. If the rows are sorted, split them by another column or at random."
+    )
+    if len(unknown) == len(classes) or len(classes) < 2:
+        raise UserError(text)
+    return text
+
+
+def _never_given(table: pd.DataFrame, columns: Columns, contract: Contract) -> Iterator[str]:
+    """Return one line for each field that is missing in all rows: a model learns nothing from it."""
+    unknown = [str(name) for name in table.columns if name not in contract.by_name]
+    for field in contract.row:
+        array = columns[field.name]
+        empty = array == "" if field.kind == "category" else np.isnan(array)
+        if column_names.is_given(field, set(table.columns)) and not (field.nullable and empty.all()):
+            continue
+        near = next((name for name in unknown if column_names.nearest(name, [field])), "")
+        hint = f" The data has a column {near!r}: is it that one?" if near else ""
+        yield f"{field.name}: missing in all {len(table)} rows; correct its name, or remove the field.{hint}"
 
 
 def summarize(problems: list[Violation], rows: int) -> Iterator[str]:

@@ -13,6 +13,7 @@ import pandas as pd
 from ..common.errors import UserError
 from ..contract import dataframes
 from ..contract.columns import Columns
+from ..contract.schema import Contract
 from ..version.artifact import Artifact
 from ..version.reference_profile import Profile
 from . import gates
@@ -96,11 +97,34 @@ def evaluate(model: FittedModel, data: Dataset, criteria: Criteria, champion: Ch
 
 def evaluate_champion(number: int, champion: Artifact, data: Dataset, criteria: Criteria) -> ChampionMetrics:
     """Return the champion's metrics on the hold-out rows; none if its schema differs."""
-    columns, violations = dataframes.check_features(data.holdout.table, champion.contract)
-    if violations or champion.contract.prediction != data.contract.prediction:
+    metrics = evaluate_version(champion, data, criteria)
+    if metrics is None:
         return ChampionMetrics({}, f"not comparable with the champion, version {number}, whose schema differs", number)
-    measured = measure(data.holdout, champion.runtime.score(columns), criteria.metrics, criteria.slices)
-    return ChampionMetrics(measured.metrics, f"compared with the champion, version {number}", number)
+    return ChampionMetrics(metrics, f"compared with the champion, version {number}", number)
+
+
+def evaluate_version(version: Artifact, data: Dataset, criteria: Criteria) -> dict[str, float] | None:
+    """Return the metrics of a version on the hold-out rows, None if its schema does not fit them."""
+    columns, violations = dataframes.check_features(data.holdout.table, version.contract)
+    if violations or version.contract.prediction != data.contract.prediction:
+        return None
+    predictions = _in_order_of(data.contract, version.runtime.score(columns), version.contract)
+    return measure(data.holdout, predictions, criteria.metrics, criteria.slices).metrics
+
+
+def _in_order_of(contract: Contract, predictions: Columns, made_by: Contract) -> Columns:
+    """Return predictions with their probabilities in the order of another contract, if it has the same classes."""
+    # Versions before format 3 have no classes; scikit-learn's order is ascending.
+    wanted, found = list(contract.classes), list(made_by.classes or sorted(contract.classes))
+    if wanted == found or set(wanted) != set(found):
+        return predictions
+    order = [found.index(name) for name in wanted]
+    changed = dict(predictions)
+    if "probabilities" in changed and changed["probabilities"].shape[1:] == (len(order),):
+        changed["probabilities"] = changed["probabilities"][:, order]
+    if "probability" in changed:
+        changed["probability"] = 1 - changed["probability"]
+    return changed
 
 
 def measure(rows: LabelledRows, predictions: Columns, metrics: MetricsFunction, slices: Iterable[str]) -> Measurement:

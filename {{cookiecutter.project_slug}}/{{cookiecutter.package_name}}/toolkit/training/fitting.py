@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..common.errors import UserError
 from ..contract import dataframes
 from ..contract.schema import Contract
 from ..version.runtime import OnnxRuntime, PythonRuntime, Runtime
@@ -37,9 +36,7 @@ class FittedModel:
 
 
 def fit(estimator: Any, data: Dataset) -> None:
-    """Fit an estimator on the training rows, if it can be fitted; `UserError` if it cannot predict."""
-    if not hasattr(estimator, "predict"):
-        raise UserError(f"model/pipeline.py: build() returned {type(estimator).__name__}, which has no predict()")
+    """Fit an estimator on the training rows, if it can be fitted."""
     if hasattr(estimator, "fit"):
         features = dataframes.as_frame(data.training.columns, data.contract)
         estimator.fit(features, dataframes.training_label(data.training.label))

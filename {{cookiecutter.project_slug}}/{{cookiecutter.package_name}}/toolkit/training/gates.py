@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from ..common.errors import UserError
 
+#: In the reason of a gate that failed in the comparison with the champion; the registry keeps these texts.
+COMPARED = "the champion has"
+EXAMPLE = 'For example: GATES = {"accuracy": {"at_least": 0.8, "tolerance": 0.01}, "log_loss": {"at_most": 0.5}}'
+
 
 class Gate(BaseModel):
     """One bound on one metric."""
@@ -78,9 +82,15 @@ def parse(gates: Mapping[str, Any]) -> dict[str, Gate]:
         return TypeAdapter(dict[str, Gate]).validate_python(gates)
     except ValidationError as error:
         lines = [
-            f"  - {'.'.join(str(part) for part in e['loc'])}: {e['msg']}, not {e['input']!r}" for e in error.errors()
+            f"  - {'.'.join(str(part) for part in e['loc']) or 'GATES'}: {e['msg']}, not {e['input']!r:.200}"
+            for e in error.errors()
         ]
-        raise UserError("model/quality.py: GATES cannot be read:\n" + "\n".join(lines)) from None
+        raise UserError("\n".join(["model/quality.py: GATES cannot be read:", *lines, EXAMPLE])) from None
+
+
+def is_comparison(reasons: str) -> bool:
+    """Whether a version failed, among these reasons, a gate that the champion had set."""
+    return COMPARED in reasons
 
 
 def evaluate(
@@ -97,7 +107,5 @@ def _evaluate(name: str, gate: Gate, value: float | None, champion: float | None
     elif not gate.holds(value):
         reason = f"{name} is {value:.4g}, but must be {gate.bound}"
     elif champion is not None and not gate.no_worse(value, champion):
-        reason = (
-            f"{name} is {value:.4g}, the champion has {champion:.4g} on the same rows (tolerance {gate.tolerance:g})"
-        )
+        reason = f"{name} is {value:.4g}, {COMPARED} {champion:.4g} on the same rows (tolerance {gate.tolerance:g})"
     return GateResult(metric=name, bound=gate.bound, value=value, champion=champion, reason=reason)

@@ -57,9 +57,14 @@ def _convert(estimator: Any, contract: Contract) -> bytes:
         # One matrix if all columns are numbers: a separate input for each column costs time in every request.
         for inputs in (separate,) if categories else (matrix, separate):
             try:
-                return bytes(convert_sklearn(estimator, initial_types=inputs, options=options).SerializeToString())
+                model = convert_sklearn(estimator, initial_types=inputs, options=options)
             except Exception as error:
                 failure = error
+                continue
+            for output in model.graph.output:
+                # Some converters declare a shape that the output has not; ONNX Runtime would say so in every call.
+                output.type.tensor_type.ClearField("shape")
+            return bytes(model.SerializeToString())
     raise failure
 
 

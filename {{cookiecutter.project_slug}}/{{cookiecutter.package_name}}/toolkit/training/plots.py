@@ -34,7 +34,7 @@ def draw(
     else:
         figures = {"confusion": ConfusionMatrixDisplay.from_predictions(actual, predicted, cmap="Blues").figure_}
         if "probability" in predictions and len(np.unique(actual)) == 2:
-            figures |= _binary(actual, predictions["probability"])
+            figures |= _binary(actual == contract.classes[-1], predictions["probability"])
     figures["importance"] = _bars(importance, "R²" if contract.task == "regression" else "accuracy")
     for name, figure in figures.items():
         figure.axes[0].set_title(f"{name.replace('_', ' ')}, {len(actual)} hold-out rows")
@@ -51,8 +51,8 @@ def _regression(actual: np.ndarray, predicted: np.ndarray) -> dict[str, Figure]:
     }
 
 
-def _binary(actual: np.ndarray, probability: np.ndarray) -> dict[str, Figure]:
-    positive, p = actual == np.unique(actual)[1], probability.astype(np.float64).clip(0, 1)
+def _binary(positive: np.ndarray, probability: np.ndarray) -> dict[str, Figure]:
+    p = probability.astype(np.float64).clip(0, 1)
     return {
         "roc": RocCurveDisplay.from_predictions(positive, p, plot_chance_level=True).figure_,
         "precision_recall": PrecisionRecallDisplay.from_predictions(positive, p, plot_chance_level=True).figure_,

@@ -9,6 +9,7 @@ keep a folder of the new format in the tests.
     2    contract: "choices" became "categories"; profile: the kind of bins "words" became "categories", their reduction
          "largest" became "max", and of the outlier detector "rarities" became "features", their "bins" "scores",
          "spread" "scale", and "share" "rate"; details: "shift" became "drift"
+    3    contract: "classes", in whose order probabilities are; before, they had the order of the model, and keep it
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 from ..common.errors import UserError
 
 FILE = "format"
-CURRENT = 2
+CURRENT = 3
 
 Document = dict[str, Any]
 Upgrade = Callable[[Document], Document]
@@ -90,4 +91,5 @@ UPGRADES: dict[int, dict[str, Upgrade]] = {
         "profile.json": _profile_2,
         "details.json": lambda details: _rename(details, shift="drift"),
     },
+    2: {},
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +36,8 @@ class OnnxRuntime:
         options = onnxruntime.SessionOptions()
         # Requests run in parallel already; threads within one of them would only wait for the others.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
+        # Errors only: versions of earlier releases declare shapes that their outputs have not, a warning in every call.
+        options.log_severity_level = 3
         self.contract = contract
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         inputs = {tensor.name for tensor in self._session.get_inputs()}
@@ -48,6 +50,7 @@ class OnnxRuntime:
             if name in inputs
         ]
         self._outputs = _Outputs(contract)
+        self._classes = sorted(contract.classes)  # as scikit-learn has them, of which ONNX models are exports
 
     def score(self, columns: Columns) -> Columns:
         """Return the predictions for the rows of `columns`."""
@@ -57,7 +60,7 @@ class OnnxRuntime:
         else:
             feed = {name: _as_matrix(columns[field])[:, part] for name, field, part in self._inputs}
         label, *probabilities = self._session.run(None, feed)
-        return self._outputs.predictions(label, probabilities[0] if probabilities else None)
+        return self._outputs.predictions(label, probabilities[0] if probabilities else None, self._classes)
 
 
 def _as_matrix(array: np.ndarray) -> np.ndarray:
@@ -87,7 +90,7 @@ class PythonRuntime:
         probabilities = None
         if self._outputs.need_probabilities and hasattr(self.model, "predict_proba"):
             probabilities = np.asarray(self.model.predict_proba(frame))
-        return self._outputs.predictions(np.asarray(output), probabilities)
+        return self._outputs.predictions(np.asarray(output), probabilities, getattr(self.model, "classes_", None))
 
 
 class _Outputs:
@@ -98,16 +101,29 @@ class _Outputs:
         self._derived = [field.name for field in contract.prediction if field.name in PROBABILITY_FIELDS]
         self.need_probabilities = bool(self._derived) and contract.task == "classification"
 
-    def predictions(self, label: np.ndarray, probabilities: np.ndarray | None) -> Columns:
-        """Return the fields from labels (n,) and, of a classification, probabilities (n, classes)."""
+    def predictions(
+        self, label: np.ndarray, probabilities: np.ndarray | None, classes: Sequence[Any] | None
+    ) -> Columns:
+        """Return the fields from labels (n,) and, of a classification, probabilities (n, classes).
+
+        `classes` are those of the columns, None if they have the order of the schema already.
+        """
         outputs = {self._contract.label.name: label}
         if probabilities is not None:
+            probabilities = self._in_order(probabilities, classes)
             outputs |= {
                 name: PROBABILITY_FIELDS[name](probabilities)
                 for name in self._derived
                 if name != "probability" or probabilities.shape[1] == 2
             }
         return {field.name: _conform(field, outputs, len(label)) for field in self._contract.prediction}
+
+    def _in_order(self, probabilities: np.ndarray, classes: Sequence[Any] | None) -> np.ndarray:
+        """Return probabilities with their columns in the order of the schema."""
+        wanted, found = list(self._contract.classes), None if classes is None else list(classes)
+        if not wanted or found is None or found == wanted or set(found) != set(wanted):
+            return probabilities
+        return probabilities[:, [found.index(name) for name in wanted]]
 
 
 #: The fields of `Prediction` that are derived from the probabilities (n, classes) of a classification.

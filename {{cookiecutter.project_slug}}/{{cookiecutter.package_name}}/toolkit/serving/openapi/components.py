@@ -9,6 +9,7 @@ from .json_schema import INTEGER_FROM_0, STRING, TIMESTAMP, Schema, array_of, ma
 
 VERSION_NUMBER: Schema = {"type": "integer", "minimum": 1, "description": "the number of the version"}
 PREDICTION_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{40}$", "description": "the id of a prediction"}
+CLASS: Schema = {"type": ["string", "integer", "boolean"]}
 NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
 
 
@@ -27,7 +28,9 @@ def contract_schemas(contract: Contract, suffix: str) -> dict[str, Schema]:
                 "contributions": object_of({field.name: NUMBER_OR_NULL for field in contract.row}),
                 "output": STRING | {"description": "the output that is explained"},
                 "version": VERSION_NUMBER,
-            }
+                "class": CLASS | {"description": "the class whose probability is explained"},
+            },
+            "class",
         ),
         "Label": object_of({"id": PREDICTION_ID, contract.label.name: input_schema(contract.label)}, closed=True),
     }
@@ -73,6 +76,7 @@ SHARED_SCHEMAS: dict[str, Schema] = {
             "versions": array_of(VERSION),
             "inputs": map_of(STRING, "allowed values of each input field"),
             "outputs": map_of(STRING, "possible values of each output field"),
+            "classes": array_of(CLASS) | {"description": "in the order of probabilities; empty of a regression"},
             "example": array_of(ref("Row")),
         }
     ),

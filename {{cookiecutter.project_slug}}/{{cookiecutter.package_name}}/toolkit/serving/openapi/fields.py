@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 
 from pydantic import TypeAdapter
@@ -37,10 +38,10 @@ def output_schema(field: FieldSpec, contract: Contract) -> Schema:
     if field == contract.label and field.kind == "float":
         # A regression that learned from bounded labels may predict beyond their bounds.
         field = field.model_copy(update=NO_BOUNDS)
-    schema = _schema(field)
+    schema, description = _schema(field), _description(field) | _classes(field, contract)
     if "items" in schema:
-        return schema | {"items": _output_number(schema["items"], field)} | _description(field)
-    return _output_number(schema, field) | _description(field)
+        return schema | {"items": _output_number(schema["items"], field)} | description
+    return _output_number(schema, field) | description
 
 
 def output_schemas(contract: Contract) -> dict[str, Schema]:
@@ -61,6 +62,14 @@ def _output_number(schema: Schema, field: FieldSpec) -> Schema:
 def _schema(field: FieldSpec) -> Schema:
     """Return the JSON Schema of the annotation that checks a field; not to be changed in place."""
     return TypeAdapter(annotation(field)).json_schema(schema_generator=_Generator)
+
+
+def _classes(field: FieldSpec, contract: Contract) -> Schema:
+    """Return the description of probabilities that names their classes, nothing for other fields."""
+    if field.name != "probabilities" or field.length != len(contract.classes):
+        return {}
+    text = f"of {', '.join(json.dumps(name, ensure_ascii=False) for name in contract.classes)}, in this order"
+    return {"description": f"{field.description}; {text}" if field.description else text}
 
 
 def _description(field: FieldSpec) -> Schema:

@@ -25,6 +25,7 @@ SHARED_SCHEMAS: dict[str, Schema] = {
         {"error_code": string_enum([*CODES.values(), BAD_REQUEST, INVALID_PARAMETER_VALUE]), "message": STRING}
     )
 }
+WARNINGS = {"description": "columns that are no inputs, and inputs that have no column; only if there are any"}
 #: The columns are known from the rows, so there is at least one.
 NOT_EMPTY: Schema = {"minItems": 1}
 
@@ -47,7 +48,10 @@ def contract_schemas(contract: Contract, suffix: str, max_rows: int) -> dict[str
     request = {"type": "object", "properties": forms, "oneOf": [{"required": [form]} for form in FORMS]}
     return {name + suffix: schema for name, schema in tables.items()} | {
         f"MlflowRequest{suffix}": request | {"description": REQUEST_DESCRIPTION},
-        f"MlflowResponse{suffix}": object_of({"predictions": array_of(object_of(output_schemas(contract)))}),
+        f"MlflowResponse{suffix}": object_of(
+            {"predictions": array_of(object_of(output_schemas(contract))), "warnings": array_of(STRING) | WARNINGS},
+            "warnings",
+        ),
     }
 
 

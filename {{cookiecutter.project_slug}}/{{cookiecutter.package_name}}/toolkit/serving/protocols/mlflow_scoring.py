@@ -8,6 +8,8 @@ A client of `mlflow models serve` gets the same statuses and predictions here, w
 - Accepted here and not there: lists in the order of the features (`instances`, `inputs`); several vectors in any form,
   in CSV as JSON text in a cell; fields with a default that are missing in some rows only.
 - Violations are listed in `message`; there they are at the end of a stack trace.
+- Columns that are no inputs, and inputs with a default that have no column, are named in `warnings` beside
+  `predictions`, or rejected with 400 (STRICT). A table none of whose columns is an input is rejected.
 - A prediction that is NaN is null here; JSON has no NaN.
 - No Parquet, which would need pandas. A missing content type is 415; there it is 500.
 """
@@ -23,6 +25,7 @@ from starlette.routing import Route
 
 from ...common.errors import RejectedError
 from ...common.names import CHAMPION
+from ...contract import column_names
 from ...contract.columns import Columns
 from ...contract.json_rows import InvalidRowsError, RowParser
 from ...version.artifact import Artifact
@@ -50,10 +53,14 @@ ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
 
 
 class MlflowCodec:
-    """Decodes tables in JSON or CSV, and encodes predictions as MLflow writes a DataFrame."""
+    """Decodes tables in JSON or CSV, and encodes predictions as MLflow writes a DataFrame.
 
-    def __init__(self, *, is_csv: bool) -> None:
-        self._is_csv = is_csv
+    Made for one request, whose warnings it keeps for the answer; with `strict` they are errors.
+    """
+
+    def __init__(self, *, is_csv: bool, strict: bool = False) -> None:
+        self._is_csv, self._strict = is_csv, strict
+        self._warnings: list[str] = []
 
     def decode(self, body: bytes, parser: RowParser, limit: int) -> tuple[int, Columns]:
         """Return the number of rows in a body, and their columns."""
@@ -63,6 +70,13 @@ class MlflowCodec:
         if missing:
             names_text = ", ".join(contract.by_name)
             raise SignatureError(400, f"Model is missing inputs {missing}; its inputs are {names_text}")
+        if (names or self._is_csv) and names.isdisjoint(contract.by_name):
+            raise SignatureError(
+                400, f"No column is an input of the model; its inputs are {', '.join(contract.by_name)}"
+            )
+        self._warnings = column_names.check(names, contract).sentences
+        if self._warnings and self._strict:
+            raise SignatureError(400, f"{'; '.join(self._warnings)} (STRICT)")
         check_row_count(len(rows), limit)
         # Columns that are no inputs of the model are ignored, as MLflow does.
         known_only = [{name: row[name] for name in contract.by_name if name in row} for row in rows]
@@ -76,7 +90,8 @@ class MlflowCodec:
     def encode(self, predictions: Columns, ids: list[str], version: LiveVersion) -> bytes:
         """Return the predictions as MLflow writes a DataFrame."""
         rows = records(predictions) if ids else []
-        return orjson.dumps({"predictions": rows}, option=orjson.OPT_SERIALIZE_NUMPY)
+        content = {"predictions": rows} | ({"warnings": self._warnings} if self._warnings else {})
+        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
 
     def encode_error(self, error: RejectedError | InvalidRowsError) -> bytes:
         """Return the error with MLflow's error code."""
@@ -85,7 +100,7 @@ class MlflowCodec:
         return orjson.dumps({"error_code": code, "message": error_line(error)})
 
 
-def codec_for(content_type: str) -> MlflowCodec:
+def codec_for(content_type: str, *, strict: bool = False) -> MlflowCodec:
     """Return the codec for a content type; `RejectedError` (415) if it is not supported."""
     kind, *parameters = [part.strip().lower() for part in content_type.split(";")]
     if kind not in (JSON, CSV):
@@ -98,7 +113,7 @@ def codec_for(content_type: str) -> MlflowCodec:
             raise RejectedError(415, f"Unrecognized content type parameters: {name}.")
         if value.strip('"') != "utf-8":
             raise RejectedError(415, "The scoring server only supports UTF-8")
-    return MlflowCodec(is_csv=kind == CSV)
+    return MlflowCodec(is_csv=kind == CSV, strict=strict)
 
 
 def version_wanted(attributes: bytes) -> str | None:

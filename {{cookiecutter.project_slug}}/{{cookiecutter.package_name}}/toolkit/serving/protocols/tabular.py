@@ -39,11 +39,12 @@ def json_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], R
         rows = _check_dicts(given, form)
     else:
         rows = _instances(given, form, contract, limit)
+    table = given["data"] if form == "dataframe_split" else given
+    if isinstance(table, dict):
+        return set(table), rows
     names = {name for row in rows for name in row}
     if not rows and form == "dataframe_split":
         names = set(map(str, given.get("columns") or ()))
-    elif not rows and isinstance(given, dict):
-        names = set(given)
     return names, rows
 
 
@@ -128,7 +129,7 @@ def _check_unique(names: list[str], contract: Contract) -> None:
 
 
 def csv_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Rows]:
-    """Return the names of the features among the columns of a CSV body with a header, and its rows."""
+    """Return the names of the columns of a CSV body with a header, and its rows with the features among them."""
     try:
         # Spreadsheets write a byte-order mark at the beginning of a file.
         lines = (cells for cells in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline="")) if cells)
@@ -146,7 +147,7 @@ def csv_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Ro
             if count <= limit:
                 rows.append({field.name: _cell(cells[position], field) for position, field in features})
         check_row_count(count, limit)
-        return {field.name for _, field in features}, rows
+        return set(names), rows
     except (UnicodeDecodeError, csv.Error) as error:
         raise RejectedError(400, f"Failed to parse input as CSV in UTF-8: {error}") from None
 

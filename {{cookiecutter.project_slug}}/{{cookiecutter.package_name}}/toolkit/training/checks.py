@@ -1,0 +1,126 @@
+"""Checks before anything is fitted, of mistakes in `model/` that would show only afterwards."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..common.errors import UserError
+from ..contract.dataframes import LABEL_TYPES
+from ..contract.schema import Contract, FieldSpec
+from ..version.runtime import PROBABILITY_FIELDS
+from .dataset import Dataset, LabelledRows
+from .evaluation import SMALLEST_GROUP, Criteria
+from .gates import Gate
+
+#: Rows on which the names of the metrics are found out.
+TRIAL_ROWS = 1000
+
+
+def check_estimator(estimator: Any) -> None:
+    """Raise `UserError` unless build() returned an object that can predict."""
+    if isinstance(estimator, type):
+        name = estimator.__name__
+        raise UserError(f"model/pipeline.py: build() returned the class {name}; return an object of it: {name}()")
+    if not hasattr(estimator, "predict"):
+        raise UserError(f"model/pipeline.py: build() returned {type(estimator).__name__}, which has no predict()")
+
+
+def check_probabilities(estimator: Any, data: Dataset) -> None:
+    """Raise `UserError` if scikit-learn's estimator cannot give the probabilities that `Prediction` has."""
+    contract = data.contract
+    names = [field.name for field in contract.prediction if field.name in PROBABILITY_FIELDS]
+    final = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    # Other estimators may return these fields themselves.
+    if contract.task != "classification" or not names or not type(final).__module__.startswith("sklearn."):
+        return
+    if not hasattr(estimator, "predict_proba"):
+        raise UserError(
+            f"model/pipeline.py: {type(final).__name__} has no predict_proba(), from which Prediction.{names[0]} "
+            "comes: choose a setting or an estimator that has it, or remove the field from model/schema.py"
+        )
+    classes = len(np.unique(data.training.label))
+    length = next((field.length for field in contract.prediction if field.name == "probabilities"), None)
+    if length not in (None, classes):
+        found = ", ".join(map(repr, contract.classes[:20]))
+        raise UserError(
+            f"Prediction.probabilities has the length {length}, and the training rows have {classes} classes: {found}. "
+            "Correct the length in model/schema.py, or have split() leave rows of every class for training"
+        )
+    if "probability" in names and classes != 2:
+        raise UserError(
+            f"Prediction.probability is that of the second of two classes, and the training rows have {classes}: "
+            "replace it in model/schema.py by probabilities: list[float] = "
+            f"Field(min_length={classes}, max_length={classes})"
+        )
+
+
+def check_criteria(criteria: Criteria, data: Dataset) -> None:
+    """Raise `UserError` if slices or gates of `model/quality.py` cannot be evaluated on the hold-out rows."""
+    groups = _groups(criteria.slices, data.holdout.table)
+    names = _metrics(criteria, data.holdout, data.contract)
+    if names:
+        _check_gates(criteria.gates, names, groups)
+
+
+def _groups(slices: Iterable[str], table: pd.DataFrame) -> dict[str, int]:
+    """Return the number of rows of each group, by "column/value"."""
+    if isinstance(slices, str) or not isinstance(slices, Iterable):
+        raise UserError(
+            f"model/quality.py: SLICES is {slices!r}; it must be a tuple of columns: SLICES = ({slices!r},)"
+        )
+    groups: dict[str, int] = {}
+    for column in slices:
+        if column not in table:
+            columns = ", ".join(map(str, table.columns[:50]))
+            raise UserError(f"model/quality.py: SLICES names {column!r}, which is no column of the data: {columns}")
+        try:
+            groups |= {f"{column}/{value}": len(rows) for value, rows in table.groupby(column).indices.items()}
+        except TypeError:
+            raise UserError(f"model/quality.py: SLICES names {column!r}, whose values form no groups") from None
+    return groups
+
+
+def _metrics(criteria: Criteria, rows: LabelledRows, contract: Contract) -> list[str]:
+    """Return the names of the metrics, by a trial with made-up predictions; none if that fails."""
+    where = np.linspace(0, len(rows.label) - 1, min(TRIAL_ROWS, len(rows.label))).astype(int)
+    label = rows.label[where]
+    try:
+        predictions = pd.DataFrame({field.name: _predictions(field, label, contract) for field in contract.prediction})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return [str(name) for name in criteria.metrics(label, predictions)]
+    except Exception:  # the real predictions may suit the function better
+        return []
+
+
+def _predictions(field: FieldSpec, label: np.ndarray, contract: Contract) -> Any:
+    """Return predictions of a field: for the label the actual values, for the others values that are possible."""
+    if field == contract.label:
+        return label
+    if field.name == "probability":
+        return np.where(label == contract.classes[-1], 0.9, 0.1)
+    if field.length is not None:
+        return list(np.full((len(label), field.length), 1 / field.length))
+    if field.kind == "category":
+        return np.full(len(label), field.categories[0], dtype=object)
+    return np.full(len(label), 0.5).astype(LABEL_TYPES[field.kind])
+
+
+def _check_gates(gates: Mapping[str, Gate], names: list[str], groups: Mapping[str, int]) -> None:
+    for gate in gates:
+        metric, _, group = gate.partition("/")
+        if gate in names:
+            continue
+        problem = "" if metric in names else f"metrics() returns no {metric!r}, but {', '.join(names)}"
+        if not problem and group not in groups:
+            known = ", ".join(list(groups)[:50]) or "none; SLICES is empty"
+            problem = f"there is no group {group!r} in the hold-out rows; the groups are {known}"
+        elif not problem and groups[group] < SMALLEST_GROUP:
+            problem = f"the group has {groups[group]} hold-out rows; metrics need {SMALLEST_GROUP} or more"
+        if problem:
+            raise UserError(f"model/quality.py: GATES names {gate!r}: {problem}")

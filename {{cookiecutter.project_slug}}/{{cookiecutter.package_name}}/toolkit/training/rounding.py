@@ -1,0 +1,45 @@
+"""Rounding to float32, in which models see all numbers: 1700000059, a time in seconds, becomes 1700000000."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from ..contract.dataframes import numbers
+from ..contract.schema import FLOAT32_MAX_EXACT_INT, Contract
+
+#: Beyond this a change is no matter of the last digit.
+RELATIVE = 1e-6
+CURE = (
+    "Subtract an offset or divide in load(), for example days since a first day instead of seconds since 1970; a "
+    "number that is a name is a Literal."
+)
+
+
+def warnings(table: pd.DataFrame, contract: Contract) -> Iterator[str]:
+    """Yield a sentence for each float field of valid rows, the label included, with values that rounding changes."""
+    for field in (*contract.row, contract.label):
+        if field.kind not in ("float", "vector"):
+            continue
+        exact = numbers(table, field)
+        changed = is_changed(exact)
+        rows = changed.reshape(len(table), -1).any(axis=1).sum()
+        if rows:
+            example = exact[changed][0]
+            yield (
+                f"{field.name}: {rows} of {len(table)} rows have numbers that float32 does not hold, such as "
+                f"{example:.15g}, which becomes {float(np.float32(example)):.15g}. {CURE}"
+            )
+
+
+def is_changed(exact: np.ndarray) -> np.ndarray:
+    """Return where rounding float64 to float32 changes a number by more than the last of seven digits, or by a half.
+
+    By a half or more only numbers beyond 2**24 change, to which whole numbers are exact.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        difference = np.abs(exact.astype(np.float32) - exact)
+        size = np.abs(exact)
+        return (difference > RELATIVE * size) | (size > FLOAT32_MAX_EXACT_INT) & (difference >= 0.5)

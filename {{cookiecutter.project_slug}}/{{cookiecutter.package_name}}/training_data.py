@@ -1,0 +1,86 @@
+"""What training and promotion share: the rows of `model/data.py`, the criteria of `model/quality.py`, the champion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import model
+from .model import data, quality, schema
+from .toolkit.common import console
+from .toolkit.common.errors import LostVersionError, UserError, attribute_errors_to
+from .toolkit.common.names import CHAMPION
+from .toolkit.contract import column_names
+from .toolkit.contract.derivation import derive
+from .toolkit.contract.schema import Contract
+from .toolkit.registry.client import Registry
+from .toolkit.release.store import Store
+from .toolkit.training import dataset, gates, leakage, rounding
+from .toolkit.training.dataset import Dataset
+from .toolkit.training.evaluation import ChampionMetrics, Criteria, evaluate_champion
+from .toolkit.training.gates import GateResult
+
+MODEL = Path(str(model.__file__)).parent
+#: Colours of the results in the table of gates.
+COLOURS = {"passed": "green", "failed": "red"}
+
+
+def criteria() -> Criteria:
+    """Return what `model/quality.py` defines; `UserError` if the gates cannot be read."""
+    return Criteria(quality.metrics, quality.SLICES, gates.parse(quality.GATES))
+
+
+def contract() -> Contract:
+    """Return the contract of `model/schema.py`; `UserError` lists the fields that are not supported."""
+    return derive(schema.Row, schema.Prediction)
+
+
+def load(contract: Contract, *, strict: bool = False) -> Dataset:
+    """Load the rows, check them against the contract, and split them; `UserError` if they cannot be used.
+
+    With `strict`, columns that the schema does not know are an error.
+    """
+    with console.step("load") as step, attribute_errors_to(MODEL, "data.py"):
+        table = data.load()
+        step.detail = f"{len(table)} rows"
+    with console.step("check") as step:
+        rows = dataset.labelled_rows(table, contract)
+        names = column_names.check(map(str, rows.table.columns), contract)
+        if names.unknown and strict:
+            raise UserError(f"STRICT=1: {names.unknown}. Drop them in load(), or add them to model/schema.py.")
+        step.detail = f"all rows are valid by model/schema.py ({len(contract.row)} fields)"
+        step.detail += f"; {names.unknown}" if names.unknown else ""
+    with console.step("split") as step, attribute_errors_to(MODEL, "data.py"):
+        training, holdout, classes = dataset.split_rows(data.split(rows.table), contract)
+        leak = leakage.check(rows.table, training.table, holdout.table)
+        step.detail = f"{len(training.label)} training rows, {len(holdout.label)} hold-out rows"
+    rounded = rounding.warnings(rows.table, contract)
+    for text in (names.unknown if names.misspelled else "", *rounded, classes, leak):
+        if text:
+            console.warn(text)
+    return Dataset(contract.with_classes(training.label), rows, training, holdout)
+
+
+def champion_metrics(registry: Registry, store: Store, rows: Dataset, criteria: Criteria) -> ChampionMetrics:
+    """Return the champion's metrics on the hold-out rows, none if it cannot be compared with."""
+    champion = registry.find(CHAMPION)
+    if champion is None:
+        return ChampionMetrics({}, "no champion to compare with yet")
+    try:
+        store.pull(champion.number, champion.digest, registry.download)
+    except LostVersionError as error:
+        return ChampionMetrics({}, f"nothing to compare with, since the champion is lost: {error}")
+    return evaluate_champion(champion.number, store.load(champion.number), rows, criteria)
+
+
+def show_gates(results: list[GateResult]) -> None:
+    """Print the results of the gates."""
+    console.table(["gate", "value", "bound", "champion", ""], [_row(result) for result in results], COLOURS)
+
+
+def _row(gate: GateResult) -> list[str]:
+    result = "passed" if gate.passed else "failed"
+    return [gate.metric, _number(gate.value), gate.bound, _number(gate.champion), result]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
