@@ -47,7 +47,10 @@ def test_everything_lies_in_the_project_folder_where_nothing_is_set() -> None:
 
 
 def test_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("PORT", "MLFLOW_TRACKING_URI", "TARGET", "APPROVAL_REQUIRED")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
     unset = config.Settings().model_dump()
-    for name in ("PORT", "MLFLOW_TRACKING_URI", "TARGET", "APPROVAL_REQUIRED"):
+    for name in names:
         monkeypatch.setenv(name, "")
     assert config.Settings().model_dump() == unset
