@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -25,6 +24,7 @@ from ..asgi import json_response
 from ..errors import message_json
 from ..limits import check_row_count
 from ..live_release import LiveRelease, LiveVersion
+from .codec import load
 from .error_text import error_line, quote
 from .tensors import array_data, column_values, datatype
 
@@ -42,7 +42,7 @@ class OpenInferenceCodec:
     def decode(self, body: bytes, parser: RowParser, limit: int) -> tuple[int, Columns]:
         """Return the number of rows in a body, and their columns."""
         try:
-            content = from_json(body)
+            content = load(body, parser, limit)
         except ValueError as error:
             raise RejectedError(
                 400, f"the body must be valid JSON; binary tensors are not supported: {error}"

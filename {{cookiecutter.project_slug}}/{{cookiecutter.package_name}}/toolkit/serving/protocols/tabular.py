@@ -9,8 +9,10 @@ from typing import Any
 from pydantic_core import from_json
 
 from ...common.errors import RejectedError
+from ...contract.json_rows import RowParser
 from ...contract.schema import MISSING_TEXTS, Contract, FieldSpec
 from ..limits import check_row_count
+from .codec import load
 from .error_text import quote
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -22,10 +24,11 @@ class SignatureError(RejectedError):
     """A table without the columns of the model's signature; MLflow has an error code of its own for that."""
 
 
-def json_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Rows]:
+def json_table(body: bytes, parser: RowParser, limit: int) -> tuple[set[str], Rows]:
     """Return the names of the columns in a JSON body, and its rows."""
+    contract = parser.contract
     try:
-        content = from_json(body)
+        content = load(body, parser, limit)
     except ValueError as error:
         raise RejectedError(400, f"Invalid input. The body must be valid JSON: {error}") from None
     if not isinstance(content, dict) or len(forms := [form for form in FORMS if form in content]) != 1:
