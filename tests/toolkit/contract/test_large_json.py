@@ -41,6 +41,12 @@ def test_pieces_give_what_the_whole_gives() -> None:
         assert large_json.parse(body, NO_LIMIT, NO_LIMIT) == from_json(body), body
 
 
+@pytest.mark.parametrize("brackets", ["[]", "{}"])
+def test_space_alone_is_no_element(brackets: str) -> None:
+    body = (brackets[0] + " " * 500 + brackets[1]).encode()
+    assert large_json.parse(body, 1, 1) == from_json(body)
+
+
 def test_a_body_that_is_no_json_is_none_in_pieces_either() -> None:
     chance = random.Random(2)
     for _ in range(2000):

@@ -96,7 +96,8 @@ def _value(body: bytes, start: int, end: int, level: int) -> Any:
             if comma > begin - 1:
                 _add(whole, body, begin, comma, level)
                 begin = comma + 1
-    _add(whole, body, begin, end - 1, level)
+    if begin > start + 1 or body[begin : end - 1].strip(SPACE):  # else it is empty
+        _add(whole, body, begin, end - 1, level)
     return whole
 
 

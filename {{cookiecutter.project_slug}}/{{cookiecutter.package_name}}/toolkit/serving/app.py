@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from starlette.applications import Starlette
@@ -20,17 +21,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..common.errors import RejectedError
 from ..common.names import CHAMPION
 from ..monitoring.prediction_log import LogFile
-from .asgi import JSON, KEY_HEADER, header, read_body, send_response
+from .asgi import JSON, KEY_HEADER, header, send_response
 from .auth.policy import AccessPolicy
 from .errors import error_json, message_json
 from .explain_route import ExplainRoute
 from .feedback_route import FeedbackRoute
 from .info_routes import info_routes
 from .known_paths import path_check
+from .limits import READ_SECONDS
 from .openapi import document
 from .protocols import mlflow_scoring, open_inference
 from .protocols.codec import Codec, reject
 from .protocols.predict import JSON_CODEC
+from .request_body import HELD, BodyReader, DisconnectedError, replay
 from .scoring import Scorer
 
 KEY = KEY_HEADER.encode()
@@ -55,6 +58,7 @@ class Routes:
         access: AccessPolicy | None = None,
     ) -> None:
         self.scorer, self._live, self._limits = scorer, scorer.live, scorer.limits
+        self.bodies = BodyReader(scorer.limits)
         self._explain_route = ExplainRoute(scorer.live)
         self._feedback_route = FeedbackRoute(scorer.live, scorer.limits.max_rows, feedback)
         access = access or AccessPolicy(None)
@@ -152,18 +156,17 @@ class Routes:
             await send_response(send, *await self._feedback_route.answer(body))
 
     async def _body(self, scope: Scope, receive: Receive, send: Send, codec: Codec = JSON_CODEC) -> bytes | None:
-        """Return the body of a request; None if the request was rejected for its method or size."""
+        """Return the body of a request; None if the request was rejected for its method or body."""
         if scope["method"] != "POST":
             with_list = ", with a JSON list" if codec is JSON_CODEC else ""
             error = RejectedError(405, f"{scope['path']} takes POST{with_list}")
             await send_response(send, *reject(codec, error), (b"allow", b"POST"))
             return None
-        limit = self._limits.max_bytes
-        body = await read_body(scope, receive, limit)
-        if body is None:
-            error = RejectedError(413, f"the body is larger than {limit} bytes (MAX_BYTES)")
+        try:
+            return await self.bodies.read(scope, receive)
+        except RejectedError as error:
             await send_response(send, *reject(codec, error))
-        return body
+            return None
 
 
 class ScoringMiddleware:
@@ -176,15 +179,36 @@ class ScoringMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
         if scope["type"] == "lifespan":
+            scope.get("state", {})[READ_SECONDS] = self.routes.scorer.limits.read_seconds
             receive = self._close_at_shutdown(receive)
         elif scope.get("path") == "/metrics":
             await asyncio.to_thread(self.routes.scorer.recorder.drain)
-        application = self.routes.resolve(scope) or self.app
-        if application is self.app and scope["type"] == "http" and not self._has_route(scope):
-            error = RejectedError(404, "there is no such path; GET / shows those that there are")
-            await send_response(send, *reject(JSON_CODEC, error))
-            return
-        await application(scope, receive, send)
+        application = self.routes.resolve(scope) or self._pass_on
+        try:
+            await application(scope, receive, send)
+        except DisconnectedError:
+            pass
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            # The server ends, and has waited as long as it may; if an answer has begun, it ends here.
+            with suppress(RuntimeError):
+                await send_response(send, *reject(JSON_CODEC, RejectedError(503, "the service ends; try again")))
+        finally:
+            if HELD in scope:
+                self.routes.bodies.release(scope)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                if not self._has_route(scope):
+                    raise RejectedError(404, "there is no such path; GET / shows those that there are")
+                if scope["method"] not in ("GET", "HEAD"):
+                    receive = replay(await self.routes.bodies.read(scope, receive), receive)
+            except RejectedError as error:
+                await send_response(send, *reject(JSON_CODEC, error))
+                return
+        await self.app(scope, receive, send)
 
     def _close_at_shutdown(self, receive: Receive) -> Receive:
         """Return a `receive` that counts and logs what the recorder still has when the server ends."""

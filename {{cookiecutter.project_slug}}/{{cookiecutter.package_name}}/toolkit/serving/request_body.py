@@ -1,0 +1,99 @@
+"""Bodies of requests: read within limits of their size, of the bytes in flight, and of time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.types import Message, Receive, Scope
+
+from ..common.errors import RejectedError
+from .asgi import header
+from .limits import COMPLETE, Limits
+
+#: A body of one message of this size needs no count: MAX_WAITING bounds them.
+SMALL_BYTES = 65_536
+#: Where the scope has the number of bytes that the request holds.
+HELD = "bytes_in_flight"
+
+
+class DisconnectedError(Exception):
+    """The caller has gone before its request was complete."""
+
+
+class BodyReader:
+    """Reads bodies, and counts the bytes that the requests in progress hold."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.bytes_in_flight = 0
+
+    async def read(self, scope: Scope, receive: Receive) -> bytes:
+        """Return the body of a request.
+
+        Call `release` when the request has ended.
+
+        Raises:
+            RejectedError: 413 for more bytes than MAX_BYTES, 429 if all bodies together have more than
+                MAX_BYTES_IN_FLIGHT, 408 if the body takes longer than READ_SECONDS.
+            DisconnectedError: if the caller has gone.
+        """
+        announced = header(scope, b"content-length")
+        if announced.isdigit() and int(announced) > self._limits.max_bytes:
+            raise self._too_large()
+        if COMPLETE in scope:  # a timer would cost a tenth of a request
+            return await self._receive(scope, receive)
+        try:
+            async with asyncio.timeout(self._limits.read_seconds):
+                return await self._receive(scope, receive)
+        except TimeoutError:
+            seconds = self._limits.read_seconds
+            raise RejectedError(408, f"the body did not arrive within {seconds:g} s (READ_SECONDS)") from None
+
+    def release(self, scope: Scope) -> None:
+        """Forget the bytes of a request."""
+        self.bytes_in_flight -= scope.pop(HELD, 0)
+
+    async def _receive(self, scope: Scope, receive: Receive) -> bytes:
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body") and len(body) <= SMALL_BYTES and message["type"] == "http.request":
+            return body if len(body) <= self._limits.max_bytes else self._hold(scope, body)
+        chunks = [self._chunk(scope, message)]
+        while message.get("more_body"):
+            message = await receive()
+            chunks.append(self._chunk(scope, message))
+        return b"".join(chunks)
+
+    def _chunk(self, scope: Scope, message: Message) -> bytes:
+        if message["type"] == "http.disconnect":
+            raise DisconnectedError
+        return self._hold(scope, message.get("body", b""))
+
+    def _hold(self, scope: Scope, chunk: bytes) -> bytes:
+        """Return a part of a body after it was counted."""
+        held = scope[HELD] = scope.get(HELD, 0) + len(chunk)
+        self.bytes_in_flight += len(chunk)
+        if held > self._limits.max_bytes:
+            raise self._too_large()
+        # A request alone is answered, whatever the limit.
+        if self.bytes_in_flight > self._limits.max_bytes_in_flight and self.bytes_in_flight > held:
+            text = "the requests in progress have too many bytes together (MAX_BYTES_IN_FLIGHT); try again in a moment"
+            raise RejectedError(429, text)
+        return chunk
+
+    def _too_large(self) -> RejectedError:
+        return RejectedError(413, f"the body is larger than {self._limits.max_bytes} bytes (MAX_BYTES)")
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives a body that was read already, then what comes after it."""
+    given = False
+
+    async def receive_again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again
