@@ -23,6 +23,7 @@ from ..common.names import CHAMPION
 from ..monitoring.prediction_log import LogFile
 from .asgi import JSON, KEY_HEADER, header, send_response
 from .auth.policy import AccessPolicy
+from .content_types import check_json, check_origin
 from .errors import error_json, message_json
 from .explain_route import ExplainRoute
 from .feedback_route import FeedbackRoute
@@ -33,10 +34,12 @@ from .openapi import document
 from .protocols import mlflow_scoring, open_inference
 from .protocols.codec import Codec, reject
 from .protocols.predict import JSON_CODEC
-from .request_body import HELD, BodyReader, DisconnectedError, replay
+from .request_body import HELD, BodyReader, DisconnectedError, replay, without_encoding
 from .scoring import Scorer
 
 KEY = KEY_HEADER.encode()
+#: The content type of tensors in binary form.
+OCTETS = "application/octet-stream"
 #: Path parameters of a fixed path: none.
 NO_PARAMETERS: dict[str, str] = {}
 
@@ -135,6 +138,7 @@ class Routes:
         parameters = scope["path_params"]
         codec = open_inference.OpenInferenceCodec(parameters["model"])
         try:
+            check_json(scope, but=(OCTETS,))
             open_inference.check_name(self._live, parameters["model"])
         except RejectedError as error:
             await send_response(send, *reject(codec, error))
@@ -163,6 +167,8 @@ class Routes:
             await send_response(send, *reject(codec, error), (b"allow", b"POST"))
             return None
         try:
+            if codec is JSON_CODEC:
+                check_json(scope)
             return await self.bodies.read(scope, receive)
         except RejectedError as error:
             await send_response(send, *reject(codec, error))
@@ -204,7 +210,11 @@ class ScoringMiddleware:
                 if not self._has_route(scope):
                     raise RejectedError(404, "there is no such path; GET / shows those that there are")
                 if scope["method"] not in ("GET", "HEAD"):
-                    receive = replay(await self.routes.bodies.read(scope, receive), receive)
+                    check_origin(scope)
+                    body = await self.routes.bodies.read(scope, receive)
+                    receive = replay(body, receive)
+                    if header(scope, b"content-encoding"):
+                        without_encoding(scope, body)
             except RejectedError as error:
                 await send_response(send, *reject(JSON_CODEC, error))
                 return

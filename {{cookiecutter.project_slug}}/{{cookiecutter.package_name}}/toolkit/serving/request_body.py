@@ -7,8 +7,10 @@ import asyncio
 from starlette.types import Message, Receive, Scope
 
 from ..common.errors import RejectedError
+from . import content_encoding
 from .asgi import header
 from .limits import COMPLETE, Limits
+from .parsing import beside
 
 #: A body of one message of this size needs no count: MAX_WAITING bounds them.
 SMALL_BYTES = 65_536
@@ -28,18 +30,35 @@ class BodyReader:
         self.bytes_in_flight = 0
 
     async def read(self, scope: Scope, receive: Receive) -> bytes:
-        """Return the body of a request.
+        """Return the body of a request, without its compression.
 
         Call `release` when the request has ended.
 
         Raises:
             RejectedError: 413 for more bytes than MAX_BYTES, 429 if all bodies together have more than
-                MAX_BYTES_IN_FLIGHT, 408 if the body takes longer than READ_SECONDS.
+                MAX_BYTES_IN_FLIGHT, 408 if the body takes longer than READ_SECONDS, 415 for an unknown compression.
             DisconnectedError: if the caller has gone.
         """
         announced = header(scope, b"content-length")
         if announced.isdigit() and int(announced) > self._limits.max_bytes:
             raise self._too_large()
+        if coding := header(scope, b"content-encoding").strip().lower():
+            return await self._decoded(scope, receive, coding)
+        return await self._timed(scope, receive)
+
+    async def _decoded(self, scope: Scope, receive: Receive, coding: bytes) -> bytes:
+        """Return a body without its compression."""
+        if coding == b"identity":
+            return await self._timed(scope, receive)
+        content_encoding.check(coding)
+        compressed, limit = await self._timed(scope, receive), self._limits.max_bytes
+        body = await beside(content_encoding.decode, compressed, limit)
+        if body is None:
+            raise self._too_large()
+        self.release(scope)
+        return self._hold(scope, body)
+
+    async def _timed(self, scope: Scope, receive: Receive) -> bytes:
         if COMPLETE in scope:  # a timer would cost a tenth of a request
             return await self._receive(scope, receive)
         try:
@@ -83,6 +102,12 @@ class BodyReader:
 
     def _too_large(self) -> RejectedError:
         return RejectedError(413, f"the body is larger than {self._limits.max_bytes} bytes (MAX_BYTES)")
+
+
+def without_encoding(scope: Scope, body: bytes) -> None:
+    """Have a request's header describe the body that was read."""
+    kept = [(k, v) for k, v in scope["headers"] if k not in (b"content-encoding", b"content-length")]
+    scope["headers"] = [*kept, (b"content-length", b"%d" % len(body))]
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

@@ -132,5 +132,5 @@ def _infer(operation_id: str, which: str, release: DocumentedRelease, version: D
     example = request(release.example_rows(version), version.contract)
     body = {JSON_TYPE: {"schema": version.ref("InferenceRequest"), "example": example}}
     responses = {"200": response("one tensor for each field", version.ref("InferenceResponse"))}
-    responses |= release.error_responses(400, 404, 408, 413, 429, 500, 503)
+    responses |= release.error_responses(400, 404, 408, 413, 415, 429, 500, 503)
     return operation(operation_id, f"Score tensors with {which}", TAG, responses, body)
