@@ -109,9 +109,15 @@ class Routes:
         return (self._fixed.get(scope["path"]) or self._match(scope)) if scope["type"] == "http" else None
 
     def _match(self, scope: Scope) -> ASGIApp | None:
+        path: str = scope["path"]
+        if path.endswith("/"):  # as other servers of the protocols do, without a redirect
+            path = path[:-1]
+            if application := self._fixed.get(path):
+                scope["path"] = path
+                return application
         for pattern, application in self._patterns:
-            if match := pattern.match(scope["path"]):
-                scope["path_params"] = match.groupdict()
+            if match := pattern.match(path):
+                scope["path"], scope["path_params"] = path, match.groupdict()
                 return application
         return None
 
@@ -136,7 +142,8 @@ class Routes:
 
     async def _infer(self, scope: Scope, receive: Receive, send: Send) -> None:
         parameters = scope["path_params"]
-        codec = open_inference.OpenInferenceCodec(parameters["model"])
+        json_bytes = header(scope, open_inference.JSON_BYTES_HEADER).decode("latin-1")
+        codec = open_inference.OpenInferenceCodec(parameters["model"], json_bytes)
         try:
             check_json(scope, but=(OCTETS,))
             open_inference.check_name(self._live, parameters["model"])
@@ -146,7 +153,11 @@ class Routes:
         body = await self._body(scope, receive, send, codec)
         if body is not None:
             answer = await self.scorer.answer(body, parameters.get("version"), codec, header(scope, KEY))
-            await send_response(send, *answer)
+            if size := codec.answer_json_bytes:
+                more = (open_inference.JSON_BYTES_HEADER, b"%d" % size)
+                await send_response(send, *answer, more, content_type=OCTETS.encode())
+            else:
+                await send_response(send, *answer)
 
     async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._body(scope, receive, send)

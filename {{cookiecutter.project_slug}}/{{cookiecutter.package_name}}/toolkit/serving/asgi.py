@@ -35,7 +35,7 @@ async def send_response(
     await send({"type": "http.response.body", "body": content})
 
 
-def json_response(content: dict[str, Any]) -> Response:
+def json_response(content: dict[str, Any] | list[Any]) -> Response:
     """Return a response of Starlette, for the routes that are not hot."""
     # Traffic weights and BentoML's part of the OpenAPI document have numbers as keys.
     return Response(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")

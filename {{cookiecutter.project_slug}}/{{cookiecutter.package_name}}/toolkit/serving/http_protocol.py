@@ -44,7 +44,7 @@ class TimedHttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Note that no more is to come."""
         super().on_message_complete()
-        self.scope[COMPLETE] = True  # type: ignore[typeddict-unknown-key]
+        self.scope[COMPLETE] = True  # type: ignore[literal-required]
 
     def on_response_complete(self) -> None:
         """Restart the clock."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from typing import Any
 
 from pydantic_core import from_json
@@ -28,7 +29,7 @@ def json_table(body: bytes, parser: RowParser, limit: int) -> tuple[set[str], Ro
     """Return the names of the columns in a JSON body, and its rows."""
     contract = parser.contract
     try:
-        content = load(body, parser, limit)
+        content = load(_as_utf8(body), parser, limit)
     except ValueError as error:
         raise RejectedError(400, f"Invalid input. The body must be valid JSON: {error}") from None
     if not isinstance(content, dict) or len(forms := [form for form in FORMS if form in content]) != 1:
@@ -48,6 +49,17 @@ def json_table(body: bytes, parser: RowParser, limit: int) -> tuple[set[str], Ro
     elif not rows and isinstance(given, dict):
         names = set(given)
     return names, rows
+
+
+def _as_utf8(body: bytes) -> bytes:
+    """Return JSON in UTF-8: what Python's own parser reads has a byte-order mark, or is UTF-16 or UTF-32, too."""
+    if body[:1] not in (b"\xef", b"\xfe", b"\xff") and b"\0" not in body[:4]:
+        return body
+    encoding = json.detect_encoding(body)
+    try:
+        return body.decode(encoding).encode()
+    except UnicodeError as error:
+        raise ValueError(f"not {encoding}: {error}") from None
 
 
 def _split(given: Any, contract: Contract, limit: int) -> Rows:
