@@ -8,7 +8,6 @@ from starlette.types import Message, Receive, Scope
 
 from ..common.errors import RejectedError
 from . import content_encoding
-from .asgi import header
 from .limits import COMPLETE, Limits
 from .parsing import beside
 
@@ -26,7 +25,7 @@ class BodyReader:
     """Reads bodies, and counts the bytes that the requests in progress hold."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self._limits, self._small = limits, min(SMALL_BYTES, limits.max_bytes)
         self.bytes_in_flight = 0
 
     async def read(self, scope: Scope, receive: Receive) -> bytes:
@@ -39,12 +38,18 @@ class BodyReader:
                 MAX_BYTES_IN_FLIGHT, 408 if the body takes longer than READ_SECONDS, 415 for an unknown compression.
             DisconnectedError: if the caller has gone.
         """
-        announced = header(scope, b"content-length")
+        headers = dict(scope["headers"])
+        coding: bytes = headers.get(b"content-encoding", b"").strip().lower()
+        if COMPLETE in scope and not coding:  # the usual case, in as few steps as possible
+            message = await receive()
+            body: bytes = message.get("body", b"")
+            if len(body) <= self._small and not message.get("more_body"):
+                return body
+            return await self._rest(scope, receive, message)
+        announced: bytes = headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > self._limits.max_bytes:
             raise self._too_large()
-        if coding := header(scope, b"content-encoding").strip().lower():
-            return await self._decoded(scope, receive, coding)
-        return await self._timed(scope, receive)
+        return await (self._decoded(scope, receive, coding) if coding else self._timed(scope, receive))
 
     async def _decoded(self, scope: Scope, receive: Receive, coding: bytes) -> bytes:
         """Return a body without its compression."""
@@ -59,11 +64,10 @@ class BodyReader:
         return self._hold(scope, body)
 
     async def _timed(self, scope: Scope, receive: Receive) -> bytes:
-        if COMPLETE in scope:  # a timer would cost a tenth of a request
-            return await self._receive(scope, receive)
+        # A timer would cost a tenth of a small request, so those that are complete have none.
         try:
             async with asyncio.timeout(self._limits.read_seconds):
-                return await self._receive(scope, receive)
+                return await self._rest(scope, receive, await receive())
         except TimeoutError:
             seconds = self._limits.read_seconds
             raise RejectedError(408, f"the body did not arrive within {seconds:g} s (READ_SECONDS)") from None
@@ -72,11 +76,8 @@ class BodyReader:
         """Forget the bytes of a request."""
         self.bytes_in_flight -= scope.pop(HELD, 0)
 
-    async def _receive(self, scope: Scope, receive: Receive) -> bytes:
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body") and len(body) <= SMALL_BYTES and message["type"] == "http.request":
-            return body if len(body) <= self._limits.max_bytes else self._hold(scope, body)
+    async def _rest(self, scope: Scope, receive: Receive, message: Message) -> bytes:
+        """Return a body that begins with a message."""
         chunks = [self._chunk(scope, message)]
         while message.get("more_body"):
             message = await receive()
