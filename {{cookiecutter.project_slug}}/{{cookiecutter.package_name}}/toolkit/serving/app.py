@@ -11,10 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,10 +20,9 @@ from ..monitoring.prediction_log import LogFile
 from .asgi import JSON, KEY_HEADER, header, send_response
 from .auth.policy import AccessPolicy
 from .content_types import check_json, check_origin
-from .errors import error_json, message_json
 from .explain_route import ExplainRoute
 from .feedback_route import FeedbackRoute
-from .info_routes import info_routes
+from .info_routes import info_routes, json_application
 from .known_paths import path_check
 from .limits import READ_SECONDS
 from .openapi import document
@@ -81,12 +76,7 @@ class Routes:
             *mlflow_scoring.routes(self._live),
             *open_inference.routes(self._live, title),
         ]
-        starlette = Starlette(
-            routes=starlette_routes,
-            exception_handlers={RejectedError: _answer_error, HTTPException: _answer_http_error},
-        )
-        # A redirect would name this process' address, which callers behind an ingress cannot reach.
-        starlette.router.redirect_slashes = False
+        starlette = json_application(starlette_routes)
         table: dict[str, ASGIApp] = {
             "/predict": self._predict,
             "/explain": self._explain,
@@ -241,14 +231,3 @@ class ScoringMiddleware:
             return message
 
         return receive_and_close
-
-
-async def _answer_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RejectedError)
-    return Response(error_json(error), error.status, media_type="application/json")
-
-
-async def _answer_http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    message = f"{request.method} {request.url.path}: {error.detail}"
-    return Response(message_json(message), error.status_code, error.headers, "application/json")
