@@ -21,7 +21,13 @@ def run(settings: config.Settings) -> None:
     policy, live, recorder = access_policy(settings), LiveRelease(settings.store), Recorder()
     policy.load()
     live.load()
-    limits = Limits(settings.max_rows, settings.max_bytes, settings.max_waiting)
+    limits = Limits(
+        settings.max_rows,
+        settings.max_bytes,
+        settings.max_waiting,
+        settings.max_bytes_in_flight,
+        settings.read_seconds,
+    )
     routes = Routes(
         Scorer(live, limits, recorder),
         LogFile(Path("/tmp/log"), "feedback", 0),

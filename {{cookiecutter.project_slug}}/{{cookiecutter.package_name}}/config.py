@@ -97,6 +97,14 @@ class Settings(BaseSettings):
     max_waiting: int = Field(
         1000, ge=1, description="maximum number of requests at once in each worker; more are rejected with 429"
     )
+    max_bytes_in_flight: int = Field(
+        200_000_000,
+        ge=1,
+        description="maximum number of bytes of all requests at once in each worker; more are rejected with 429",
+    )
+    read_seconds: float = Field(
+        30, gt=0, description="seconds that the header of a request may take, and its body; slower ones get 408"
+    )
     log_share: float = Field(
         1, ge=0, le=1, description="share of the requests whose predictions are logged, from 0 to 1"
     )

@@ -31,6 +31,8 @@ SERVICE_SETTINGS = (
     "max_rows",
     "max_bytes",
     "max_waiting",
+    "max_bytes_in_flight",
+    "read_seconds",
     "log_share",
     "log_megabytes",
 )

@@ -33,7 +33,14 @@ predictions = LogFile(settings.log_folder, "predictions", log_bytes)
 live = LiveRelease(settings.store)
 scorer = Scorer(
     live,
-    Limits(settings.max_rows, settings.max_bytes, settings.max_waiting, strict=settings.strict),
+    Limits(
+        settings.max_rows,
+        settings.max_bytes,
+        settings.max_waiting,
+        settings.max_bytes_in_flight,
+        settings.read_seconds,
+        strict=settings.strict,
+    ),
     Recorder(PredictionLog(predictions), settings.log_share),
 )
 policy = access_policy(settings)

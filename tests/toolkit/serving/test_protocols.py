@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from starlette.testclient import TestClient
+from titanic_survival.toolkit.common.errors import RejectedError
 from titanic_survival.toolkit.contract.schema import Contract, FieldSpec
 from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile
@@ -364,11 +365,74 @@ def test_wrong_method_is_405(client: TestClient, model: str, path: str) -> None:
         assert (answer.status_code, set(answer.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
 
 
-@pytest.mark.parametrize("path", ["/v2/", "/v2/health/live/", "/v2/models", "/v2/repository/index"])
+@pytest.mark.parametrize("path", ["/v2/models", "/v2/health", "/v2/repository/models"])
 def test_path_that_is_none_of_the_protocol_is_404_and_leads_nowhere_else(client: TestClient, path: str) -> None:
     answer = client.get(path, follow_redirects=False)
     assert answer.status_code == 404
     assert path in answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/health/live", "/v2/health/ready", "/ping", "/health", "/version"])
+def test_a_slash_at_the_end_changes_nothing(client: TestClient, path: str) -> None:
+    with_slash, without = client.get(f"{path}/", follow_redirects=False), client.get(path)
+    assert (with_slash.status_code, with_slash.content) == (200, without.content)
+    assert client.head(f"{path}/").status_code == client.head(path).status_code == 200
+
+
+def test_requests_for_predictions_may_have_a_slash_at_the_end(
+    client: TestClient, model: str, contract: Contract, rows: list[dict[str, Any]]
+) -> None:
+    tensors, records = {"inputs": as_tensors(rows, contract)}, {"dataframe_records": rows}
+    for path, body in {f"{model}/infer": tensors, "/invocations": records, "/predict": rows}.items():
+        answer = client.post(f"{path}/", json=body, follow_redirects=False)
+        assert answer.status_code == 200, path
+    assert client.get(f"{model}/").json() == client.get(model).json()
+
+
+def test_the_index_of_the_repository_lists_the_versions(client: TestClient, model: str) -> None:
+    name = model.rpartition("/")[2]
+    ready = {"name": name, "state": "READY", "reason": ""}
+    answer = client.post("/v2/repository/index", json={"ready": True})
+    assert answer.status_code == 200
+    assert answer.json() == [ready | {"version": number} for number in ("1", "2")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_json_of_mlflow_comes_in_the_encodings_that_python_reads(
+    client: TestClient, rows: list[dict[str, Any]], encoding: str
+) -> None:
+    body = json.dumps({"dataframe_records": rows}, ensure_ascii=False)
+    headers = {"content-type": "application/json"}
+    answer = client.post("/invocations", content=body.encode(encoding), headers=headers)
+    assert answer.json() == client.post("/invocations", content=body.encode(), headers=headers).json()
+    assert client.post("/invocations", content=body.encode(encoding)[:-1] + b"\xff", headers=headers).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "fitting", "others"),
+    [
+        ("INT8", [-128, 127, 2.0, None], [128, -129, 1.5, float("nan")]),
+        ("UINT8", [0, 255], [-1, 256]),
+        ("INT32", [2**31 - 1], [2**31]),
+        ("UINT64", [0], [-1, 2**64]),
+        ("FP16", [65504.0, float("nan")], [65505.0]),
+        ("FP32", [3e38], [3.5e38, -1e300]),
+        ("FP64", [1e300], []),
+    ],
+)
+def test_numbers_fit_their_datatype(kind: str, fitting: list[Any], others: list[Any]) -> None:
+    field = FieldSpec(name="number", kind="float")
+    for value in fitting:
+        tensors.column_values({"datatype": kind, "shape": [1], "data": [value]}, field)
+    for value in others:
+        with pytest.raises(RejectedError, match=f"does not fit {kind}"):
+            tensors.column_values({"datatype": kind, "shape": [1], "data": [value]}, field)
+
+
+def test_an_id_may_be_null(client: TestClient, model: str, contract: Contract, rows: list[dict[str, Any]]) -> None:
+    answer = client.post(f"{model}/infer", json={"inputs": as_tensors(rows, contract)} | {"id": None})
+    assert answer.status_code == 200
+    assert "id" not in answer.json()
 
 
 def test_rows_of_every_protocol_are_counted_together(

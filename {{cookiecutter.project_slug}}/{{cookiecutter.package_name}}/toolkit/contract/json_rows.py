@@ -12,7 +12,8 @@ from pydantic_core import from_json
 # pydantic needs typing_extensions' TypedDict before Python 3.12.
 from typing_extensions import TypedDict
 
-from .columns import Columns, from_rows
+from . import large_json
+from .columns import Columns, concatenate, from_rows
 from .schema import Contract, FieldSpec, Violation
 
 #: No limit on the number of rows.
@@ -21,8 +22,10 @@ UNLIMITED = 2**31
 MAX_VIOLATIONS = 1000
 #: Rows that are validated together in the second pass, which looks for the first rows with violations.
 SECOND_PASS_ROWS = 100
-#: Up to this size a body is parsed at once; it cannot hold enough violations to matter.
-SMALL_BODY_BYTES = 100_000
+#: Up to this size a body is parsed at once: it takes some milliseconds, and cannot hold enough violations to matter.
+SMALL_BODY_BYTES = 65_536
+#: Values that are validated at once, of larger ones.
+PIECE_VALUES = 5_000
 
 
 class InvalidRowsError(Exception):
@@ -50,6 +53,8 @@ class RowParser:
         self._colons = sum(
             1 + max((category.count(":") for category in field.categories), default=0) for field in contract.row
         )
+        #: The values of a row.
+        self._values = sum(field.length or 1 for field in contract.row)
 
     def _adapter(self, limit: int) -> TypeAdapter[list[dict[str, Any]]]:
         if limit not in self._adapters:
@@ -72,14 +77,53 @@ class RowParser:
 
         `InvalidRowsError` has every violation; `TooManyRowsError` says that there are more rows than the limit.
         """
+        if len(body) <= SMALL_BODY_BYTES:
+            return self._columns(self._adapter(limit).validate_json, body, limit)
         # Unknown fields are violations too, and millions of them fit in a body.
-        if len(body) > SMALL_BODY_BYTES and body.count(b":") > limit * self._colons:
+        step = large_json.PIECE_BYTES
+        if sum(body.count(b":", at, at + step) for at in range(0, len(body), step)) > limit * self._colons:
             raise TooManyRowsError(limit)
-        return self._columns(self._adapter(limit).validate_json, body, limit)
+        try:
+            rows = self.load(body, limit)
+        except ValueError as error:
+            raise InvalidRowsError([Violation(None, "", None, f"Invalid JSON: {error}")]) from None
+        if not isinstance(rows, list):
+            raise InvalidRowsError([Violation(None, "", rows, "the body must be a JSON list of rows")])
+        return self.parse_dicts(rows)
+
+    def load(self, body: bytes, limit: int) -> Any:
+        """Return what a JSON body holds, which need not be valid rows; ValueError if it is no JSON.
+
+        `TooManyRowsError`: a large body has more elements than rows may have. They are counted before it is parsed.
+        """
+        if len(body) <= SMALL_BODY_BYTES:
+            return from_json(body)
+        try:
+            # A row is one list or object, and each of its vectors another; the rest are those around the rows.
+            return large_json.parse(body, limit, (limit + 1) * (len(self.contract.row) + 1))
+        except large_json.TooManyElementsError:
+            raise TooManyRowsError(limit) from None
 
     def parse_dicts(self, rows: list[Any]) -> tuple[int, Columns]:
         """Validate rows that are already dicts; return their number and columns."""
-        return self._columns(self._adapter(UNLIMITED).validate_python, rows, UNLIMITED)
+        step = max(1, PIECE_VALUES // self._values)
+        validate = self._adapter(UNLIMITED).validate_python
+        if len(rows) <= step:
+            return self._columns(validate, rows, UNLIMITED)
+        parts: list[Columns] = []
+        violations: list[Violation] = []
+        for start in range(0, len(rows), step):
+            try:
+                valid = validate(rows[start : start + step])
+                if not violations:
+                    parts.append(from_rows(valid, self.contract))
+            except ValidationError as error:
+                violations += self._describe(error, start)
+            if len(violations) > MAX_VIOLATIONS:
+                break
+        if violations:
+            raise InvalidRowsError(violations)
+        return len(rows), concatenate(parts)
 
     def _columns(self, validate: Callable[[Any], list[dict[str, Any]]], given: Any, limit: int) -> tuple[int, Columns]:
         try:

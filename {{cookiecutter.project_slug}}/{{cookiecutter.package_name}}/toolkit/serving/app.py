@@ -8,32 +8,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..common.errors import RejectedError
 from ..common.names import CHAMPION
 from ..monitoring.prediction_log import LogFile
-from .asgi import JSON, KEY_HEADER, header, read_body, send_response
+from .asgi import JSON, KEY_HEADER, header, send_response
 from .auth.policy import AccessPolicy
-from .errors import error_json, message_json
+from .content_types import check_json, check_origin
 from .explain_route import ExplainRoute
 from .feedback_route import FeedbackRoute
-from .info_routes import info_routes
+from .info_routes import info_routes, json_application
 from .known_paths import path_check
+from .limits import READ_SECONDS
 from .openapi import document
 from .protocols import mlflow_scoring, open_inference
 from .protocols.codec import Codec, reject
 from .protocols.predict import JSON_CODEC
+from .request_body import HELD, BodyReader, DisconnectedError, replay, without_encoding
 from .scoring import Scorer
 
 KEY = KEY_HEADER.encode()
+#: The content type of tensors in binary form.
+OCTETS = "application/octet-stream"
 #: Path parameters of a fixed path: none.
 NO_PARAMETERS: dict[str, str] = {}
 
@@ -55,6 +56,7 @@ class Routes:
         access: AccessPolicy | None = None,
     ) -> None:
         self.scorer, self._live, self._limits = scorer, scorer.live, scorer.limits
+        self.bodies = BodyReader(scorer.limits)
         self._explain_route = ExplainRoute(scorer.live)
         self._feedback_route = FeedbackRoute(scorer.live, scorer.limits.max_rows, feedback)
         access = access or AccessPolicy(None)
@@ -74,12 +76,7 @@ class Routes:
             *mlflow_scoring.routes(self._live),
             *open_inference.routes(self._live, title),
         ]
-        starlette = Starlette(
-            routes=starlette_routes,
-            exception_handlers={RejectedError: _answer_error, HTTPException: _answer_http_error},
-        )
-        # A redirect would name this process' address, which callers behind an ingress cannot reach.
-        starlette.router.redirect_slashes = False
+        starlette = json_application(starlette_routes)
         table: dict[str, ASGIApp] = {
             "/predict": self._predict,
             "/explain": self._explain,
@@ -102,9 +99,15 @@ class Routes:
         return (self._fixed.get(scope["path"]) or self._match(scope)) if scope["type"] == "http" else None
 
     def _match(self, scope: Scope) -> ASGIApp | None:
+        path: str = scope["path"]
+        if path.endswith("/"):  # as other servers of the protocols do, without a redirect
+            path = path[:-1]
+            if application := self._fixed.get(path):
+                scope["path"] = path
+                return application
         for pattern, application in self._patterns:
-            if match := pattern.match(scope["path"]):
-                scope["path_params"] = match.groupdict()
+            if match := pattern.match(path):
+                scope["path"], scope["path_params"] = path, match.groupdict()
                 return application
         return None
 
@@ -129,8 +132,10 @@ class Routes:
 
     async def _infer(self, scope: Scope, receive: Receive, send: Send) -> None:
         parameters = scope["path_params"]
-        codec = open_inference.OpenInferenceCodec(parameters["model"])
+        json_bytes = header(scope, open_inference.JSON_BYTES_HEADER).decode("latin-1")
+        codec = open_inference.OpenInferenceCodec(parameters["model"], json_bytes)
         try:
+            check_json(scope, but=(OCTETS,))
             open_inference.check_name(self._live, parameters["model"])
         except RejectedError as error:
             await send_response(send, *reject(codec, error))
@@ -138,7 +143,11 @@ class Routes:
         body = await self._body(scope, receive, send, codec)
         if body is not None:
             answer = await self.scorer.answer(body, parameters.get("version"), codec, header(scope, KEY))
-            await send_response(send, *answer)
+            if size := codec.answer_json_bytes:
+                more = (open_inference.JSON_BYTES_HEADER, b"%d" % size)
+                await send_response(send, *answer, more, content_type=OCTETS.encode())
+            else:
+                await send_response(send, *answer)
 
     async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._body(scope, receive, send)
@@ -152,18 +161,19 @@ class Routes:
             await send_response(send, *await self._feedback_route.answer(body))
 
     async def _body(self, scope: Scope, receive: Receive, send: Send, codec: Codec = JSON_CODEC) -> bytes | None:
-        """Return the body of a request; None if the request was rejected for its method or size."""
+        """Return the body of a request; None if the request was rejected for its method or body."""
         if scope["method"] != "POST":
             with_list = ", with a JSON list" if codec is JSON_CODEC else ""
             error = RejectedError(405, f"{scope['path']} takes POST{with_list}")
             await send_response(send, *reject(codec, error), (b"allow", b"POST"))
             return None
-        limit = self._limits.max_bytes
-        body = await read_body(scope, receive, limit)
-        if body is None:
-            error = RejectedError(413, f"the body is larger than {limit} bytes (MAX_BYTES)")
+        try:
+            if codec is JSON_CODEC:
+                check_json(scope)
+            return await self.bodies.read(scope, receive)
+        except RejectedError as error:
             await send_response(send, *reject(codec, error))
-        return body
+            return None
 
 
 class ScoringMiddleware:
@@ -176,15 +186,40 @@ class ScoringMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
         if scope["type"] == "lifespan":
+            scope.get("state", {})[READ_SECONDS] = self.routes.scorer.limits.read_seconds
             receive = self._close_at_shutdown(receive)
         elif scope.get("path") == "/metrics":
             await asyncio.to_thread(self.routes.scorer.recorder.drain)
-        application = self.routes.resolve(scope) or self.app
-        if application is self.app and scope["type"] == "http" and not self._has_route(scope):
-            error = RejectedError(404, "there is no such path; GET / shows those that there are")
-            await send_response(send, *reject(JSON_CODEC, error))
-            return
-        await application(scope, receive, send)
+        application = self.routes.resolve(scope) or self._pass_on
+        try:
+            await application(scope, receive, send)
+        except DisconnectedError:
+            pass
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            # The server ends, and has waited as long as it may; if an answer has begun, it ends here.
+            with suppress(RuntimeError):
+                await send_response(send, *reject(JSON_CODEC, RejectedError(503, "the service ends; try again")))
+        finally:
+            if HELD in scope:
+                self.routes.bodies.release(scope)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                if not self._has_route(scope):
+                    raise RejectedError(404, "there is no such path; GET / shows those that there are")
+                if scope["method"] not in ("GET", "HEAD"):
+                    check_origin(scope)
+                    body = await self.routes.bodies.read(scope, receive)
+                    receive = replay(body, receive)
+                    if header(scope, b"content-encoding"):
+                        without_encoding(scope, body)
+            except RejectedError as error:
+                await send_response(send, *reject(JSON_CODEC, error))
+                return
+        await self.app(scope, receive, send)
 
     def _close_at_shutdown(self, receive: Receive) -> Receive:
         """Return a `receive` that counts and logs what the recorder still has when the server ends."""
@@ -196,14 +231,3 @@ class ScoringMiddleware:
             return message
 
         return receive_and_close
-
-
-async def _answer_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RejectedError)
-    return Response(error_json(error), error.status, media_type="application/json")
-
-
-async def _answer_http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    message = f"{request.method} {request.url.path}: {error.detail}"
-    return Response(message_json(message), error.status_code, error.headers, "application/json")

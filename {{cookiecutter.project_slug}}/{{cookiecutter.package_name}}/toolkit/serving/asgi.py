@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message, Scope, Send
 
 JSON = b"application/json"
 #: With traffic weights, requests with the same key go to the same version.
@@ -21,38 +21,21 @@ def header(scope: Scope, name: bytes) -> bytes:
     return b""
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
-    """Return the body of a request; None as soon as it is known to have more bytes than the limit."""
-    announced = header(scope, b"content-length")
-    if announced.isdigit() and int(announced) > limit:
-        return None
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        chunks, size = [body], len(body)
-        while message.get("more_body"):
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > limit:
-                return None
-            chunks.append(message.get("body", b""))
-        return b"".join(chunks)
-    return body if len(body) <= limit else None
-
-
 async def send_response(
     send: Send, status: int, content: bytes, *headers: tuple[bytes, bytes], content_type: bytes = JSON
 ) -> None:
-    """Send a response; one of overload (429) tells the caller to wait a second."""
+    """Send a response; one of overload (429) tells the caller to wait a second, one of a timeout (408) is the last."""
     sent = [(b"content-type", content_type), (b"content-length", b"%d" % len(content)), *headers]
     if status == 429:
         sent.append((b"retry-after", b"1"))
+    elif status == 408:
+        sent.append((b"connection", b"close"))
     start: Message = {"type": "http.response.start", "status": status, "headers": sent}
     await send(start)
     await send({"type": "http.response.body", "body": content})
 
 
-def json_response(content: dict[str, Any]) -> Response:
+def json_response(content: dict[str, Any] | list[Any]) -> Response:
     """Return a response of Starlette, for the routes that are not hot."""
     # Traffic weights and BentoML's part of the OpenAPI document have numbers as keys.
     return Response(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")

@@ -19,6 +19,7 @@ METRIC_REASONS = {
     400: "format",
     404: "version",
     405: "method",
+    408: "timeout",
     413: "size",
     415: "format",
     429: "overload",

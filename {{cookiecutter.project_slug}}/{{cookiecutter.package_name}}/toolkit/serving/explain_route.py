@@ -19,6 +19,7 @@ from ..monitoring.metrics import EXPLAINED_ROWS
 from ..version.explainer import Explanations
 from .limits import MAX_EXPLAINED_ROWS
 from .live_release import LiveRelease, LiveVersion
+from .parsing import parse
 from .protocols.codec import reject
 from .protocols.predict import JSON_CODEC
 
@@ -47,7 +48,7 @@ class ExplainRoute:
         self._waiting += 1
         try:
             version = self._live.snapshot.find(reference)
-            rows, columns = version.parser.parse(body, MAX_EXPLAINED_ROWS)
+            rows, columns = await parse(version.parser.parse, body, MAX_EXPLAINED_ROWS)
             if rows == 0:
                 return 200, b"[]"
             loop = asyncio.get_running_loop()

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import from_json
 
 from ..common.errors import RejectedError
 from ..common.names import CHAMPION
-from ..contract.json_rows import InvalidRowsError, annotation
+from ..contract.json_rows import InvalidRowsError, TooManyRowsError, annotation
 from ..contract.schema import FieldSpec, Violation
 from ..monitoring import feedback_counters, prediction_ids
 from ..monitoring.prediction_log import LogFile
 from .errors import as_json
 from .live_release import LiveRelease, ReleaseSnapshot
+from .parsing import parse
 from .protocols.codec import reject
 from .protocols.predict import JSON_CODEC
 
@@ -45,7 +45,7 @@ class FeedbackRoute:
     async def answer(self, body: bytes) -> tuple[int, bytes]:
         """Return status and JSON for a body: how many labels were taken, and the violations of the others."""
         try:
-            items, violations = self._split_valid(self._parse(body))
+            items, violations = await parse(self._check, body)
             if violations and not items:
                 raise InvalidRowsError(violations)
             if items:
@@ -56,9 +56,16 @@ class FeedbackRoute:
             feedback_counters.count(item.prediction, item.label, item.actual, served=item.served)
         return 202, orjson.dumps({"taken": len(items), "problems": as_json(violations)})
 
+    def _check(self, body: bytes) -> tuple[list[Item], list[Violation]]:
+        return self._split_valid(self._parse(body))
+
     def _parse(self, body: bytes) -> list[Any]:
         try:
-            content = from_json(body)
+            # A label is one object, and may be a list; there is at least one field in every contract.
+            content = self._live.snapshot.find(CHAMPION).parser.load(body, self._max_items)
+        except TooManyRowsError:
+            text = f"at most {self._max_items} labels are allowed per request (MAX_ROWS)"
+            raise RejectedError(413, text) from None
         except ValueError as error:
             raise InvalidRowsError([Violation(None, "", None, f"Invalid JSON: {error}")]) from None
         if not isinstance(content, list):

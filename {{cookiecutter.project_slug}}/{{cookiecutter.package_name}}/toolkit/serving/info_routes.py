@@ -6,12 +6,16 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from ..common.errors import RejectedError
 from ..common.names import CHAMPION
 from .asgi import json_response
+from .errors import error_json, message_json
 from .live_release import LiveRelease
 
 #: Of a version's details, those that `/model` shows.
@@ -70,3 +74,24 @@ def content(live: LiveRelease, description: str) -> dict[str, Any]:
         "classes": list(champion.contract.classes),
         "example": champion.example.rows[:1],
     }
+
+
+def json_application(routes: list[Route]) -> Starlette:
+    """Return an application whose errors are JSON too."""
+    application = Starlette(
+        routes=routes, exception_handlers={RejectedError: _answer_error, HTTPException: _answer_http_error}
+    )
+    # A redirect would name this process' address, which callers behind an ingress cannot reach.
+    application.router.redirect_slashes = False
+    return application
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RejectedError)
+    return Response(error_json(error), error.status, media_type="application/json")
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    return Response(message_json(message), error.status_code, error.headers, "application/json")

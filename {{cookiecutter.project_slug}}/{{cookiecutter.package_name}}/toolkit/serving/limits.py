@@ -10,15 +10,23 @@ from ..common.errors import RejectedError
 MAX_KEY_BYTES = 256
 #: Rows in one request for explanations: each costs thousands of predictions.
 MAX_EXPLAINED_ROWS = 100
+#: The key under which the lifespan state has the setting of this name, for the server; without it there is no limit.
+READ_SECONDS = "read_seconds"
+#: The key in the scope of a request that has arrived as a whole.
+COMPLETE = "complete"
 
 
 class Limits(NamedTuple):
-    """The limits that are settings (MAX_ROWS, MAX_BYTES, MAX_WAITING, STRICT)."""
+    """The limits that are settings: MAX_ROWS, MAX_BYTES, MAX_WAITING, MAX_BYTES_IN_FLIGHT, READ_SECONDS, STRICT."""
 
     max_rows: int
     max_bytes: int
     #: Scoring requests in progress at once, in one process.
     max_waiting: int = 1000
+    #: Bytes of the bodies of all requests in progress, in one process.
+    max_bytes_in_flight: int = 200_000_000
+    #: Seconds that the header of a request may take, and its body.
+    read_seconds: float = 30
     #: Whether a table with unknown or missing columns is rejected.
     strict: bool = False
 

@@ -29,6 +29,7 @@ class Batcher:
 
     A Python model runs in a thread beside the event loop; the requests that arrive meanwhile are the next batch. An
     ONNX model takes microseconds, less than handing it to a thread: the requests of one turn of the loop are its batch.
+    Only a batch with more rows than those of several callers may have runs in a thread too.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -63,7 +64,8 @@ class Batcher:
     async def _score(self, batch: list[_Entry]) -> None:
         try:
             score, columns = self._runtime.score, concatenate([entry.columns for entry in batch])
-            predictions = await asyncio.to_thread(score, columns) if self._threaded else score(columns)
+            beside = self._threaded or sum(entry.rows for entry in batch) >= MAX_BATCH_ROWS
+            predictions = await asyncio.to_thread(score, columns) if beside else score(columns)
         except Exception as error:
             if len(batch) == 1:
                 _fail(batch[0], error)

@@ -34,7 +34,10 @@ class LambdaApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, and count it."""
-        await self._application(scope)(scope, receive, send)
+        try:
+            await self._application(scope)(scope, receive, send)
+        finally:
+            self._routes.bodies.release(scope)
         self._recorder.drain()
 
     def _application(self, scope: Scope) -> ASGIApp:
@@ -44,7 +47,7 @@ class LambdaApplication:
             return self._static
         if path == "/livez":
             return Response()
-        found = None if path in WITHOUT else self._routes.resolve(scope)
+        found = None if path.rstrip("/") in WITHOUT else self._routes.resolve(scope)
         message = f"{scope['method']} {path}: not served on Lambda"
         return found or Response(message_json(message), 404, media_type="application/json")
 
@@ -56,7 +59,7 @@ def run(application: ASGIApp) -> None:
         mangum, runtime = import_module("mangum"), import_module("awslambdaric.__main__")
     except ModuleNotFoundError as error:
         raise missing_library(error, EXTRA) from error
-    # Binary is what no client of these routes sends or gets, but for the files of Swagger UI.
+    # Binary is base64 in an event; Mangum tells it by its content type.
     _adapter = mangum.Mangum(application, lifespan="off")
     runtime.main(["", f"{__name__}.answer"])
 

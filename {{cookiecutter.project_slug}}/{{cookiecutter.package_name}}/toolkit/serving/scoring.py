@@ -15,6 +15,7 @@ from ..monitoring.recorder import Recorder, RequestRecord
 from .errors import status_of
 from .limits import Limits, check_key
 from .live_release import LiveRelease, LiveVersion, ReleaseSnapshot
+from .parsing import LARGE_ROWS, beside, parse
 from .protocols.codec import Codec, reject
 from .protocols.predict import JSON_CODEC
 
@@ -102,12 +103,15 @@ async def _score(
     A shadow is given the `ids` of the answer, so that the log has both predictions of a row under one id.
     """
     try:
-        rows, columns = codec.decode(body, version.parser, limit)
+        rows, columns = await parse(codec.decode, body, version.parser, limit)
         # Not every model accepts an empty batch.
         predictions = await version.score(rows, columns) if rows else {}
-        if ids is None:
-            ids = version.ids.make(predictions[version.label]) if rows else []
-        return ScoringResult(ids, columns, predictions, codec.encode(predictions, ids, version))
+
+        def result() -> ScoringResult:
+            made = ids if ids is not None else version.ids.make(predictions[version.label]) if rows else []
+            return ScoringResult(made, columns, predictions, codec.encode(predictions, made, version))
+
+        return await beside(result) if rows > LARGE_ROWS else result()
     except (RejectedError, InvalidRowsError):
         raise
     except Exception as error:

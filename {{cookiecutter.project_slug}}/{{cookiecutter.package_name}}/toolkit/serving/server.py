@@ -21,6 +21,8 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from .http_protocol import TimedHttpProtocol
+
 #: Seconds within which all requests end after a signal.
 GRACE_SECONDS = 30
 #: Seconds of these for which connections stay open: longer than idle ones do anyway (uvicorn's timeout of 5 s).
@@ -42,6 +44,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 factory=True,
+                http=TimedHttpProtocol,
                 log_level="warning",
                 access_log=False,
                 proxy_headers=False,

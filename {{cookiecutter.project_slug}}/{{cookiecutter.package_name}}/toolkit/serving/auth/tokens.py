@@ -43,6 +43,8 @@ class TokenAuthenticator:
         self._read()
         if self.problem:
             raise UserError(self.problem)
+        if self._path.stat().st_mode & 0o007:
+            log.warning("%s can be read by others on this machine: chmod 600 %s", self._path, self._path)
 
     async def verify(self, authorization: bytes) -> None:
         """Return if the header has a valid token; `RejectedError` 401, or 503 if the file has none."""
@@ -100,7 +102,7 @@ def read_tokens(path: Path) -> tuple[list[str], str]:
 
 
 def _advice(path: Path) -> str:
-    return f" To add one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))' >> {path}"
+    return f" To add one: (umask 077; python3 -c 'import secrets; print(secrets.token_urlsafe(32))' >> {path})"
 
 
 def _token(authorization: bytes) -> bytes:

@@ -67,8 +67,10 @@ class DocumentedRelease:
         descriptions = {
             400: "the request body is invalid",
             404: "unknown model or version; the message names those that are served",
+            408: f"the body took longer than {self.limits.read_seconds:g} s to arrive (READ_SECONDS)",
             413: f"more than {self.limits.max_rows} rows (MAX_ROWS) or {self.limits.max_bytes} bytes (MAX_BYTES)",
-            429: "too many requests at once; try again in a moment",
+            415: "another content type than JSON, or another compression than gzip and deflate",
+            429: "too many requests, or bytes of requests, at once; try again in a moment",
             500: "the model failed on valid rows",
             503: "no version is loaded yet",
         }

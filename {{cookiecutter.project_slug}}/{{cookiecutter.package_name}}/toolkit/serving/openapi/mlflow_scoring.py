@@ -63,8 +63,10 @@ def paths(release: DocumentedRelease) -> dict[str, Any]:
         CSV: {"schema": STRING | {"description": CSV_DESCRIPTION}, "example": as_csv(rows, champion.contract)},
     }
     predictions = response("one prediction for each row, in the same order", champion.ref("MlflowResponse"))
-    responses = {"200": predictions} | release.error_responses(400, 413, 429, 500, 503, schema="MlflowError")
-    responses["415"] = response(f"a content type other than {JSON_TYPE} and {CSV}", STRING, "text/plain")
+    responses = {"200": predictions} | release.error_responses(400, 408, 413, 429, 500, 503, schema="MlflowError")
+    unsupported = f"another content type than {JSON_TYPE} and {CSV}, or another compression than gzip and deflate"
+    responses["415"] = response(unsupported, STRING, "text/plain")
+    responses["415"]["content"][JSON_TYPE] = {"schema": ref("MlflowError")}
     # Without schemas: MLflow's own server declares these responses as JSON, and they are not.
     loaded = {"200": response("a version is loaded")} | release.error_responses(503)
     version = {"200": response("the version of MLflow that the champion was made with")} | release.error_responses(503)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...contract.schema import Contract, FieldSpec
 from ..protocols.open_inference import PLATFORMS, request
-from ..protocols.tensors import ACCEPTED_DATATYPES, datatype
+from ..protocols.tensors import ACCEPTED_DATATYPES, RANGES, datatype
 from .documented_release import (
     BY_TRAFFIC,
     ONE_VERSION,
@@ -30,6 +30,8 @@ from .json_schema import (
 )
 from .operations import JSON_TYPE, operation, response, with_key
 
+#: JSON, then binary tensors, which no schema describes.
+BINARY_TYPE = "application/octet-stream"
 TAG = "Open Inference Protocol v2"
 MODEL_PATH = "/v2/models/{model}"
 INPUTS_DESCRIPTION = "one tensor per field, all with the same number of rows; fields with a default may be omitted"
@@ -61,7 +63,7 @@ def contract_schemas(contract: Contract, suffix: str, max_rows: int) -> dict[str
     inputs = array_of({"anyOf": tensors}) | {"allOf": [_exactly_one_tensor(field) for field in contract.row]}
     inputs |= {"description": INPUTS_DESCRIPTION}
     wanted = array_of(object_of({"name": string_enum(field.name for field in contract.prediction)}))
-    properties = {"id": STRING, "inputs": inputs, "outputs": nullable(wanted)}
+    properties = {"id": nullable(STRING), "inputs": inputs, "outputs": nullable(wanted)}
     outputs = array_of({"anyOf": [_output_tensor(field, contract) for field in contract.prediction]})
     return {
         f"InferenceRequest{suffix}": object_of(properties, "id", "outputs"),
@@ -84,12 +86,19 @@ def _input_tensors(field: FieldSpec, max_rows: int) -> list[Schema]:
     if field.length is not None:
         dimensions, value = [INTEGER_FROM_0, {"const": field.length}], value["items"]
         size = max_rows * field.length
-    values = [(accepted, value)]
+    values = [(accepted - RANGES.keys(), value)]
+    values += [(frozenset({kind}), {"allOf": [value, _range(kind)]}) for kind in sorted(accepted & RANGES.keys())]
     if field.kind == "bool":
         bits = {"enum": [0, 1, None] if field.nullable else [0, 1]}
         values = [(accepted & {"BOOL"}, value), (accepted - {"BOOL"}, bits)]
     shape = tuple_of(dimensions)
     return [_tensor(field, sorted(datatypes), shape, array_of(value, size)) for datatypes, value in values]
+
+
+def _range(kind: str) -> Schema:
+    """Return the numbers of a datatype; a missing value is null."""
+    low, high = RANGES[kind]
+    return {"type": ["integer" if "INT" in kind else "number", "null"], "minimum": low, "maximum": high}
 
 
 def _output_tensor(field: FieldSpec, contract: Contract) -> Schema:
@@ -110,6 +119,7 @@ def paths(release: DocumentedRelease) -> dict[str, Any]:
     version_path, metadata = f"{MODEL_PATH}/versions/{VERSION_PARAMETER}", ref("ModelMetadata")
     found = {
         "/v2": _get("server", "Get name and version of the server", ref("ServerMetadata"), not_ready),
+        "/v2/repository/index": {"post": _index(not_ready)},
         "/v2/health/live": _get("live", "Check liveness of the server", live, {}),
         "/v2/health/ready": _get("ready", "Check readiness: whether a version is loaded", server_ready, not_ready),
         MODEL_PATH: _get("metadata", f"Describe inputs and outputs of {THE_CHAMPION}", metadata, unknown),
@@ -128,9 +138,16 @@ def _get(operation_id: str, summary: str, content: Schema, errors: dict[str, Any
     return {"get": operation(operation_id, summary, TAG, {"200": response("success", content)} | errors)}
 
 
+def _index(errors: dict[str, Any]) -> dict[str, Any]:
+    versions = array_of(object_of(dict.fromkeys(("name", "version", "state", "reason"), STRING)))
+    responses = {"200": response("one entry for each version", versions)} | errors
+    return operation("index", "List the versions that are served", TAG, responses)
+
+
 def _infer(operation_id: str, which: str, release: DocumentedRelease, version: DocumentedVersion) -> dict[str, Any]:
     example = request(release.example_rows(version), version.contract)
     body = {JSON_TYPE: {"schema": version.ref("InferenceRequest"), "example": example}}
     responses = {"200": response("one tensor for each field", version.ref("InferenceResponse"))}
-    responses |= release.error_responses(400, 404, 413, 429, 500, 503)
+    responses |= release.error_responses(400, 404, 408, 413, 415, 429, 500, 503)
+    responses["200"]["content"][BINARY_TYPE] = {}
     return operation(operation_id, f"Score tensors with {which}", TAG, responses, body)

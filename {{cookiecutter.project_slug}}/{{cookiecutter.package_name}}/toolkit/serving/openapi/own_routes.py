@@ -50,7 +50,7 @@ def _explain(release: DocumentedRelease, version: DocumentedVersion, which: str)
 
 def _errors(release: DocumentedRelease) -> dict[str, Any]:
     invalid = response(f"invalid rows: their violations, at most the first {MAX_JSON_VIOLATIONS}", ref("InvalidRows"))
-    return {"400": invalid} | release.error_responses(413, 429, 500, 503)
+    return {"400": invalid} | release.error_responses(408, 413, 415, 429, 500, 503)
 
 
 def _by_version(content: dict[str, Any], version: DocumentedVersion, release: DocumentedRelease) -> dict[str, Any]:
@@ -78,7 +78,9 @@ def _feedback(release: DocumentedRelease) -> dict[str, Any]:
         "503": response("no version is loaded yet, or the labels cannot be recorded", ref("Error")),
     }
     summary = "Send actual labels for predictions, by id"
-    return operation("feedback", summary, TAG, responses | release.error_responses(413), {JSON_TYPE: labels})
+    return operation(
+        "feedback", summary, TAG, responses | release.error_responses(408, 413, 415, 429), {JSON_TYPE: labels}
+    )
 
 
 def _get(operation_id: str, summary: str, content: Schema, release: DocumentedRelease) -> dict[str, Any]:

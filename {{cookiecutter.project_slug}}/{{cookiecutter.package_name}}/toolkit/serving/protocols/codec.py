@@ -9,7 +9,7 @@ import numpy as np
 
 from ...common.errors import RejectedError
 from ...contract.columns import Columns
-from ...contract.json_rows import InvalidRowsError, RowParser
+from ...contract.json_rows import InvalidRowsError, RowParser, TooManyRowsError
 from ...monitoring.metrics import REJECTED_REQUESTS
 from ..errors import METRIC_REASONS, status_of
 from ..live_release import LiveVersion
@@ -37,6 +37,14 @@ def reject(codec: Codec, error: RejectedError | InvalidRowsError) -> tuple[int, 
     reason = "contract" if isinstance(error, InvalidRowsError) else METRIC_REASONS[status]
     REJECTED_REQUESTS.labels(status, reason).inc()
     return status, codec.encode_error(error)
+
+
+def load(body: bytes, parser: RowParser, limit: int) -> Any:
+    """Return what a JSON body holds; ValueError if it is no JSON, `RejectedError` (413) for too many rows."""
+    try:
+        return parser.load(body, limit)
+    except TooManyRowsError:
+        raise RejectedError(413, f"at most {limit} rows are allowed per request (MAX_ROWS)") from None
 
 
 def records(predictions: Columns, **more: Iterable[Any]) -> list[dict[str, Any]]:

@@ -65,7 +65,7 @@ class MlflowCodec:
     def decode(self, body: bytes, parser: RowParser, limit: int) -> tuple[int, Columns]:
         """Return the number of rows in a body, and their columns."""
         contract = parser.contract
-        names, rows = (csv_table if self._is_csv else json_table)(body, contract, limit)
+        names, rows = csv_table(body, contract, limit) if self._is_csv else json_table(body, parser, limit)
         missing = [field.name for field in contract.row if field.required and field.name not in names]
         if missing:
             names_text = ", ".join(contract.by_name)

@@ -2,8 +2,8 @@
 
 A field is a tensor of shape [n] (or [n, 1]), a vector one of shape [n, length]. A missing value is null in `data`, or
 NaN among numbers, or one of `MISSING_TEXTS`, such as "", among categories; fields that have a default may be left out.
-Nullable int and bool fields are FP32, the only datatype among these that has a NaN. Extensions, such as binary tensors,
-are not supported.
+Nullable int and bool fields are FP32, the only datatype among these that has a NaN. Of the extensions there are binary
+tensors (`binary_tensors.py`), and the index of the model repository.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -25,32 +24,41 @@ from ..asgi import json_response
 from ..errors import message_json
 from ..limits import check_row_count
 from ..live_release import LiveRelease, LiveVersion
+from . import binary_tensors
+from .codec import load
 from .error_text import error_line, quote
 from .tensors import array_data, column_values, datatype
 
-PLATFORMS = {"onnx": "onnx_onnxv1", "python": "python_pickle"}
+#: The specification lists the names, and has none for a pickled model.
+PLATFORMS = {"onnx": "onnx_onnxv1", "python": ""}
+#: The header with the size of the JSON before binary tensors.
+JSON_BYTES_HEADER = b"inference-header-content-length"
 
 
 class OpenInferenceCodec:
     """Decodes and encodes tensors; made for one request, whose id and outputs it keeps for the answer."""
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+    def __init__(self, model: str, json_bytes: str = "") -> None:
+        self._model, self._json_bytes = model, json_bytes
         self._id: str | None = None
         self._outputs: Any = None
+        self._binary_output = False
+        #: The size of the JSON in an answer with binary tensors, 0 in one without.
+        self.answer_json_bytes = 0
 
     def decode(self, body: bytes, parser: RowParser, limit: int) -> tuple[int, Columns]:
         """Return the number of rows in a body, and their columns."""
+        body, binary = binary_tensors.split(body, self._json_bytes)
         try:
-            content = from_json(body)
+            content = load(body, parser, limit)
         except ValueError as error:
-            raise RejectedError(
-                400, f"the body must be valid JSON; binary tensors are not supported: {error}"
-            ) from None
+            raise RejectedError(400, f"the body must be valid JSON: {error}") from None
         if not isinstance(content, dict) or not isinstance(content.get("inputs"), list):
             raise RejectedError(400, "the body must be a JSON object with a list of tensors as 'inputs'")
-        if not isinstance(content.get("id", ""), str):
+        if not isinstance(content.get("id"), str | None):
             raise RejectedError(400, "'id' must be text")
+        binary_tensors.fill(content["inputs"], binary, parser.contract, limit)
+        self._binary_output = _parameter(content, "binary_data_output", default=False)
         self._id = content.get("id")
         self._outputs = content.get("outputs")
         _output_fields(self._outputs, parser.contract)
@@ -62,13 +70,22 @@ class OpenInferenceCodec:
 
     def encode(self, predictions: Columns, ids: list[str], version: LiveVersion) -> bytes:
         """Return the predictions, one tensor a field."""
-        outputs = [
-            _tensor(field, len(ids)) | {"data": array_data(predictions[field.name]) if ids else []}
-            for field in _output_fields(self._outputs, version.artifact.contract)
-        ]
+        outputs, parts = [], []
+        fields = _output_fields(self._outputs, version.artifact.contract)
+        for place, field in enumerate(fields):
+            wanted = self._outputs[place] if self._outputs else None
+            tensor = _tensor(field, len(ids))
+            if _parameter(wanted, "binary_data", default=self._binary_output):
+                parts.append(binary_tensors.encode(predictions[field.name], datatype(field)) if ids else b"")
+                tensor["parameters"] = {"binary_data_size": len(parts[-1])}
+            else:
+                tensor["data"] = array_data(predictions[field.name]) if ids else []
+            outputs.append(tensor)
         content: dict[str, Any] = {"model_name": self._model, "model_version": str(version.number)}
         content |= {} if self._id is None else {"id": self._id}
-        return orjson.dumps(content | {"outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
+        answer = orjson.dumps(content | {"outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
+        self.answer_json_bytes = len(answer) if parts else 0
+        return b"".join((answer, *parts))
 
     def encode_error(self, error: RejectedError | InvalidRowsError) -> bytes:
         """Return the error."""
@@ -86,7 +103,9 @@ def routes(live: LiveRelease, title: str) -> list[Route]:
     """Return the routes beside `infer`."""
 
     async def server(request: Request) -> Response:
-        return json_response({"name": title, "version": str(live.snapshot.release.champion), "extensions": []})
+        return json_response(
+            {"name": title, "version": str(live.snapshot.release.champion), "extensions": ["binary_tensor_data"]}
+        )
 
     async def is_live(request: Request) -> Response:
         return json_response({"live": True})
@@ -112,6 +131,11 @@ def routes(live: LiveRelease, title: str) -> list[Route]:
         find(request)
         return json_response({"name": request.path_params["model"], "ready": True})
 
+    async def index(request: Request) -> Response:
+        release, versions = live.snapshot
+        ready = {"state": "READY", "reason": ""}
+        return json_response([{"name": release.model, "version": str(number)} | ready for number in versions])
+
     def find(request: Request) -> LiveVersion:
         check_name(live, request.path_params["model"])
         return live.snapshot.find(request.path_params.get("version", CHAMPION))
@@ -119,6 +143,7 @@ def routes(live: LiveRelease, title: str) -> list[Route]:
     model = "/v2/models/{model}"
     return [
         Route("/v2", server),
+        Route("/v2/repository/index", index, methods=["POST"]),
         Route("/v2/health/live", is_live),
         Route("/v2/health/ready", is_ready),
         Route(model, metadata),
@@ -143,6 +168,13 @@ def request(rows: list[dict[str, Any]], contract: Contract) -> dict[str, Any]:
 def _tensor(field: FieldSpec, rows: int) -> dict[str, Any]:
     shape = [rows] if field.length is None else [rows, field.length]
     return {"name": field.name, "datatype": datatype(field), "shape": shape}
+
+
+def _parameter(holder: Any, name: str, *, default: bool) -> bool:
+    """Return a parameter of a request, or of one of the outputs that it names."""
+    parameters = holder.get("parameters") if isinstance(holder, dict) else None
+    value = parameters.get(name) if isinstance(parameters, dict) else None
+    return value if isinstance(value, bool) else default
 
 
 def _output_fields(outputs: Any, contract: Contract) -> tuple[FieldSpec, ...]:

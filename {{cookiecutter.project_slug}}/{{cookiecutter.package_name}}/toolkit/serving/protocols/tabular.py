@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from typing import Any
 
 from pydantic_core import from_json
 
 from ...common.errors import RejectedError
+from ...contract.json_rows import RowParser
 from ...contract.schema import MISSING_TEXTS, Contract, FieldSpec
 from ..limits import check_row_count
+from .codec import load
 from .error_text import quote
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -22,10 +25,11 @@ class SignatureError(RejectedError):
     """A table without the columns of the model's signature; MLflow has an error code of its own for that."""
 
 
-def json_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Rows]:
+def json_table(body: bytes, parser: RowParser, limit: int) -> tuple[set[str], Rows]:
     """Return the names of the columns in a JSON body, and its rows."""
+    contract = parser.contract
     try:
-        content = from_json(body)
+        content = load(_as_utf8(body), parser, limit)
     except ValueError as error:
         raise RejectedError(400, f"Invalid input. The body must be valid JSON: {error}") from None
     if not isinstance(content, dict) or len(forms := [form for form in FORMS if form in content]) != 1:
@@ -46,6 +50,17 @@ def json_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], R
     if not rows and form == "dataframe_split":
         names = set(map(str, given.get("columns") or ()))
     return names, rows
+
+
+def _as_utf8(body: bytes) -> bytes:
+    """Return JSON in UTF-8: what Python's own parser reads has a byte-order mark, or is UTF-16 or UTF-32, too."""
+    if body[:1] not in (b"\xef", b"\xfe", b"\xff") and b"\0" not in body[:4]:
+        return body
+    encoding = json.detect_encoding(body)
+    try:
+        return body.decode(encoding).encode()
+    except UnicodeError as error:
+        raise ValueError(f"not {encoding}: {error}") from None
 
 
 def _split(given: Any, contract: Contract, limit: int) -> Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,23 @@ ACCEPTED_DATATYPES = {
 #: The JSON types of a tensor's elements by datatype; those of numbers otherwise.
 ELEMENT_TYPES: dict[str, set[type]] = {"BYTES": {str, type(None)}, "BOOL": {bool, type(None)}}
 NUMBER_TYPES: set[type] = {int, float, type(None)}
+#: The smallest and largest number of each datatype that has fewer than JSON.
+RANGES: dict[str, tuple[float, float]] = {
+    **{f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
+    **{f"UINT{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
+    "FP16": (-65504.0, 65504.0),
+    "FP32": (-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max)),
+}
+
+
+def _fits(low: float, high: float, *, is_whole: bool) -> Callable[[Any], bool]:
+    """Return whether a number, or a missing value, is one of a datatype."""
+    if is_whole:
+        return lambda value: value is None or (low <= value <= high and value == int(value))
+    return lambda value: value is None or low <= value <= high or value - value != 0  # NaN and infinity
+
+
+FITS = {kind: _fits(*bounds, is_whole="INT" in kind) for kind, bounds in RANGES.items()}
 #: Dimensions are smaller; a number of thousands of digits could not even be repeated in a message.
 MAX_DIMENSION = 2**63
 
@@ -48,7 +66,7 @@ def column_values(tensor: dict[str, Any], field: FieldSpec) -> list[Any]:
         text = ", ".join(map(quote, shape)) if isinstance(shape, list) and len(shape) < 5 else quote(shape)
         raise RejectedError(400, f"input {name} has shape [{text}]; expected {shapes}")
     if "data" not in tensor:
-        raise RejectedError(400, f"input {name} has no 'data'; binary tensors are not supported, send it as JSON")
+        raise RejectedError(400, f"input {name} has neither 'data' nor 'binary_data_size'")
     data = _flat(tensor["data"])
     if data is None or len(data) != shape[0] * width:
         count = "no list of values" if data is None else f"{len(data)} values"
@@ -56,6 +74,10 @@ def column_values(tensor: dict[str, Any], field: FieldSpec) -> list[Any]:
     if set(map(type, data)) - (allowed := ELEMENT_TYPES.get(kind, NUMBER_TYPES)):
         invalid = next(value for value in data if type(value) not in allowed)
         raise RejectedError(400, f"the data of input {name} has {quote(invalid)}, which is not {kind}")
+    check = FITS.get(kind)
+    if check and not all(map(check, data)):
+        invalid = next(value for value in data if not check(value))
+        raise RejectedError(400, f"the data of input {name} has {quote(invalid)}, which does not fit {kind}")
     if field.length is not None:
         return [data[start : start + width] for start in range(0, len(data), width)]
     return [_value(value, field) for value in data]
