@@ -16,12 +16,16 @@ MEASURING = {"contract", "registry"}
 
 
 def rooms() -> Iterator[object]:
-    for room in sorted({path.relative_to(TOOLKIT).parts[0] for path in TOOLKIT.rglob("test_*.py")}):
-        yield pytest.param(room, marks=[pytest.mark.alone] if room in MEASURING else [])
+    """Return the folders of tests; one that has folders of its own is its files, and each of those."""
+    for folder in sorted({path.parent for path in TOOLKIT.rglob("test_*.py")}):
+        name = str(folder.relative_to(TOOLKIT))
+        divided = any(folder != path.parent for path in folder.rglob("test_*.py"))
+        places = [str(path.relative_to(TOOLKIT)) for path in sorted(folder.glob("test_*.py"))] if divided else [name]
+        yield pytest.param(places, marks=[pytest.mark.alone] if name in MEASURING else [], id=name)
 
 
-@pytest.mark.parametrize("room", list(rooms()))
-def test_toolkit(project: Project, room: str) -> None:
-    output = project.run(*command(project.path, room), **environment(project.path))
+@pytest.mark.parametrize("places", list(rooms()))
+def test_toolkit(project: Project, places: list[str]) -> None:
+    output = project.run(*command(project.path, *places), **environment(project.path))
     print(output)
     assert " passed" in output
