@@ -204,10 +204,14 @@ def test_old_instance_finishes_what_it_has_begun_and_asks_callers_to_close(deplo
         slow.request("GET", "/slow")
         deployment.name("new")
         wait_for(lambda: deployment.ask()[0] == new.pid)
-    busy.request("GET", "/")
-    response = busy.getresponse()
-    assert int(response.read().split()[0]) == old.pid
-    assert response.getheader("connection") == "close"
+
+    def asks_to_close() -> bool:
+        busy.request("GET", "/")
+        response = busy.getresponse()
+        assert int(response.read().split()[0]) == old.pid
+        return response.getheader("connection") == "close"
+
+    wait_for(asks_to_close)  # a moment after the new one has begun to answer
     assert int(slow.getresponse().read().split()[0]) == old.pid
     assert answer(slow)[0] == old.pid  # it was asked before, so its answer did not say so
     assert answer(busy)[0] == answer(slow)[0] == new.pid
