@@ -62,7 +62,7 @@ SHARED_SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Error": object_of({"error": STRING}),
-    "InvalidRows": object_of({"error": STRING, "problems": VIOLATIONS}),
+    "InvalidRows": object_of({"error": STRING, "problems": VIOLATIONS}, "problems"),
     "FeedbackResult": object_of({"taken": INTEGER_FROM_0, "problems": VIOLATIONS}),
     "Release": object_of(
         {

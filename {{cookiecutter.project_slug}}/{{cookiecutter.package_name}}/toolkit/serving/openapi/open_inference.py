@@ -34,7 +34,10 @@ from .operations import JSON_TYPE, operation, response, with_key
 BINARY_TYPE = "application/octet-stream"
 TAG = "Open Inference Protocol v2"
 MODEL_PATH = "/v2/models/{model}"
-INPUTS_DESCRIPTION = "one tensor per field, all with the same number of rows; fields with a default may be omitted"
+INPUTS_DESCRIPTION = (
+    "one tensor per field, all with the same number of rows; fields with a default may be omitted; "
+    "numbers may have any datatype that holds them"
+)
 
 TENSOR_METADATA = object_of(
     {
@@ -86,8 +89,10 @@ def _input_tensors(field: FieldSpec, max_rows: int) -> list[Schema]:
     if field.length is not None:
         dimensions, value = [INTEGER_FROM_0, {"const": field.length}], value["items"]
         size = max_rows * field.length
-    values = [(accepted - RANGES.keys(), value)]
-    values += [(frozenset({kind}), {"allOf": [value, _range(kind)]}) for kind in sorted(accepted & RANGES.keys())]
+    # Of the datatypes that hold fewer numbers than JSON, the field's own stands for all.
+    own, values = datatype(field), [(accepted - RANGES.keys(), value)]
+    if own in RANGES:
+        values.append((frozenset({own}), {"allOf": [value, _range(own)]}))
     if field.kind == "bool":
         bits = {"enum": [0, 1, None] if field.nullable else [0, 1]}
         values = [(accepted & {"BOOL"}, value), (accepted - {"BOOL"}, bits)]
