@@ -34,15 +34,15 @@ LIBRARIES = frozenset(
     dotenv example fastapi filelock flask flask_cors flask_wtf flatbuffers fonttools fqdn frozenlist fsspec git
     gitdb gitpython google google_api_core google_auth google_cloud_core google_cloud_storage google_crc32c
     google_resumable_media googleapis_common_protos graphene graphql graphql_core graphql_relay gunicorn h11
-    httpcore httptools httpx httpx_ws huey identify idna importlib_metadata iniconfig isodate isoduration
-    itsdangerous jinja2 jmespath joblib jsonpointer jsonschema jsonschema_specifications kantoku kiwisolver lark
+    httpcore httptools httpx httpx_ws huey identify idna images importlib_metadata iniconfig isodate isoduration
+    itsdangerous jinja2 jmespath joblib jsonpointer jsonschema jsonschema_specifications jwt kantoku kiwisolver lark
     librt license_expression mako mangum markdown_it markdown_it_py markupsafe matplotlib mdurl ml_dtypes mlflow
     mlflow_skinny mlflow_tracing mpl_toolkits msal msal_extensions multidict multipart mypy mypy_extensions mypyc
     narwhals nodeenv numpy nvidia_ml_py onnx onnxruntime opentelemetry opentelemetry_api
     opentelemetry_instrumentation opentelemetry_instrumentation_aiohttp_client opentelemetry_instrumentation_asgi
     opentelemetry_proto opentelemetry_sdk opentelemetry_semantic_conventions opentelemetry_util_http orjson
     packageurl packageurl_python packaging packaging_legacy_version pandas pandas_stubs pathspec pillow pip
-    pip_requirements_parser platformdirs pluggy pre_commit prettytable prometheus_client propcache proto_plus
+    pip_requirements_parser platformdirs pluggy pre_commit prettytable prometheus_client propcache proto proto_plus
     protobuf psutil psycopg2 psycopg2_binary py py_serializable pyarrow pyasn1 pyasn1_modules pycparser pydantic
     pydantic_core pydantic_settings pygments pyjwt pylab pynvml pyparsing pytest python_dateutil python_discovery
     python_dotenv python_json_logger python_multipart python_slugify pythonjsonlogger pywin32 pyyaml pyzmq
