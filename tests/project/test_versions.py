@@ -92,4 +92,4 @@ def test_service_runs_in_the_environment_of_serve_lock(trained: Project, tmp_pat
     for words in (("sync", "--once"), ("deploy",), ("train",), ("history",), ("serve",)):
         said = trained.run(*command[:3], *words, ok=False, cwd=tmp_path, STORE=str(empty), **env)
         [line] = said.splitlines()
-        assert re.search(r"needs \w+, which is not installed: install the train extra", line), words
+        assert re.search(r"needs \w+, which is not installed: make setup installs it", line), words
