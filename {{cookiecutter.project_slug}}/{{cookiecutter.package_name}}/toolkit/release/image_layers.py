@@ -113,6 +113,8 @@ class _Appending:
         described = Content.of(config, manifest["config"]["mediaType"])
         self._registry.upload(described.digest, described.data)
         manifest["config"].update(digest=described.digest, size=len(described.data))
+        # Podman names an image of its cache there, which differs from build to build.
+        manifest.get("annotations", {}).pop("org.opencontainers.image.base.digest", None)
         docker = content.media_type.startswith(DOCKER)
         manifest["layers"][-1] = {
             "mediaType": f"{DOCKER_LAYER}.tar.gzip" if docker else f"{OCI}.layer.v1.tar+gzip",
