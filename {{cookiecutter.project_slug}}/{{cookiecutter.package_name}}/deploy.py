@@ -110,6 +110,7 @@ def roll_back(settings: config.Settings, champion: int) -> None:
         running = target.running()
         image = running.details.get("image", "") if running else ""
         _history(settings, target).deployed(release, image, ROLLED_BACK)
+    console.next_steps(("make status", "what is running") if release else ("make deploy", "serve it"))
 
 
 def curl(url: str, rows: list[dict[str, object]], option: str = "") -> str:
@@ -141,6 +142,8 @@ def _comparison(settings: config.Settings, target: Target, release: Release) -> 
         return str(error)
     if desired.same_as(release):
         return "in sync"
+    if desired.same_but_for_aliases(release):
+        return f"in sync, except for aliases: the registry has {desired.summary()}"
     failed = [
         f"\nThe rollout of version {version.number} failed at {failure.when[:16]}: {failure.reason}"
         for version in versions

@@ -63,7 +63,6 @@ def roll_back(settings: config.Settings, why: str) -> int:
             )
         previous = champions[-2]
         console.say(history.move_champion(registry, previous, history.ROLLED_BACK, why).sentence())
-        console.next_steps(("make deploy", "serve it"))
     return previous
 
 

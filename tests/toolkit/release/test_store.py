@@ -224,3 +224,11 @@ def test_release_that_cannot_be_read_is_named_and_replaced(tmp_path: Path, conte
     with pytest.raises(UserError, match=r"release\.json cannot be read"):
         store.release()
     assert store.readable_release() is None
+
+
+def test_other_aliases_serve_the_same() -> None:
+    named = Release.now("model", 2, {1: ("canary",), 2: ("champion", "challenger")})
+    assert not RELEASE.same_as(named)
+    assert RELEASE.same_but_for_aliases(named)
+    assert not RELEASE.same_but_for_aliases(Release.now("model", 2, {2: ("champion",)}))
+    assert not RELEASE.same_but_for_aliases(Release.now("model", 1, {1: (), 2: ("champion",)}))

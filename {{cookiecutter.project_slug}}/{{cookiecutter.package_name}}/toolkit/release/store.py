@@ -87,6 +87,11 @@ class Release(BaseModel):
         """Whether two releases are equal but for the time of their creation."""
         return other is not None and self.model_dump(exclude={"created"}) == other.model_dump(exclude={"created"})
 
+    def same_but_for_aliases(self, other: Release) -> bool:
+        """Whether two releases serve the same versions to the same callers, whatever else the versions are called."""
+        same_versions = set(self.versions) == set(other.versions)
+        return same_versions and self.same_as(other.model_copy(update={"versions": self.versions}))
+
 
 class Store:
     """A directory of versions and the current release."""
