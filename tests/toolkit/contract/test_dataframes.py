@@ -2,6 +2,8 @@
 
 import json
 import random
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -11,7 +13,7 @@ from pydantic import BaseModel, Field, create_model
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.json_rows import InvalidRowsError, RowParser
-from titanic_survival.toolkit.contract.schema import Contract
+from titanic_survival.toolkit.contract.schema import MISSING_TEXTS, Contract
 
 DICE = random.Random(0)
 NUMBERS: list[Any] = [0, -0.0, 3, 3.0, 2.5, -5, -5.5, 10, 10.0000001, 99, 100, 1e-50, 3.000000001, 16777215.99]
@@ -22,6 +24,22 @@ NUMBERS += [DICE.randint(-200, 200) for _ in range(50)]
 TEXTS: list[Any] = ["a", "b", "c", "A", "true truth", "1.5.1", "[", "{}"]
 VECTORS: list[Any] = [[0, 1, 0.5], [0, 1], [0, 1, 0, 1], [0, 1, 1.5], [], [[0, 1, 0]], [0, None, 0], [0, "1", 0]]
 VECTORS += [[True, 0, 1], [1e39, 0, 0], [10**30, 0, 0], [0, 1, {}]]
+TIMES: list[Any] = ["2026-01-31", "2024-02-29", "2023-02-29", "0001-01-01", "9999-12-31", "2026-1-31", "31.01.2026"]
+TIMES += ["2026-01-31T18:30:00", "2026-01-31T18:30:00Z", "2026-01-31 18:30:00.123456", "2026-01-31T18:30:00+02:00"]
+TIMES += ["2026-01-31T25:00:00", "2026-01-31T00:00:00", "18:30:00", "18:30", "00:15:00", "18:30:00+02:00", "24:00:01"]
+TIMES += [
+    "P1D",
+    "PT6H30M",
+    "-P1DT1S",
+    "P1M",
+    "P1Y",
+    "PT0.5S",
+    "1 day",
+    "1 days 06:30:00",
+    "P",
+    "20260131",
+    "2026-W05-6",
+]
 TRUTHS: list[Any] = [True, False]
 NOTHING: list[Any] = [None]
 
@@ -37,6 +55,24 @@ FIELDS: dict[str, tuple[Any, list[Any]]] = {
     "category": ((Literal["a", "b", "1.5.1"], ...), [*TEXTS, *TRUTHS, *NUMBERS, *NOTHING]),
     "maybe_category": ((Literal["a", "b"] | None, ...), [*TEXTS, *NOTHING]),
     "vector": ((list[float], Field(min_length=3, max_length=3)), [*VECTORS, *TEXTS, *NUMBERS, *TRUTHS, *NOTHING]),
+    "maybe_vector": ((list[float] | None, Field(min_length=3, max_length=3)), [*VECTORS, *TEXTS, *NOTHING]),
+    "matrix": (
+        (list[Annotated[list[float], Field(min_length=2, max_length=2)]], Field(min_length=3, max_length=3)),
+        [*VECTORS, [[0, 1], [2, 3], [4, 5]], [[0, 1], [2, 3]], [[0, 1], [2], [4, 5]], [[0, 1], [2, "3"], [4, 5]]],
+    ),
+    "decimal": ((Decimal, Field(ge=0)), [*NUMBERS, *TEXTS, *TRUTHS, *NOTHING]),
+    "text": ((str, Field(max_length=12)), [*TEXTS, "x" * 12, "x" * 13, "äöü", " ", *NOTHING]),
+    "maybe_text": ((str | None, Field(max_length=12)), [*TEXTS, *NOTHING]),
+    "key": ((Annotated[str, "key"], Field(min_length=2, max_length=5)), [*TEXTS, "02134", *NOTHING]),
+    "whole_key": ((Annotated[int, "key"], ...), [2, -2, 3.0, 3.5, 2**53 + 1, 2**63 - 1, 2**63, *TEXTS, *NOTHING]),
+    "maybe_whole_key": ((Annotated[int, "key"] | None, ...), [2, *TEXTS, *TRUTHS, *NOTHING]),
+    "date": ((date, ...), [*TIMES, *TEXTS, *NOTHING]),
+    "bounded_date": ((date | None, Field(ge=date(2024, 2, 29))), [*TIMES, *NOTHING]),
+    "datetime": ((datetime, ...), [*TIMES, *TEXTS, *NOTHING]),
+    "bounded_datetime": ((datetime | None, Field(lt=datetime(2026, 1, 31, 18))), [*TIMES, *NOTHING]),
+    "time": ((time, Field(ge=time(1))), [*TIMES, *TEXTS, *NOTHING]),
+    "duration": ((timedelta, Field(ge=timedelta(0))), [*TIMES, *TEXTS, *NOTHING]),
+    "maybe_duration": ((timedelta | None, ...), [*TIMES, *NOTHING]),
     "bounded_vector": ((list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=3, max_length=3)), VECTORS),
 }
 
@@ -89,7 +125,7 @@ def test_table_takes_what_json_takes(field: str, form: str) -> None:
     assert differ == []
 
 
-@pytest.mark.parametrize("text", sorted(dataframes.MISSING_TEXTS))
+@pytest.mark.parametrize("text", sorted(MISSING_TEXTS))
 def test_ways_to_write_a_missing_value(text: str) -> None:
     frame = pd.DataFrame({"maybe": [text], "maybe_category": [text]})
     contract = contract_of(maybe=(float | None, ...), maybe_category=(Literal["a"] | None, ...))

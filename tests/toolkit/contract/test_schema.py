@@ -1,6 +1,8 @@
 """Which schemas are supported, and the contract that follows from each."""
 
 import enum
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -39,23 +41,44 @@ DERIVED = [
         (list[Annotated[float, Field(ge=0, le=16)]], Field(min_length=2, max_length=2)),
         {"kind": "vector", "length": 2, "at_least": 0, "at_most": 16},
     ),
+    ((list[float] | None, Field(min_length=3, max_length=3)), {"kind": "vector", "length": 3, "nullable": True}),
+    (
+        (list[Annotated[list[float], Field(min_length=3, max_length=3)]], Field(min_length=2, max_length=2)),
+        {"kind": "vector", "length": 6, "shape": (2, 3), "depth": 2, "width": 6},
+    ),
+    ((str, Field(max_length=2000)), {"kind": "text", "max_length": 2000}),
+    ((str | None, Field(default=None, max_length=9)), {"kind": "text", "nullable": True, "default": None}),
+    ((Annotated[str, "key"], ...), {"kind": "key", "max_length": 256, "whole": False}),
+    ((Annotated[str, "key"], Field(min_length=5, max_length=5)), {"kind": "key", "min_length": 5, "max_length": 5}),
+    ((Annotated[int, "key"] | None, None), {"kind": "key", "whole": True, "nullable": True}),
+    ((Decimal, Field(ge=0)), {"kind": "float", "decimal": True, "at_least": 0}),
+    ((Decimal, Decimal("1.5")), {"kind": "float", "default": 1.5}),
+    ((date, Field(ge=date(1970, 1, 2))), {"kind": "date", "at_least": 86400, "width": 5}),
+    ((date, date(2026, 1, 31)), {"kind": "date", "default": "2026-01-31"}),
+    ((datetime | None, None), {"kind": "datetime", "nullable": True, "width": 8}),
+    ((datetime, datetime(2026, 1, 31, 2, tzinfo=timezone(timedelta(hours=2)))), {"default": "2026-01-31T00:00:00Z"}),
+    ((time, Field(lt=time(18, 30))), {"kind": "time", "below": 66600}),
+    ((timedelta, Field(default=timedelta(hours=30), gt=timedelta(0))), {"default": "P1DT6H", "above": 0}),
 ]
 
 REFUSED = [
     ((float, Field(alias="other")), "aliases"),
     ((float, Field(validation_alias="other")), "aliases"),
-    ((str, ...), "is not a float"),
-    ((dict[str, float], ...), "is not a float"),
+    ((str, ...), "Field(max_length=2000)"),
+    ((str, Field(max_length=9, pattern="a+")), "not supported"),
+    ((Annotated[float, "key"], ...), "a key is"),
+    ((Annotated[int, "key"], Field(ge=0)), "no bounds"),
+    ((dict[str, float], ...), "is none of float"),
     ((float | str, ...), "one of several"),
     ((Literal[1, 2], ...), "non-empty strings"),
     ((Literal["a", ""], ...), "non-empty strings"),
     ((list[int], Field(min_length=2, max_length=2)), "list[float]"),
-    ((list[float | None], Field(min_length=2, max_length=2)), "list[float]"),
+    ((list[float | None], Field(min_length=2, max_length=2)), "must not be missing"),
+    ((list[list[float]], Field(min_length=2, max_length=2)), "the inner list"),
     ((list[float], ...), "fixed length"),
     ((list[float], Field(min_length=2)), "fixed length"),
     ((list[float], Field(min_length=2, max_length=3)), "fixed length"),
-    ((list[float] | None, Field(min_length=2, max_length=2)), "must not be optional"),
-    ((list[float], Field(default=[0.0, 0.0], min_length=2, max_length=2)), "must not be optional"),
+    ((list[float], Field(default=[0.0, 0.0], min_length=2, max_length=2)), "can only be None"),
     ((float, Field(multiple_of=0.5)), "not supported"),
     ((int, Field(le=2**24 + 1)), "exact up to"),
     ((int, Field(ge=-(2**24) - 1)), "exact up to"),
@@ -119,6 +142,9 @@ def test_validators_are_refused() -> None:
         (FIELDS, LABEL | {"id": (float, ...)}, r"Prediction\.id"),
         (FIELDS, LABEL | {"version": (float, ...)}, r"Prediction\.version"),
         ({"v": (list[float], Field(min_length=2, max_length=2)), "v_1": (float, ...)}, LABEL, r"Row\.v_1"),
+        ({"sold": (date, ...), "sold_year": (int, ...)}, LABEL, r"Row\.sold_year"),
+        (FIELDS, {"label": (str, Field(max_length=9))}, "the label"),
+        (FIELDS, LABEL | {"when": (date, ...)}, r"Prediction\.when"),
     ],
 )
 def test_schema_as_a_whole_is_rejected(row: dict[str, Any], prediction: dict[str, Any], reason: str) -> None:

@@ -33,7 +33,7 @@ GIVEN = "_given"
 #: Columns that the file of rejected rows has after the input columns: the row's position in the input, and the reasons.
 REJECT_FIELDS = [pa.field("row", pa.int64()), pa.field("reasons", pa.string())]
 
-ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "category": pa.string()}
+ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}
 
 
 class BatchResult(NamedTuple):
@@ -166,7 +166,7 @@ def _fields(contract: Contract) -> list[pa.Field]:
 
 
 def _arrow_type(field: FieldSpec) -> pa.DataType:
-    return pa.list_(pa.float64()) if field.length is not None else ARROW_TYPES[field.kind]
+    return pa.list_(pa.float64()) if field.length is not None else ARROW_TYPES.get(field.kind, pa.string())
 
 
 def _scored(

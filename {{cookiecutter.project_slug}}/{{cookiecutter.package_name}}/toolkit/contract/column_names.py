@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .schema import Contract, FieldSpec, model_columns
+from .schema import Contract, FieldSpec
 
 #: Names in a message, and characters of each: a request may bring a million.
 MAX_NAMES, MAX_LENGTH = 10, 60
@@ -54,7 +54,7 @@ NO_DIFFERENCE = NameCheck("", "", misspelled=False)
 
 def is_given(field: FieldSpec, names: set[str]) -> bool:
     """Whether a field has its column, or a vector one for each element."""
-    return field.name in names or (field.length is not None and names.issuperset(model_columns(field)))
+    return field.name in names or (field.length is not None and names.issuperset(field.columns))
 
 
 def nearest(name: str, fields: Iterable[FieldSpec]) -> str:

@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 import orjson
 
+from . import times
 from .schema import Contract, FieldSpec
 
 Columns = dict[str, np.ndarray]
-"""The array of each field: float32 (n,), of a vector (n, length); of categories, str objects (n,)."""
+"""The array of each field.
+
+Numbers are float32 (n,), a vector or matrix (n, length), the parts of a date or time (n, parts); NaN where missing.
+Categories, texts and keys are str objects (n,); "" where missing.
+"""
 
 
 def take(columns: Columns, where: np.ndarray) -> Columns:
@@ -30,10 +35,31 @@ def from_rows(rows: Sequence[dict[str, Any]], contract: Contract) -> Columns:
 
 
 def _array(field: FieldSpec, values: list[Any]) -> np.ndarray:
-    if field.kind == "category":
-        return np.array(["" if value is None else value for value in values], dtype=object)
-    array = np.array(values, dtype=np.float32)  # None becomes NaN
-    return array.reshape(len(values), field.length) if field.length is not None else array
+    """Return the array of values as JSON or a validated row has them."""
+    if field.is_text:
+        texts = [str(int(value)) if field.whole and value is not None else value or "" for value in values]
+        return np.array(texts, dtype=object)
+    if field.is_time:
+        return times.from_values(values, field.kind)
+    if field.length is not None:
+        missing = np.full(field.shape or field.length, np.nan)
+        rows = [missing if value is None else value for value in values] if field.nullable else values
+        return np.array(rows, dtype=np.float32).reshape(len(values), field.length)
+    return np.array(values, dtype=np.float32)  # None becomes NaN
+
+
+def json_values(array: np.ndarray, field: FieldSpec) -> list[Any]:
+    """Return one value for each row as callers send them in JSON, None where it is missing."""
+    if field.is_time:
+        return times.to_texts(array, field.kind)
+    if field.is_text:
+        return [None if text == "" else int(text) if field.whole else text for text in array.tolist()]
+    values = plain(array if field.shape is None else array.reshape(len(array), *field.shape))
+    if field.length is not None:
+        empty = np.isnan(array).all(axis=1) if field.nullable else np.zeros(len(array), bool)
+        return [None if nothing else value for nothing, value in zip(empty, values, strict=True)]
+    cast = {"int": int, "bool": bool}.get(field.kind, float)
+    return [None if value is None else cast(value) for value in values]
 
 
 def as_records(predictions: Columns, contract: Contract) -> list[dict[str, Any]]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from . import series
 from .columns import Columns
-from .schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, Contract, FieldSpec, Violation, model_columns
+from .schema import Contract, FieldSpec, Violation
 
 
 class CheckResult(NamedTuple):
@@ -40,11 +39,11 @@ def check_label(frame: pd.DataFrame, contract: Contract) -> CheckResult:
 
 
 def as_frame(columns: Columns, contract: Contract) -> pd.DataFrame:
-    """Return the DataFrame that the model sees: numbers float32, categories str, one column for each vector element."""
+    """Return the DataFrame that the model sees: numbers float32, texts str, one column for each element or part."""
     parts: dict[str, np.ndarray] = {}
     for field in contract.row:
         array = columns[field.name]
-        parts |= dict(zip(model_columns(field), [array] if field.length is None else array.T, strict=True))
+        parts |= dict(zip(field.columns, [array] if field.width is None else array.T, strict=True))
     return pd.DataFrame(parts)
 
 
@@ -54,11 +53,7 @@ def numbers(frame: pd.DataFrame, field: FieldSpec) -> np.ndarray:
     The rows are valid; a field without a column has none.
     """
     values = _find(frame, field)
-    if values is None:
-        return np.zeros((len(frame), 0))
-    if field.length is None:
-        return _numbers(values, _is_missing(values))
-    return np.array([_vector(json.loads(value) if isinstance(value, str) else value) for value in values])
+    return np.zeros((len(frame), 0)) if values is None else series.exact_numbers(values, field)
 
 
 def label_array(columns: Columns, label: FieldSpec) -> np.ndarray:
@@ -88,10 +83,10 @@ def _check_columns(frame: pd.DataFrame, fields: tuple[FieldSpec, ...]) -> CheckR
             continue
         if values is None:
             values = pd.Series([field.default] * len(frame), dtype=object)
-        columns[field.name], invalid = CHECKS[field.kind](values.reset_index(drop=True), field)
+        columns[field.name], invalid = series.check(values.reset_index(drop=True), field)
+        reason = f"expected {field.expects}{_hint(field, values)}"
         violations += [
-            Violation(int(row), field.name, _plain(values.iloc[row]), f"expected {field.expects}")
-            for row in np.flatnonzero(invalid)
+            Violation(int(row), field.name, _plain(values.iloc[row]), reason) for row in np.flatnonzero(invalid)
         ]
     return CheckResult(columns, violations)
 
@@ -99,100 +94,16 @@ def _check_columns(frame: pd.DataFrame, fields: tuple[FieldSpec, ...]) -> CheckR
 def _find(frame: pd.DataFrame, field: FieldSpec) -> pd.Series | None:
     if field.name in frame:
         return frame[field.name]
-    if field.length is not None and set(model_columns(field)) <= set(frame.columns):
-        parts = [_numbers(frame[name], _is_missing(frame[name])) for name in model_columns(field)]
-        return pd.Series(list(np.column_stack(parts)), dtype=object)
+    if field.length is not None and set(field.columns) <= set(frame.columns):
+        return series.joined([frame[name] for name in field.columns])
     return None
 
 
-def _is_missing(values: pd.Series) -> np.ndarray:
-    return (values.isna() | values.isin(MISSING_TEXTS)).to_numpy(dtype=bool)
-
-
-def _check_number(values: pd.Series, field: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
-    missing = _is_missing(values)
-    numbers = _numbers(values, missing)
-    invalid = np.isnan(numbers) & ~missing | missing & (not field.nullable)
-    invalid |= ~missing & ~_within(numbers, field)
-    if field.kind == "int":
-        invalid |= ~missing & (numbers != np.round(numbers))
-    return np.where(invalid, 0, numbers).astype(np.float32), invalid
-
-
-def _numbers(values: pd.Series, missing: np.ndarray) -> np.ndarray:
-    """Return float64, NaN for what is no number: a date, a bool, a text."""
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return values.to_numpy(np.float64, na_value=np.nan)
-    if pd.api.types.is_string_dtype(values) and values.dtype != object:
-        return pd.to_numeric(values.mask(missing), errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    return np.array([_number(value) for value in values], dtype=np.float64)
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, str | int | float | np.number):
-        return np.nan
-    try:
-        # By the rules of pandas for a column of text, not by those of Python: "1_000" and " 1" are no numbers.
-        return float(pd.to_numeric(value)) if isinstance(value, str) else float(value)
-    except (ValueError, OverflowError):
-        return np.nan
-
-
-def _within(numbers: np.ndarray, field: FieldSpec) -> np.ndarray:
-    tests: dict[str, Callable[[Any, Any], np.ndarray]] = {
-        "at_least": np.greater_equal,
-        "above": np.greater,
-        "at_most": np.less_equal,
-        "below": np.less,
-    }
-    return np.all([tests[name](numbers, bound) for name, bound in field.bounds.items()], axis=0)
-
-
-def _check_bool(values: pd.Series, field: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
-    missing = _is_missing(values)
-    texts = values.astype(str).str.lower()
-    true, false = texts.isin(TRUE_TEXTS).to_numpy(), texts.isin(FALSE_TEXTS).to_numpy()
-    invalid = ~(true | false | missing) | missing & (not field.nullable)
-    return np.where(missing, np.nan, true).astype(np.float32), invalid
-
-
-def _check_category(values: pd.Series, field: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
-    known = values.isin(field.categories).to_numpy()
-    missing = _is_missing(values) & ~known
-    invalid = ~(known | missing) | missing & (not field.nullable)
-    return np.where(known, values.to_numpy(dtype=object), "").astype(object), invalid
-
-
-def _check_vector(values: pd.Series, field: FieldSpec) -> tuple[np.ndarray, np.ndarray]:
-    array = np.zeros((len(values), field.length or 0), dtype=np.float32)
-    invalid = np.zeros(len(values), dtype=bool)
-    for i, value in enumerate(values):
-        try:
-            numbers = _vector(json.loads(value) if isinstance(value, str) else value)
-            invalid[i] = numbers.shape != array.shape[1:] or not _within(numbers, field).all()
-            array[i] = 0 if invalid[i] else numbers
-        except (ValueError, TypeError, RecursionError):
-            invalid[i] = True
-    return array, invalid
-
-
-def _vector(value: Any) -> np.ndarray:
-    """Return the elements as float64; ValueError or TypeError if one of them is no number."""
-    if not isinstance(value, np.ndarray) or value.dtype == object:
-        # Quoted digits are text here, as they are in JSON.
-        value = np.array([np.nan if isinstance(part, str) else _number(part) for part in value], dtype=np.float64)
-    if value.dtype.kind not in "iuf":
-        raise TypeError(value.dtype)
-    return value.astype(np.float64)
-
-
-CHECKS: dict[str, Callable[[pd.Series, FieldSpec], tuple[np.ndarray, np.ndarray]]] = {
-    "float": _check_number,
-    "int": _check_number,
-    "bool": _check_bool,
-    "category": _check_category,
-    "vector": _check_vector,
-}
+def _hint(field: FieldSpec, values: pd.Series) -> str:
+    """Return how to read a column of numbers as text, "" for any other: they may have lost zeros in front."""
+    if field.kind not in ("text", "key") or field.whole or not pd.api.types.is_numeric_dtype(values):
+        return ""
+    return f"; the column has numbers: read it as text, for example read_csv(..., dtype={{{field.name!r}: str}})"
 
 
 def _plain(value: Any) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import math
 import types
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
@@ -13,7 +15,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ..common.errors import UserError
+from . import times
 from .schema import FLOAT32_MAX, FLOAT32_MAX_EXACT_INT, Contract, FieldSpec
+
+#: Marks a text or whole number as a key: `zip_code: Annotated[str, "key"]`.
+KEY = "key"
+MAX_KEY_LENGTH = 256
+LABEL_KINDS = ("float", "int", "bool", "category")
 
 
 def derive(row: type[BaseModel], prediction: type[BaseModel]) -> Contract:
@@ -37,13 +45,16 @@ def derive(row: type[BaseModel], prediction: type[BaseModel]) -> Contract:
 
 def _label_problems(contract: Contract) -> Iterator[str]:
     label = contract.label
-    if label.kind == "vector" or label.nullable:
+    if label.kind not in LABEL_KINDS or label.nullable:
         yield f"Prediction.{label.name}, the label, must be a float, int, bool or Literal, and not optional"
+    for field in contract.prediction:
+        if field.is_time or field.shape:
+            yield f"Prediction.{field.name}: a prediction has no dates, times or matrices; use numbers or a vector"
     if label.name in contract.by_name:
         yield f"Prediction.{label.name}, the label, is a field of Row too: that leaks the label to the model"
     names = contract.model_columns
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"Row.{name}: an element of a vector has that name too; rename one of the two"
+        yield f"Row.{name}: an element of a vector or a part of a date has that name too; rename one of the two"
     for name in ("id", "version"):
         if any(field.name == name for field in contract.prediction):
             yield f"Prediction.{name}: the service adds a field of that name; rename it"
@@ -63,10 +74,10 @@ def _field(name: str, info: FieldInfo) -> FieldSpec:
     annotation, nullable, metadata = _unwrap(info.annotation)
     properties: dict[str, Any] = {"name": name, "nullable": nullable, "description": info.description or ""}
     properties |= _type_properties(annotation, metadata + info.metadata)
-    if properties["kind"] == "vector" and (nullable or not info.is_required()):
-        raise ValueError("a vector must not be optional")
     if not info.is_required():
         properties |= {"required": False, "default": _default(info, nullable)}
+        if properties["kind"] == "vector" and properties["default"] is not None:
+            raise ValueError("the default of a list can only be None")
     field = FieldSpec(**properties)
     _check_bounds(field)
     return field
@@ -74,21 +85,62 @@ def _field(name: str, info: FieldInfo) -> FieldSpec:
 
 def _type_properties(annotation: Any, metadata: list[Any]) -> dict[str, Any]:
     """Return kind, constraints, categories and length, which follow from the type."""
+    if KEY in metadata:
+        if annotation not in (str, int):
+            raise ValueError(f"a key is Annotated[str, {KEY!r}] or Annotated[int, {KEY!r}]")
+        found = _constraints([item for item in metadata if item != KEY], lengths=annotation is str)
+        return _text({"max_length": MAX_KEY_LENGTH} | found) | {"kind": "key", "whole": annotation is int}
     if get_origin(annotation) is list:
-        item, item_nullable, item_metadata = _unwrap(get_args(annotation)[0])
-        if item is not float or item_nullable:
-            raise ValueError("a list must be a list[float]")
-        properties = {"kind": "vector"} | _constraints(metadata, lengths=True) | _constraints(item_metadata)
-        if "length" not in properties:
-            raise ValueError("a list needs a fixed length: Field(min_length=64, max_length=64)")
-        return properties
+        return _vector(annotation, metadata)
     if categories := _categories(annotation):
         return {"kind": "category", "categories": categories} | _constraints(metadata)
+    if annotation is str:
+        return _text(_constraints(metadata, lengths=True)) | {"kind": "text"}
+    if annotation in times.TYPES.values():
+        kind = next(kind for kind, type_ in times.TYPES.items() if type_ is annotation)
+        return {"kind": kind} | _constraints(metadata)
+    if annotation is Decimal:
+        return {"kind": "float", "decimal": True} | _constraints(metadata)
     if annotation not in (bool, int, float):
-        raise ValueError(f"{annotation!r} is not a float, int, bool, Literal of strings, str Enum or list[float]")
+        raise ValueError(
+            f"{annotation!r} is none of float, int, bool, Decimal, Literal of strings, str Enum, str, date, datetime, "
+            "time, timedelta, list[float] and list[list[float]]"
+        )
     properties = {"kind": annotation.__name__} | _constraints(metadata)
     if annotation is bool and properties.keys() & {"at_least", "above", "at_most", "below"}:
         raise ValueError("a bool takes no bounds")
+    return properties
+
+
+def _vector(annotation: Any, metadata: list[Any]) -> dict[str, Any]:
+    """Return the properties of a vector, or of a matrix, whose constraints stand at both of its lists."""
+    sizes: list[int] = []
+    while get_origin(annotation) is list:
+        found = _constraints(metadata, lengths=True)
+        if "max_length" not in found or found["max_length"] != found.get("min_length"):
+            raise ValueError(
+                "a list needs a fixed length: Field(min_length=64, max_length=64); the inner list of a matrix too: "
+                "list[Annotated[list[float], Field(min_length=3, max_length=3)]]"
+            )
+        sizes.append(found["max_length"])
+        (item,) = get_args(annotation)
+        annotation, nullable, metadata = _unwrap(item)
+        if nullable:
+            raise ValueError("the elements of a list must not be missing")
+    if annotation is not float or len(sizes) > 2:
+        raise ValueError("a list must be a list[float] or list[list[float]]")
+    properties = {"kind": "vector", "length": math.prod(sizes)} | _constraints(metadata)
+    return properties | ({"shape": tuple(sizes)} if len(sizes) == 2 else {})
+
+
+def _text(properties: dict[str, Any]) -> dict[str, Any]:
+    if properties.keys() - {"min_length", "max_length"}:
+        raise ValueError("a text or key takes no bounds")
+    if "max_length" not in properties:
+        raise ValueError(
+            "a text needs the most characters that it may have: Field(max_length=2000); a name with many values, such "
+            f"as a zip code, is Annotated[str, {KEY!r}]"
+        )
     return properties
 
 
@@ -98,9 +150,9 @@ def _check_bounds(field: FieldSpec) -> None:
             raise ValueError(
                 f"the bound {bound:.15g} is too large: numbers are float32, in which whole numbers are exact up to "
                 f"{FLOAT32_MAX_EXACT_INT}; declare larger ones as float, which rounds them to 7 digits, and numbers "
-                "that are names as Literal"
+                f"that are names as Annotated[int, {KEY!r}]"
             )
-        if abs(bound) > FLOAT32_MAX:
+        if not field.is_time and abs(bound) > FLOAT32_MAX:
             raise ValueError(f"numbers are float32: no bound is beyond {FLOAT32_MAX:.3g}")
 
 
@@ -112,6 +164,10 @@ def _default(info: FieldInfo, nullable: bool) -> bool | float | str | None:
         raise ValueError("the default is None, which the type does not allow; add '| None'")
     if not _allows(info, default):
         raise ValueError(f"the default {default!r} is not a value that the field allows")
+    if isinstance(default, tuple(times.TYPES.values())):
+        return times.iso(times.to_utc(default))
+    if isinstance(default, Decimal):
+        return float(default)
     return default.value if isinstance(default, enum.Enum) else default
 
 
@@ -155,26 +211,26 @@ def _categories(annotation: Any) -> tuple[str, ...]:
 
 
 def _constraints(metadata: list[Any], *, lengths: bool = False) -> dict[str, Any]:
-    bounds = {
+    bounds: dict[type, tuple[str, str]] = {
         annotated_types.Ge: ("at_least", "ge"),
         annotated_types.Gt: ("above", "gt"),
         annotated_types.Le: ("at_most", "le"),
         annotated_types.Lt: ("below", "lt"),
     }
+    if lengths:
+        bounds |= {annotated_types.MinLen: ("min_length",) * 2, annotated_types.MaxLen: ("max_length",) * 2}
     found: dict[str, Any] = {}
-    shortest = longest = None
     for item in metadata:
-        if type(item) in bounds:
-            name, attribute = bounds[type(item)]
-            found[name] = getattr(item, attribute)
-        elif lengths and isinstance(item, annotated_types.MinLen):
-            shortest = item.min_length
-        elif lengths and isinstance(item, annotated_types.MaxLen):
-            longest = item.max_length
-        else:
+        if type(item) not in bounds:
             raise ValueError(
-                f"{item!r} is not supported; supported are ge, gt, le, lt and equal min_length and max_length"
+                f"{item!r} is not supported here; supported are ge, gt, le, lt, min_length and max_length of a text, "
+                "and equal min_length and max_length of a list"
             )
-    if shortest is not None and shortest == longest:
-        found["length"] = shortest
+        name, attribute = bounds[type(item)]
+        found[name] = _number(getattr(item, attribute))
     return found
+
+
+def _number(bound: Any) -> float:
+    """Return a bound as a number, that of a date or time in seconds."""
+    return times.seconds(times.to_utc(bound)) if isinstance(bound, tuple(times.TYPES.values())) else bound

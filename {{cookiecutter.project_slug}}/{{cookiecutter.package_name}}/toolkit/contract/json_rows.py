@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, NotRequired
 
-from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from annotated_types import Len
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from pydantic_core import from_json
 
 # pydantic needs typing_extensions' TypedDict before Python 3.12.
 from typing_extensions import TypedDict
 
 from . import large_json
+from .annotations import annotation
 from .columns import Columns, concatenate, from_rows
 from .schema import Contract, FieldSpec, Violation
 
@@ -49,12 +50,12 @@ class RowParser:
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
         self._adapters: dict[int, TypeAdapter[list[dict[str, Any]]]] = {}
-        #: The most ":" that a row can hold: after the name of each field, and in categories.
-        self._colons = sum(
-            1 + max((category.count(":") for category in field.categories), default=0) for field in contract.row
-        )
+        #: The most ":" that a row can hold: after the name of each field, in texts and in times.
+        self._colons = sum(1 + _most_colons(field) for field in contract.row)
+        #: The lists and objects of a row.
+        self._containers = 1 + sum(1 + (field.shape[0] if field.shape else 0) for field in contract.row)
         #: The values of a row.
-        self._values = sum(field.length or 1 for field in contract.row)
+        self._values = sum(field.width or 1 for field in contract.row)
 
     def _adapter(self, limit: int) -> TypeAdapter[list[dict[str, Any]]]:
         if limit not in self._adapters:
@@ -99,8 +100,8 @@ class RowParser:
         if len(body) <= SMALL_BODY_BYTES:
             return from_json(body)
         try:
-            # A row is one list or object, and each of its vectors another; the rest are those around the rows.
-            return large_json.parse(body, limit, (limit + 1) * (len(self.contract.row) + 1))
+            # A row is one list or object, and so are its vectors; the rest are those around the rows.
+            return large_json.parse(body, limit, (limit + 1) * self._containers)
         except large_json.TooManyElementsError:
             raise TooManyRowsError(limit) from None
 
@@ -174,28 +175,7 @@ class RowParser:
         return Violation(row, name, value, f"expected {field.expects}")
 
 
-def annotation(field: FieldSpec) -> Any:
-    """Return the annotation by which pydantic validates a field; 3.0 counts as the whole number 3."""
-    if field.kind == "category":
-        kind: Any = Literal[field.categories]
-    elif field.kind == "bool":
-        kind = bool
-    else:
-        wrap = {"at_least": Ge, "above": Gt, "at_most": Le, "below": Lt}
-        number: type[float] = int if field.kind == "int" else float
-        marks = [wrap[name](number(bound)) for name, bound in field.bounds.items()]
-        kind = Annotated[(float, *marks)]
-        if field.kind == "int":
-            # JSON Schema's integers include 3.0, so the schema shows one integer type.
-            as_integer = Field(json_schema_extra={"type": "integer"})
-            whole = Annotated[(float, *marks, AfterValidator(_whole), as_integer)]
-            kind = Annotated[Annotated[(int, *marks)] | whole, Field(union_mode="left_to_right")]
-        if field.length is not None:
-            kind = Annotated[list[kind], Len(field.length, field.length)]
-    return kind | None if field.nullable else kind
-
-
-def _whole(value: float) -> float:
-    if not value.is_integer():
-        raise ValueError("not a whole number")
-    return value
+def _most_colons(field: FieldSpec) -> int:
+    if field.is_time:
+        return 3  # those of an offset among them
+    return field.max_length or max((category.count(":") for category in field.categories), default=0)

@@ -7,10 +7,12 @@ trained with. Numbers are float32 from here on, in training, service and batch a
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
+
+from . import times
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 #: float32 holds every whole number up to here; a larger one would silently become another.
@@ -22,6 +24,8 @@ MISSING_TEXTS = frozenset(
     {"", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NULL", "null", "None", "NaN", "nan", "-NaN", "-nan"}
     | {"1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
 )
+#: Categories that a message names.
+MAX_NAMED_CATEGORIES = 20
 #: Texts that mean true and false, in lower case.
 TRUE_TEXTS, FALSE_TEXTS = frozenset({"true", "1", "1.0"}), frozenset({"false", "0", "0.0"})
 
@@ -40,30 +44,81 @@ class Violation(NamedTuple):
         return "missing" if self.value is None else repr(self.value)
 
 
+NumberKind = Literal["float", "int", "bool", "vector"]
+TextKind = Literal["category", "text", "key"]
+TimeKind = Literal["date", "datetime", "time", "timedelta"]
+TEXT_KINDS = frozenset(get_args(TextKind))
+
+
 class FieldSpec(BaseModel):
-    """One field of a row or of a prediction."""
+    """One field of a row or of a prediction.
+
+    A key is a text or a whole number that is a name, such as a zip code: its values are not listed.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
-    kind: Literal["float", "int", "bool", "category", "vector"]
+    kind: NumberKind | TextKind | TimeKind
     nullable: bool = False
     required: bool = True
+    #: Of a date or time, as text in ISO 8601.
     default: bool | int | float | str | None = None
+    #: Bounds of numbers; those of dates and times are in seconds, see `times.seconds`.
     at_least: float | None = None
     above: float | None = None
     at_most: float | None = None
     below: float | None = None
     categories: tuple[str, ...] = ()
+    #: The numbers of a vector, and of a matrix, which has its shape beside.
     length: int | None = None
+    shape: tuple[int, int] | None = None
+    #: The fewest and the most characters of a text or key.
+    min_length: int = 1
+    max_length: int | None = None
+    #: Whether a key is a whole number.
+    whole: bool = False
+    #: Whether a number may be text in JSON, as clients write decimals.
+    decimal: bool = False
     description: str = ""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether columns have the field as str, "" where missing; all others are float32, NaN where missing."""
+        return self.kind in TEXT_KINDS
+
+    @property
+    def is_time(self) -> bool:
+        """Whether columns have the field as the parts of a date or time."""
+        return self.kind in times.PARTS
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns that the model sees: its own, or one for each element or part."""
+        if self.shape is not None:
+            return [f"{self.name}_{i}_{j}" for i in range(self.shape[0]) for j in range(self.shape[1])]
+        if self.length is not None:
+            return [f"{self.name}_{i}" for i in range(self.length)]
+        return times.columns(self.name, self.kind) if self.is_time else [self.name]
+
+    @property
+    def width(self) -> int | None:
+        """The second dimension of the field's array; None if it has one dimension."""
+        return len(times.PARTS[self.kind]) if self.is_time else self.length
+
+    @property
+    def depth(self) -> int:
+        """The number of nested lists of a value in JSON."""
+        return 2 if self.shape else int(self.length is not None)
 
     @property
     def bounds(self) -> dict[str, float]:
         """The bounds by name, those of the number format included."""
-        largest = FLOAT32_MAX_EXACT_INT if self.kind == "int" else FLOAT32_MAX
         named = {"at_least": self.at_least, "above": self.above, "at_most": self.at_most, "below": self.below}
         bounds = {name: bound for name, bound in named.items() if bound is not None}
+        if self.is_text or self.is_time:
+            return bounds
+        largest = FLOAT32_MAX_EXACT_INT if self.kind == "int" else FLOAT32_MAX
         if self.at_least is None and self.above is None:
             bounds["at_least"] = -largest
         if self.at_most is None and self.below is None:
@@ -73,23 +128,47 @@ class FieldSpec(BaseModel):
     @property
     def expects(self) -> str:
         """The values that the field allows, as a phrase; it is the reason given for every violation."""
-        if self.kind == "category":
-            text = "one of " + ", ".join(repr(category) for category in self.categories)
-        elif self.kind == "bool":
-            text = "true or false"
-        else:
-            text = {"float": "a number", "int": "a whole number", "vector": f"a list of {self.length} numbers"}[
-                self.kind
-            ]
-            limits = [
-                f"{name.replace('_', ' ')} {bound:.15g}"
-                for name, bound in self.bounds.items()
-                if abs(bound) != FLOAT32_MAX
-            ]
-            text += f", {' and '.join(limits)}" if limits else ""
-            if self.kind == "int" and FLOAT32_MAX_EXACT_INT in map(abs, self.bounds.values()):
-                text += " (larger ones are not exact in float32)"
-        return text + (", or missing" if self.nullable else "")
+        return _phrase(self) + (", or missing" if self.nullable else "")
+
+
+def _phrase(field: FieldSpec) -> str:
+    if field.kind == "category":
+        shown = [repr(category) for category in field.categories[:MAX_NAMED_CATEGORIES]]
+        more = len(field.categories) - len(shown)
+        return "one of " + ", ".join(shown) + (f" and {more} more" if more else "")
+    if field.kind == "bool":
+        return "true or false"
+    if field.is_text:
+        if field.whole:
+            return "a whole number"
+        least, most = field.min_length, field.max_length
+        span = f"{most}" if least == most else f"at most {most}" if least <= 1 else f"{least} to {most}"
+        return f"a text of {span} characters"
+    return _NOUNS.get(field.kind, times.EXPECTED.get(field.kind, "")).format(_size(field)) + _limits(field)
+
+
+_NOUNS = {"float": "a number", "int": "a whole number", "vector": "a list of {} numbers"}
+
+
+def _size(field: FieldSpec) -> str:
+    return f"{field.shape[0]} lists of {field.shape[1]}" if field.shape else str(field.length)
+
+
+def _limits(field: FieldSpec) -> str:
+    """Return the bounds as a phrase, those of the number format only where they are a reason."""
+    limits = [
+        f"{name.replace('_', ' ')} {_bound(bound, field)}"
+        for name, bound in field.bounds.items()
+        if abs(bound) != FLOAT32_MAX
+    ]
+    text = f", {' and '.join(limits)}" if limits else ""
+    if field.kind == "int" and FLOAT32_MAX_EXACT_INT in map(abs, field.bounds.values()):
+        text += " (larger ones are not exact in float32)"
+    return text
+
+
+def _bound(bound: float, field: FieldSpec) -> str:
+    return times.iso(times.from_seconds(bound, field.kind)) if field.is_time else f"{bound:.15g}"
 
 
 class Contract(BaseModel):
@@ -138,9 +217,4 @@ class Contract(BaseModel):
     @property
     def model_columns(self) -> list[str]:
         """The names of the columns that the model sees: one for each field, one for each element of a vector."""
-        return [name for field in self.row for name in model_columns(field)]
-
-
-def model_columns(field: FieldSpec) -> list[str]:
-    """Return the names of the columns in which the model sees a field: its own name, or one for each element."""
-    return [f"{field.name}_{i}" for i in range(field.length)] if field.length is not None else [field.name]
+        return [name for field in self.row for name in field.columns]

@@ -34,7 +34,7 @@ class DriftCounters:
     def add(self, columns: Columns, predictions: Columns) -> None:
         """Count rows (n,) and their predictions (n,)."""
         profile = self._profile
-        positions = {name: bins.assign(columns[name]) for name, bins in profile.features.items()}
+        positions = profile.positions(columns)
         for name, counters in self._features.items():
             _add(counters, positions[name])
         for name, counters in self._outputs.items():

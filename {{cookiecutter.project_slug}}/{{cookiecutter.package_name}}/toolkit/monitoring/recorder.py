@@ -149,7 +149,7 @@ def _block(counters: VersionCounters, shadow: bool, group: list[RequestRecord]) 
 
 def _parts(block: Block) -> Iterator[Block]:
     """Yield a block in parts whose lines are far smaller than a file of the log."""
-    values = sum(array.size for array in (*block.columns.values(), *block.predictions.values()))
+    values = sum(map(_values, (*block.columns.values(), *block.predictions.values())))
     rows = len(block.ids)
     size = max(1, LINE_VALUES * rows // max(1, values))
     for start in range(0, rows, size):
@@ -161,6 +161,11 @@ def _parts(block: Block) -> Iterator[Block]:
             columns={name: array[part] for name, array in block.columns.items()},
             predictions={name: array[part] for name, array in block.predictions.items()},
         )
+
+
+def _values(array: np.ndarray) -> int:
+    """Return the size of an array in a line of the log: its values, of texts one for ten characters."""
+    return array.size + (sum(map(len, array.tolist())) // 10 if array.dtype == object else 0)
 
 
 def log_line(block: Block) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 from mlflow.models import ModelSignature
-from mlflow.types.schema import Array, ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType, Array, ColSpec, DataType, Schema
 
 from ..contract.schema import Contract, FieldSpec
 from ..version.artifact import Artifact, digest
@@ -84,11 +84,22 @@ def signature(contract: Contract) -> ModelSignature:
 
 
 def _spec(field: FieldSpec) -> ColSpec:
+    return ColSpec(_type(field), field.name, required=field.required)
+
+
+def _type(field: FieldSpec) -> Any:
+    if field.length is not None:
+        vector = Array(DataType.double)
+        return Array(vector) if field.shape else vector
+    if field.is_time:
+        # As text or as native values; MLflow's own type for times takes no text.
+        return AnyType()
+    if field.is_text and not field.whole:
+        return DataType.string
     # Whole numbers and bools that may be missing are double too: only that type has a missing value.
-    kind = "float" if field.nullable and field.kind != "category" else field.kind
-    types = {"float": DataType.double, "int": DataType.long, "bool": DataType.boolean, "category": DataType.string}
-    mlflow_type = Array(DataType.double) if kind == "vector" else types[kind]
-    return ColSpec(mlflow_type, field.name, required=field.required)
+    if field.nullable or field.kind == "float":
+        return DataType.double
+    return DataType.boolean if field.kind == "bool" else DataType.long
 
 
 def _example(version: Artifact) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ..common.errors import RejectedError
 from ..common.names import CHAMPION
-from ..contract.json_rows import InvalidRowsError, TooManyRowsError, annotation
+from ..contract.annotations import annotation
+from ..contract.json_rows import InvalidRowsError, TooManyRowsError
 from ..contract.schema import FieldSpec, Violation
 from ..monitoring import feedback_counters, prediction_ids
 from ..monitoring.prediction_log import LogFile

@@ -110,7 +110,7 @@ def _never_given(table: pd.DataFrame, columns: Columns, contract: Contract) -> I
     unknown = [str(name) for name in table.columns if name not in contract.by_name]
     for field in contract.row:
         array = columns[field.name]
-        empty = array == "" if field.kind == "category" else np.isnan(array)
+        empty = array == "" if field.is_text else np.isnan(array)
         if column_names.is_given(field, set(table.columns)) and not (field.nullable and empty.all()):
             continue
         near = next((name for name in unknown if column_names.nearest(name, [field])), "")

@@ -49,13 +49,13 @@ def _convert(estimator: Any, contract: Contract) -> bytes:
         raise TypeError(f"{type(estimator).__name__} is not a scikit-learn estimator")
     options = {"zipmap": False} if contract.task == "classification" else None
     names = contract.model_columns
-    categories = {field.name for field in contract.row if field.kind == "category"}
-    separate = [(n, StringTensorType([None, 1]) if n in categories else FloatTensorType([None, 1])) for n in names]
+    texts = {field.name for field in contract.row if field.is_text}
+    separate = [(n, StringTensorType([None, 1]) if n in texts else FloatTensorType([None, 1])) for n in names]
     matrix = [(MATRIX_INPUT, FloatTensorType([None, len(names)]))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # One matrix if all columns are numbers: a separate input for each column costs time in every request.
-        for inputs in (separate,) if categories else (matrix, separate):
+        for inputs in (separate,) if texts else (matrix, separate):
             try:
                 model = convert_sklearn(estimator, initial_types=inputs, options=options)
             except Exception as error:
@@ -81,9 +81,15 @@ def edge_rows(contract: Contract, rows: Columns) -> Columns:
     return edges
 
 
+#: Edge values of texts and keys: some that the training has hardly seen.
+UNUSUAL_TEXTS = ("0", "unseen value", "It's 50 % off -- ÄÖ, 東京!", "a b  c")
+
+
 def _extremes(field: FieldSpec, usual: Any) -> list[Any]:
-    if field.kind == "category":
-        return [*field.categories, *([""] if field.nullable else [])]
+    if field.is_text:
+        return [*(field.categories or UNUSUAL_TEXTS), *([""] if field.nullable else [])]
+    if field.is_time:
+        return [usual, *([np.nan] if field.nullable else [])]
     limits = [limit for limit in (field.at_least, field.at_most) if limit is not None]
     found = [0.0, 1.0] if field.kind == "bool" else limits or [usual]
     return [*found, *([np.nan] if field.nullable else [])]

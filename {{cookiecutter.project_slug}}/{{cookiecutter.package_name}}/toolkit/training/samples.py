@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from ..contract.columns import Columns, as_records, plain, take
+from ..contract.columns import Columns, as_records, json_values, take
 from ..contract.schema import Contract
 from ..version.artifact import Example
 from ..version.runtime import Runtime
@@ -20,7 +18,7 @@ BACKGROUND_ROWS = 50
 def example(runtime: Runtime, rows: LabelledRows, contract: Contract) -> Example:
     """Return the first rows as a caller would send them, with their predictions."""
     columns = take(rows.columns, np.arange(min(EXAMPLE_ROWS, len(rows.label))))
-    values = {field.name: _json_values(columns[field.name], field.kind) for field in contract.row}
+    values = {field.name: json_values(columns[field.name], field) for field in contract.row}
     records = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
     return Example(rows=records, predictions=as_records(runtime.score(columns), contract))
 
@@ -30,12 +28,3 @@ def background(rows: LabelledRows) -> Columns:
     count = len(rows.label)
     where = np.random.default_rng(0).choice(count, min(BACKGROUND_ROWS, count), replace=False)
     return take(rows.columns, np.sort(where))
-
-
-def _json_values(array: np.ndarray, kind: str) -> list[Any]:
-    if kind == "category":
-        return [category or None for category in array]
-    if kind == "vector":
-        return plain(array)
-    cast = {"int": int, "bool": bool}.get(kind, float)
-    return [None if value is None else cast(value) for value in plain(array)]

@@ -81,7 +81,7 @@ class Artifact:
     def explainer(self) -> Explainer:
         """The explainer of this version's predictions."""
         lists = formats.read(self.folder, BACKGROUND)
-        dtypes = {field.name: object if field.kind == "category" else np.float32 for field in self.contract.row}
+        dtypes = {field.name: object if field.is_text else np.float32 for field in self.contract.row}
         return Explainer(self.contract, {name: np.array(lists[name], dtype) for name, dtype in dtypes.items()})
 
     @cached_property

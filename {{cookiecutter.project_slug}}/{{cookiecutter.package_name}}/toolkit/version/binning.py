@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar, cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..contract import times
 from ..contract.schema import FieldSpec
+from . import tokens
 
 #: The most bins of numbers (besides the two outside of the training's range) and of categories: each is a time series.
 MAX_NUMBER_BINS, MAX_CATEGORY_BINS = 10, 20
 #: With fewer training rows in a bin, its share would be noise; but a field may have `MIN_BINS` in any case.
 MIN_BIN_ROWS, MIN_BINS = 40, 5
-MISSING_BIN, OTHER_BIN = "missing", "other"
+MISSING_BIN, OTHER_BIN, RARE_BIN, UNSEEN_BIN = "missing", "other", "rare", "unseen"
+#: Keys that are known; the rarest of more of them count as unseen.
+MAX_KNOWN_KEYS = 100_000
 
 
 class NumberBins(BaseModel):
@@ -31,8 +35,12 @@ class NumberBins(BaseModel):
     names: tuple[str, ...]
     shares: tuple[float, ...] = ()
     edges: tuple[float, ...]
-    #: The number that stands for a vector.
-    reduce: Literal["mean", "max"] | None = None
+    #: The number that stands for a vector ("mean", "max"), a date or time ("weights") or a text.
+    reduce: Literal["mean", "max", "weights", "length", "unseen"] | None = None
+    #: Of the parts of a date or time, see `times.WEIGHTS`.
+    weights: tuple[float, ...] = ()
+    #: The tokens that count as seen.
+    vocabulary: frozenset[str] = frozenset()
 
     @cached_property
     def _edges(self) -> np.ndarray:
@@ -43,6 +51,12 @@ class NumberBins(BaseModel):
         """Return one number for each row, of shape (n,)."""
         if self.reduce == "mean":
             return array.mean(axis=1, dtype=np.float64)
+        if self.reduce == "weights":
+            return np.asarray(array.astype(np.float64) @ np.array(self.weights))
+        if self.reduce == "length":
+            return tokens.lengths(array)
+        if self.reduce == "unseen":
+            return tokens.unseen(array, self.vocabulary)
         return array.max(axis=1) if self.reduce else array
 
     def assign(self, array: np.ndarray) -> np.ndarray:
@@ -51,19 +65,24 @@ class NumberBins(BaseModel):
 
 
 class CategoryBins(BaseModel):
-    """Bins of categories; a category that the contract does not know gets the position after the last bin."""
+    """Bins of categories and keys.
+
+    Values without a position get that of the bin `unseen`, without one the position after the last bin.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     kind: Literal["categories"] = "categories"
     names: tuple[str, ...]
     shares: tuple[float, ...] = ()
-    #: The position of the bin of each category.
+    #: The position of the bin of each category; of keys, those of the training rows.
     positions: dict[str, int]
+    has_unseen: bool = False
 
     @cached_property
     def _positions(self) -> _Positions:
-        return _Positions(self.positions, len(self.names))
+        unknown = self.names.index(UNSEEN_BIN) if self.has_unseen else len(self.names)
+        return _Positions(self.positions, unknown)
 
     def assign(self, array: np.ndarray) -> np.ndarray:
         """Return the position of each row's bin, of shape (n,)."""
@@ -79,13 +98,35 @@ class _Positions(dict[str, int]):
         return self._unknown
 
 
+AnyBins = TypeVar("AnyBins", bound=NumberBins | CategoryBins)
 Bins = Annotated[NumberBins | CategoryBins, Field(discriminator="kind")]
 
 
 def make(field: FieldSpec, array: np.ndarray) -> NumberBins | CategoryBins:
     """Return bins for a field's array (n,), of a vector (n, length), with the shares of its rows."""
-    bins = _category_bins(field, array) if field.kind == "category" else _number_bins(field, array)
-    return bins.model_copy(update={"shares": shares(bins, bins.assign(array))})
+    makers: dict[str, Callable[[FieldSpec, np.ndarray], NumberBins | CategoryBins]] = {
+        "category": _category_bins,
+        "key": _key_bins,
+    }
+    return with_shares(makers.get(field.kind, _number_bins)(field, array), array)
+
+
+def make_unseen(field: FieldSpec, array: np.ndarray) -> NumberBins:
+    """Return bins for the share of a text's tokens that no training row (n,) has."""
+    names = ("0 none", "1 to 5%", "2 to 20%", "3 to 50%", "4 to 100%", *([MISSING_BIN] if field.nullable else []))
+    return NumberBins(
+        names=names, edges=(1e-9, 0.05, 0.2, 0.5), reduce="unseen", vocabulary=frozenset(tokens.vocabulary(array))
+    )
+
+
+def with_shares(bins: AnyBins, array: np.ndarray) -> AnyBins:
+    """Return bins with the shares of an array's rows."""
+    return cast("AnyBins", bins.model_copy(update={"shares": shares(bins, bins.assign(array))}))
+
+
+def field_of(name: str) -> str:
+    """Return the field of a feature: a text has a second one, for its tokens."""
+    return name.partition("/")[0]
 
 
 def shares(bins: NumberBins | CategoryBins, positions: np.ndarray) -> tuple[float, ...]:
@@ -130,6 +171,20 @@ def _category_bins(field: FieldSpec, array: np.ndarray) -> CategoryBins:
     return CategoryBins(names=tuple(names), positions=positions)
 
 
+def _key_bins(field: FieldSpec, array: np.ndarray) -> CategoryBins:
+    """Return one bin for each frequent key, one for the others of the training rows, and one for all others."""
+    found = Counter(array.tolist())
+    found.pop("", None)
+    most, limit = found.most_common(MAX_KNOWN_KEYS), _max_bins(MAX_CATEGORY_BINS, len(array)) - 2
+    frequent = [key for key, rows in most[:limit] if rows >= MIN_BIN_ROWS]
+    # A key may have the name of one of these bins, and shares it then.
+    names = list(dict.fromkeys([*frequent, RARE_BIN, UNSEEN_BIN, *([MISSING_BIN] if field.nullable else [])]))
+    positions = {key: names.index(RARE_BIN) for key, _ in most} | {key: names.index(key) for key in frequent}
+    if field.nullable:
+        positions[""] = names.index(MISSING_BIN)
+    return CategoryBins(names=tuple(names), positions=positions, has_unseen=True)
+
+
 def _number_bins(field: FieldSpec, array: np.ndarray) -> NumberBins:
     missing = (MISSING_BIN,) if field.nullable else ()
     if field.kind == "bool":
@@ -138,12 +193,17 @@ def _number_bins(field: FieldSpec, array: np.ndarray) -> NumberBins:
     if field.kind == "vector":
         # The mean of probabilities is the same in every row.
         bins = bins.model_copy(update={"reduce": "max" if field.name == "probabilities" else "mean"})
+    elif field.is_time:
+        bins = bins.model_copy(update={"reduce": "weights", "weights": times.WEIGHTS[field.kind]})
+    elif field.is_text:
+        bins = bins.model_copy(update={"reduce": "length"})
     values = bins.values(array).astype(np.float64)
     values = values[np.isfinite(values)]
     if not len(values):
         return bins
-    starts, whole = _starts(values), field.kind == "int"
-    names = [f"<{_text(starts[0])}", *_ranges(starts, np.max(values), whole), f">{_text(np.max(values))}"]
+    starts, text = _starts(values), _day if field.kind in ("date", "datetime") else _text
+    whole = field.kind in ("int", "date", "text")
+    names = [f"<{text(starts[0])}", *_ranges(starts, np.max(values), whole, text), f">{text(np.max(values))}"]
     # The largest value belongs to the last bin but one.
     edges = (*starts.tolist(), float(np.nextafter(np.max(values), np.inf)))
     # Numbered, so that they keep their order where they are sorted as text.
@@ -160,13 +220,16 @@ def _starts(values: np.ndarray) -> np.ndarray:
     return np.unique(np.quantile(values, np.arange(count) / count, method="higher"))
 
 
-def _ranges(starts: np.ndarray, maximum: float, whole: bool) -> list[str]:
+def _ranges(starts: np.ndarray, maximum: float, whole: bool, text: Callable[[float], str]) -> list[str]:
     ends = np.append(starts[1:] - 1 if whole else starts[1:], maximum)
     return [
-        _text(start) if start == end else f"{_text(start)}..{_text(end)}"
-        for start, end in zip(starts, ends, strict=True)
+        text(start) if start == end else f"{text(start)}..{text(end)}" for start, end in zip(starts, ends, strict=True)
     ]
 
 
 def _text(number: float) -> str:
     return f"{number:.0f}" if number == round(number) and abs(number) < 1e9 else f"{number:.4g}"
+
+
+def _day(days: float) -> str:
+    return str(np.datetime64(int(np.floor(days)), "D"))

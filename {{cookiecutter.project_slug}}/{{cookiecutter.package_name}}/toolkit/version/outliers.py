@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ..contract.columns import Columns
-from .binning import CategoryBins, NumberBins
+from .binning import CategoryBins, NumberBins, field_of
 
 Features = Mapping[str, NumberBins | CategoryBins]
 """The bins of each feature."""
@@ -81,9 +81,11 @@ class OutlierDetector(BaseModel):
 
 def fit(features: Features, training: Columns, holdout: Columns) -> OutlierDetector:
     """Return the detector of a version."""
-    scored = {name: _feature_scores(bins, training[name]) for name, bins in features.items()}
+    scored = {name: _feature_scores(bins, training[field_of(name)]) for name, bins in features.items()}
     seen, unseen = (
-        _score(scored, features, columns, {name: bins.assign(columns[name]) for name, bins in features.items()})
+        _score(
+            scored, features, columns, {name: bins.assign(columns[field_of(name)]) for name, bins in features.items()}
+        )
         for columns in (training, holdout)
     )
     threshold = float(np.quantile(seen, 1 - TRAINING_RATE, method="higher"))
@@ -99,7 +101,7 @@ def _score(
 ) -> np.ndarray:
     total: np.ndarray = np.zeros(len(next(iter(positions.values()))))
     for name, feature in scored.items():
-        total += feature.score(features[name], columns[name], positions[name])
+        total += feature.score(features[name], columns[field_of(name)], positions[name])
     return total
 
 

@@ -6,14 +6,14 @@ training rows, the outputs by the predictions for the hold-out rows, which the m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ..contract.columns import Columns
 from ..contract.schema import Contract, FieldSpec
-from .binning import Bins, make, psi, shares
+from .binning import Bins, CategoryBins, NumberBins, field_of, make, make_unseen, psi, shares, with_shares
 from .outliers import OutlierDetector, fit
 
 
@@ -33,7 +33,7 @@ class Profile(BaseModel):
         cls, contract: Contract, *, training: Columns, holdout: Columns, predictions: Columns, label: np.ndarray
     ) -> Profile:
         """Return the profile of a version; predictions and label (n,) are those of the hold-out rows."""
-        features = _bins(contract.row, training)
+        features = {name: bins for field in contract.row for name, bins in _features(field, training, holdout)}
         # A model may return NaN, whatever its contract says.
         outputs = (f.model_copy(update={"nullable": f.kind in ("float", "vector")}) for f in contract.prediction)
         return cls(
@@ -43,13 +43,27 @@ class Profile(BaseModel):
             quality=_quality(contract, predictions[contract.label.name], label),
         )
 
+    def positions(self, columns: Columns) -> dict[str, np.ndarray]:
+        """Return the positions (n,) of the rows' bins, for each feature."""
+        return {name: bins.assign(columns[field_of(name)]) for name, bins in self.features.items()}
+
     def drift(self, columns: Columns) -> dict[str, float]:
         """Return the population stability index of each feature for other rows, largest first."""
         indices = {
-            name: psi(shares(feature, feature.assign(columns[name])), feature.shares)
+            name: psi(shares(feature, feature.assign(columns[field_of(name)])), feature.shares)
             for name, feature in self.features.items()
         }
         return dict(sorted(indices.items(), key=lambda item: -item[1]))
+
+
+def _features(field: FieldSpec, training: Columns, holdout: Columns) -> Iterator[tuple[str, NumberBins | CategoryBins]]:
+    """Yield the bins of a field, and their names."""
+    seen, unseen = training[field.name], holdout[field.name]
+    bins = make(field, seen)
+    # Only other rows show how many keys and tokens are usually new.
+    yield field.name, with_shares(bins, unseen) if field.kind == "key" else bins
+    if field.kind == "text":
+        yield f"{field.name}/unseen tokens", with_shares(make_unseen(field, seen), unseen)
 
 
 def _bins(fields: Iterable[FieldSpec], columns: Columns) -> dict[str, Bins]:

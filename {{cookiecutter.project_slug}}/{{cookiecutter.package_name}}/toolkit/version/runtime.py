@@ -9,7 +9,7 @@ import numpy as np
 
 from ..common.errors import UserError
 from ..contract.columns import Columns
-from ..contract.schema import Contract, FieldSpec, model_columns
+from ..contract.schema import Contract, FieldSpec
 
 #: The name of the input of an ONNX model that takes all features as one matrix; they are all numbers then.
 MATRIX_INPUT = "numbers"
@@ -44,9 +44,9 @@ class OnnxRuntime:
         self._takes_matrix = inputs == {MATRIX_INPUT}
         # The export drops inputs that the model does not use.
         self._inputs = [
-            (name, field.name, slice(None) if field.length is None else slice(i, i + 1))
+            (name, field.name, slice(None) if field.width is None else slice(i, i + 1))
             for field in contract.row
-            for i, name in enumerate(model_columns(field))
+            for i, name in enumerate(field.columns)
             if name in inputs
         ]
         self._outputs = _Outputs(contract)
@@ -147,7 +147,7 @@ def _conform(field: FieldSpec, outputs: Columns, rows: int) -> np.ndarray:
         array = array[:, 0]
     if array.shape != shape:
         raise UserError(f"Prediction.{field.name}: the model returns an array of shape {array.shape}, not {shape}")
-    if field.kind == "category":
+    if field.is_text:
         return array if array.dtype == object else array.astype(str).astype(object)
     return array.astype(DTYPES.get(field.kind, np.float32), copy=False)
 

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from ...contract.json_rows import annotation
+from ...contract.annotations import annotation
 from ...contract.schema import Contract, FieldSpec
 from .json_schema import Schema, nullable, string_enum
 

@@ -55,5 +55,7 @@ def nullable(schema: Schema) -> Schema:
 
     As a second type, not as a part of `anyOf`: Swagger UI then shows type, bounds and enum without unfolding.
     """
+    if "anyOf" in schema:
+        return schema | {"anyOf": [*schema["anyOf"], {"type": "null"}]}
     enum = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
     return schema | {"type": [schema["type"], "null"]} | enum

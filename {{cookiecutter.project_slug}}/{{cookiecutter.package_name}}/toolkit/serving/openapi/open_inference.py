@@ -6,7 +6,7 @@ from typing import Any
 
 from ...contract.schema import Contract, FieldSpec
 from ..protocols.open_inference import PLATFORMS, request
-from ..protocols.tensors import ACCEPTED_DATATYPES, RANGES, datatype
+from ..protocols.tensors import RANGES, accepted_datatypes, datatype, dimensions
 from .documented_release import (
     BY_TRAFFIC,
     ONE_VERSION,
@@ -84,11 +84,9 @@ def _exactly_one_tensor(field: FieldSpec) -> Schema:
 
 def _input_tensors(field: FieldSpec, max_rows: int) -> list[Schema]:
     """Return the tensors that are accepted for a field."""
-    accepted, value, size = ACCEPTED_DATATYPES[field.kind], input_schema(field), max_rows
-    dimensions: list[Schema] = [INTEGER_FROM_0]
-    if field.length is not None:
-        dimensions, value = [INTEGER_FROM_0, {"const": field.length}], value["items"]
-        size = max_rows * field.length
+    accepted, value = accepted_datatypes(field), _element(input_schema(field), field)
+    shape: list[Schema] = [INTEGER_FROM_0, *({"const": size} for size in dimensions(field))]
+    size = max_rows * (field.length or 1)
     # Of the datatypes that hold fewer numbers than JSON, the field's own stands for all.
     own, values = datatype(field), [(accepted - RANGES.keys(), value)]
     if own in RANGES:
@@ -96,8 +94,14 @@ def _input_tensors(field: FieldSpec, max_rows: int) -> list[Schema]:
     if field.kind == "bool":
         bits = {"enum": [0, 1, None] if field.nullable else [0, 1]}
         values = [(accepted & {"BOOL"}, value), (accepted - {"BOOL"}, bits)]
-    shape = tuple_of(dimensions)
-    return [_tensor(field, sorted(datatypes), shape, array_of(value, size)) for datatypes, value in values]
+    return [_tensor(field, sorted(datatypes), tuple_of(shape), array_of(value, size)) for datatypes, value in values]
+
+
+def _element(schema: Schema, field: FieldSpec) -> Schema:
+    """Return the schema of the numbers in a vector or matrix, that of any other field as it is."""
+    for _ in range(field.depth):
+        schema = schema["items"]
+    return nullable(schema) if field.nullable and field.depth else schema
 
 
 def _range(kind: str) -> Schema:
@@ -108,7 +112,7 @@ def _range(kind: str) -> Schema:
 
 def _output_tensor(field: FieldSpec, contract: Contract) -> Schema:
     value = output_schema(field, contract)
-    data = array_of(value if field.length is None else value["items"])
+    data = array_of(_element(value, field))
     return _tensor(field, [datatype(field)], array_of(INTEGER_FROM_0), data)
 
 

@@ -14,14 +14,16 @@ def cast(row: dict[str, Any], contract: Contract) -> dict[str, Any]:
 
 
 def _cast(value: Any, field: FieldSpec) -> Any:
-    if field.kind == "vector":
-        return [_number(part) for part in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_cast(part, field) if isinstance(part, list) else _number(part) for part in value]
     if isinstance(value, str) and value in MISSING_TEXTS and value not in field.categories:
         return None
-    if field.kind == "category":
+    if field.is_time or (field.is_text and not field.whole):
         return None if isinstance(value, float) and math.isnan(value) else value
     if field.kind == "bool" and isinstance(value, str):
         return value.lower() in TRUE_TEXTS if value.lower() in TRUE_TEXTS | FALSE_TEXTS else value
+    if field.whole and isinstance(value, str) and value.removeprefix("-").isdecimal() and len(value) < 20:
+        return int(value)
     number = _number(value)
     if isinstance(number, float) and math.isnan(number):
         return None

@@ -1,7 +1,9 @@
 """The Open Inference Protocol, version 2 (REST): what KServe, Triton and their clients speak.
 
-A field is a tensor of shape [n] (or [n, 1]), a vector one of shape [n, length]. A missing value is null in `data`, or
-NaN among numbers, or one of `MISSING_TEXTS`, such as "", among categories; fields that have a default may be left out.
+A field is a tensor of shape [n] (or [n, 1]), a vector one of shape [n, length], a matrix one of [n, rows, columns].
+Dates and times are texts in ISO 8601. A missing value is null in `data`, or NaN among numbers, or one of
+`MISSING_TEXTS`, such as "", among texts; a vector is missing where all of its numbers are. Fields that have a default
+may be left out.
 Nullable int and bool fields are FP32, the only datatype among these that has a NaN. Of the extensions there are binary
 tensors (`binary_tensors.py`), and the index of the model repository.
 """
@@ -27,7 +29,7 @@ from ..live_release import LiveRelease, LiveVersion
 from . import binary_tensors
 from .codec import load
 from .error_text import error_line, quote
-from .tensors import array_data, column_values, datatype
+from .tensors import array_data, column_values, datatype, dimensions, flat
 
 #: The specification lists the names, and has none for a pickled model.
 PLATFORMS = {"onnx": "onnx_onnxv1", "python": ""}
@@ -160,14 +162,15 @@ def request(rows: list[dict[str, Any]], contract: Contract) -> dict[str, Any]:
         if field.length is None:
             data = [row.get(field.name, field.default) for row in rows]
         else:
-            data = [element for row in rows for element in row[field.name]]
+            missing = [None] * field.length
+            values = [row.get(field.name, field.default) for row in rows]
+            data = flat([missing if value is None else value for value in values]) or []
         inputs.append(_tensor(field, len(rows)) | {"data": data})
     return {"inputs": inputs}
 
 
 def _tensor(field: FieldSpec, rows: int) -> dict[str, Any]:
-    shape = [rows] if field.length is None else [rows, field.length]
-    return {"name": field.name, "datatype": datatype(field), "shape": shape}
+    return {"name": field.name, "datatype": datatype(field), "shape": [rows, *dimensions(field)]}
 
 
 def _parameter(holder: Any, name: str, *, default: bool) -> bool:

@@ -99,14 +99,14 @@ def _instances(given: Any, form: str, contract: Contract, limit: int) -> Rows:
         return _check_dicts(given, form)
     names, rows = list(contract.by_name), given
     if len(names) == 1:
-        depth = _depth(given) - (contract.row[0].length is not None)
+        depth = _depth(given) - contract.row[0].depth
         rows = [[given]] if depth == 0 else [[value] for value in given] if depth == 1 else given
     return _from_lists(names, rows, contract, limit)
 
 
 def _columnar(given: dict[str, Any], contract: Contract, limit: int) -> Rows:
     columns = {name: given[name] for name in contract.by_name if name in given}
-    is_value = {name: _depth(value) <= (contract.by_name[name].length is not None) for name, value in columns.items()}
+    is_value = {name: _depth(value) <= contract.by_name[name].depth for name, value in columns.items()}
     if columns and all(is_value.values()) and not all(value == [] for value in columns.values()):
         return [columns]
     lengths = {name: len(value) if isinstance(value, list) else -1 for name, value in columns.items()}
@@ -170,7 +170,7 @@ def csv_table(body: bytes, contract: Contract, limit: int) -> tuple[set[str], Ro
 def _cell(text: str, field: FieldSpec) -> Any:
     if text in MISSING_TEXTS and text not in field.categories:
         return None
-    if field.kind != "vector":
+    if field.length is None:
         return text
     try:
         return from_json(text)

@@ -1,0 +1,212 @@
+"""The values of one field in a DataFrame: checked, and made to the array that columns have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import date, time
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from . import times
+from .schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, FieldSpec
+
+Checked = tuple[np.ndarray, np.ndarray]
+"""The array of a field, see `columns`, and a mask (n,) of the rows whose values break the contract."""
+
+
+def check(values: pd.Series, field: FieldSpec) -> Checked:
+    """Return the array of a field and a mask of its violations."""
+    return CHECKS[field.kind](values, field)
+
+
+def joined(elements: Sequence[pd.Series]) -> pd.Series:
+    """Return the vectors whose elements have a column each; None where all of them are missing."""
+    array = np.column_stack([_numbers(values, _is_missing(values)) for values in elements])
+    empty = np.isnan(array).all(axis=1)
+    return pd.Series([None if nothing else row for nothing, row in zip(empty, array, strict=True)], dtype=object)
+
+
+def exact_numbers(values: pd.Series, field: FieldSpec) -> np.ndarray:
+    """Return valid numbers in float64, before they are rounded: (n,), or (n, length) of a vector."""
+    if field.length is None:
+        return _numbers(values, _is_missing(values))
+    missing = np.full(field.length, np.nan)
+    return np.array([missing if _is_absent(value) else _vector(value).ravel() for value in values])
+
+
+def _is_missing(values: pd.Series) -> np.ndarray:
+    return (values.isna() | values.isin(MISSING_TEXTS)).to_numpy(dtype=bool)
+
+
+def _check_number(values: pd.Series, field: FieldSpec) -> Checked:
+    missing = _is_missing(values)
+    numbers = _numbers(values, missing)
+    invalid = np.isnan(numbers) & ~missing | missing & (not field.nullable)
+    invalid |= ~missing & ~_within(numbers, field)
+    if field.kind == "int":
+        invalid |= ~missing & (numbers != np.round(numbers))
+    return np.where(invalid, 0, numbers).astype(np.float32), invalid
+
+
+def _numbers(values: pd.Series, missing: np.ndarray) -> np.ndarray:
+    """Return float64, NaN for what is no number: a date, a bool, a text."""
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return values.to_numpy(np.float64, na_value=np.nan)
+    if pd.api.types.is_string_dtype(values) and values.dtype != object:
+        return pd.to_numeric(values.mask(missing), errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    return np.array([_number(value) for value in values], dtype=np.float64)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, str | int | float | np.number | Decimal):
+        return np.nan
+    try:
+        # By the rules of pandas for a column of text, not by those of Python: "1_000" and " 1" are no numbers.
+        return float(pd.to_numeric(value)) if isinstance(value, str) else float(value)
+    except (ValueError, OverflowError):
+        return np.nan
+
+
+def _within(numbers: np.ndarray, field: FieldSpec) -> np.ndarray:
+    tests: dict[str, Callable[[Any, Any], np.ndarray]] = {
+        "at_least": np.greater_equal,
+        "above": np.greater,
+        "at_most": np.less_equal,
+        "below": np.less,
+    }
+    return np.all([tests[name](numbers, bound) for name, bound in field.bounds.items()], axis=0)
+
+
+def _check_bool(values: pd.Series, field: FieldSpec) -> Checked:
+    missing = _is_missing(values)
+    texts = values.astype(str).str.lower()
+    true, false = texts.isin(TRUE_TEXTS).to_numpy(), texts.isin(FALSE_TEXTS).to_numpy()
+    invalid = ~(true | false | missing) | missing & (not field.nullable)
+    return np.where(missing, np.nan, true).astype(np.float32), invalid
+
+
+def _check_category(values: pd.Series, field: FieldSpec) -> Checked:
+    known = values.isin(field.categories).to_numpy()
+    missing = _is_missing(values) & ~known
+    invalid = ~(known | missing) | missing & (not field.nullable)
+    return np.where(known, values.to_numpy(dtype=object), "").astype(object), invalid
+
+
+def _check_text(values: pd.Series, field: FieldSpec) -> Checked:
+    missing = _is_missing(values)
+    if field.whole:
+        return _check_whole_key(values, missing, field)
+    # A number may have lost its leading zeros already.
+    is_text = values.map(lambda value: isinstance(value, str)).to_numpy(dtype=bool)
+    sizes = values.where(is_text, "").str.len().to_numpy()
+    invalid = ~missing & (~is_text | (sizes < field.min_length) | (sizes > (field.max_length or np.inf)))
+    invalid |= missing & (not field.nullable)
+    return np.where(is_text & ~missing, values.to_numpy(dtype=object), "").astype(object), invalid
+
+
+def _check_whole_key(values: pd.Series, missing: np.ndarray, field: FieldSpec) -> Checked:
+    texts = np.array([_whole_text(value) for value in values], dtype=object)
+    invalid = np.where(missing, not field.nullable, texts == "")
+    return np.where(missing, "", texts), invalid
+
+
+def _whole_text(value: Any) -> str:
+    """Return a whole number of 64 bits in digits, "" for anything else."""
+    if isinstance(value, str):
+        value = value.removesuffix(".0")  # pandas writes whole numbers so where some are missing
+        is_whole = value.isascii() and value.removeprefix("-").isdigit()
+    else:
+        is_number = isinstance(value, int | float | np.number | Decimal) and not isinstance(value, bool)
+        is_whole = is_number and bool(np.isfinite(float(value))) and value == int(value)
+    return str(number) if is_whole and abs(number := int(value)) < 2**63 else ""
+
+
+def _check_time(values: pd.Series, field: FieldSpec) -> Checked:
+    missing = _is_missing(values)
+    if pd.api.types.is_datetime64_any_dtype(values) and field.kind in ("date", "datetime"):
+        utc = values.dt.tz_convert("UTC").dt.tz_localize(None) if values.dt.tz is not None else values
+        found = utc.to_numpy("datetime64[us]")
+    elif pd.api.types.is_timedelta64_dtype(values) and field.kind == "timedelta":
+        found = values.to_numpy("timedelta64[us]")
+    else:
+        given = zip(values, missing, strict=True)
+        found = times.microseconds(
+            [None if nothing else _time(value, field.kind) for value, nothing in given], field.kind
+        )
+    invalid = np.where(missing, not field.nullable, np.isnat(found))
+    if field.kind == "date":
+        invalid |= ~np.isnat(found) & (found != found.astype("datetime64[D]"))
+    array = times.parts(found, field.kind)
+    if field.bounds:
+        invalid |= ~missing & ~_within(times.seconds_of(array, field.kind), field)
+    return array, invalid
+
+
+def _time(value: Any, kind: str) -> Any:
+    """Return a date or time, None for anything else."""
+    # A midnight is a date. Numbers are no times: some mean seconds by them, others milliseconds or days.
+    if isinstance(value, times.TYPES[kind]) or (kind == "datetime" and isinstance(value, date)):
+        return None if isinstance(value, time) and value.tzinfo is not None else times.to_utc(value)
+    try:
+        return times.parse(value, kind) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _check_vector(values: pd.Series, field: FieldSpec) -> Checked:
+    array = np.full((len(values), field.length or 0), np.nan, dtype=np.float32)
+    invalid = np.zeros(len(values), dtype=bool)
+    shape = field.shape or array.shape[1:]
+    for i, value in enumerate(values):
+        if _is_absent(value):
+            invalid[i] = not field.nullable
+            continue
+        try:
+            numbers = _vector(value)
+            invalid[i] = numbers.shape not in (shape, array.shape[1:]) or not _within(numbers, field).all()
+            array[i] = np.nan if invalid[i] else numbers.ravel()
+        except (ValueError, TypeError, RecursionError):
+            invalid[i] = True
+    return array, invalid
+
+
+def _is_absent(value: Any) -> bool:
+    """Whether a vector is missing."""
+    return (
+        value is None
+        or (isinstance(value, float) and np.isnan(value))
+        or (isinstance(value, str) and value in MISSING_TEXTS)
+    )
+
+
+def _vector(value: Any) -> np.ndarray:
+    """Return a list, or a list of lists, as float64; ValueError or TypeError if an element is no number."""
+    if isinstance(value, str):
+        value = json.loads(value)
+    if not isinstance(value, np.ndarray) or value.dtype == object:
+        # Parquet has a matrix as an array of arrays. Quoted digits are text here, as they are in JSON.
+        parts = [_vector(part) if isinstance(part, list | np.ndarray) else _element(part) for part in value]
+        value = np.array(parts, dtype=np.float64)
+    if value.dtype.kind not in "iuf":
+        raise TypeError(value.dtype)
+    return value.astype(np.float64)
+
+
+def _element(value: Any) -> float:
+    return np.nan if isinstance(value, str) else _number(value)
+
+
+CHECKS: dict[str, Callable[[pd.Series, FieldSpec], Checked]] = {
+    "float": _check_number,
+    "int": _check_number,
+    "bool": _check_bool,
+    "category": _check_category,
+    "vector": _check_vector,
+    "text": _check_text,
+    "key": _check_text,
+    **dict.fromkeys(times.PARTS, _check_time),
+}
