@@ -18,13 +18,12 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from titanic_survival.toolkit.contract.columns import as_records
+from titanic_survival.toolkit.contract.columns import as_records, json_values
 from titanic_survival.toolkit.contract.json_rows import RowParser
 
 # Before OpenMP is loaded, which reads it once: threads on busy cores wait for each other, ten times longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import pytest
 import requests
 from titanic_survival import config, model
@@ -117,18 +116,8 @@ def contract() -> Contract:
 def rows(contract: Contract) -> list[dict[str, Any]]:
     """Return rows of the data as a caller of the service would send them."""
     columns, _ = dataframes.check_features(data.load().head(ROWS), contract)
-    values = {column.name: [sendable(value, column.kind) for value in columns[column.name]] for column in contract.row}
+    values = {field.name: json_values(columns[field.name], field) for field in contract.row}
     return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-
-
-def sendable(value: Any, kind: str) -> Any:
-    """Return one value of a checked column as JSON would have it."""
-    if kind == "vector":
-        return [float(str(number)) for number in value]
-    if kind == "category":
-        return value or None
-    # Through text: the shortest decimal that is the same float32.
-    return None if np.isnan(value) else {"int": int, "bool": bool}.get(kind, float)(float(str(value)))
 
 
 @pytest.fixture(scope="session")

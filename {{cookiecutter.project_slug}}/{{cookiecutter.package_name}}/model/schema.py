@@ -2,11 +2,14 @@
 
 To make it yours, list the fields of your own rows in `Row`. A field is one of
 
-    float, int, bool                  a number or a boolean; bounds with Field(ge=, gt=, le=, lt=)
+    float, int, bool, Decimal         a number or a boolean; bounds with Field(ge=, gt=, le=, lt=)
     Literal["a", "b"] or a StrEnum    a category
+    Annotated[str, "key"], also int   a name with many values, such as a zip code: new ones are scored too
+    str                               a text, with Field(max_length=2000)
+    date, datetime, time, timedelta   in ISO 8601; times are UTC
     list[float]                       a vector; its length with Field(min_length=64, max_length=64)
 
-All but vectors may be missing: add `| None`. `description` shows in the API's documentation.
+All may be missing: add `| None`. `description` shows in the API's documentation; docs/rows.md says more on each kind.
 
 The first field of `Prediction` is the label: the model learns the column of that name in the data. A float label makes
 a regression, any other a classification. A classification may add `probability: float` (of the second of two classes,
