@@ -43,6 +43,7 @@ async def post(routes: Routes, path: str, body: bytes, kind: bytes = b"applicati
     application = routes.resolve(scope)
     assert application
     await application(scope, receive, send)
+    routes.bodies.release(scope)
     return sent[0]["status"], sent[1]["body"]
 
 

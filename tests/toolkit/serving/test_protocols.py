@@ -178,7 +178,7 @@ def test_metadata_describes_every_tensor(client: TestClient, model: str, contrac
         assert [put["name"] for put in content["outputs"]] == [column.name for column in contract.prediction]
         for column, put in zip(contract.row, content["inputs"], strict=True):
             assert put["shape"] == ([-1] if column.length is None else [-1, column.length])
-            assert put["datatype"] in tensors.ACCEPTED_DATATYPES[column.kind]
+            assert put["datatype"] in tensors.accepted_datatypes(column)
 
 
 def test_health_is_told_as_each_protocol_has_it(client: TestClient, model: str, version: Artifact) -> None:

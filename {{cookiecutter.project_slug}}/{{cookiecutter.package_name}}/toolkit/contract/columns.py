@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,21 +31,43 @@ def concatenate(parts: Sequence[Columns]) -> Columns:
 
 def from_rows(rows: Sequence[dict[str, Any]], contract: Contract) -> Columns:
     """Return the columns of valid rows, with the default for a field that is left out."""
-    return {field.name: _array(field, [row.get(field.name, field.default) for row in rows]) for field in contract.row}
+    return {
+        field.name: ARRAYS[field.kind]([row.get(field.name, field.default) for row in rows], field)
+        for field in contract.row
+    }
 
 
-def _array(field: FieldSpec, values: list[Any]) -> np.ndarray:
-    """Return the array of values as JSON or a validated row has them."""
-    if field.is_text:
-        texts = [str(int(value)) if field.whole and value is not None else value or "" for value in values]
-        return np.array(texts, dtype=object)
-    if field.is_time:
-        return times.from_values(values, field.kind)
-    if field.length is not None:
-        missing = np.full(field.shape or field.length, np.nan)
-        rows = [missing if value is None else value for value in values] if field.nullable else values
-        return np.array(rows, dtype=np.float32).reshape(len(values), field.length)
+def _numbers(values: list[Any], field: FieldSpec) -> np.ndarray:
     return np.array(values, dtype=np.float32)  # None becomes NaN
+
+
+def _vectors(values: list[Any], field: FieldSpec) -> np.ndarray:
+    if field.nullable:
+        missing = np.full(field.shape or field.length or 0, np.nan)
+        values = [missing if value is None else value for value in values]
+    return np.array(values, dtype=np.float32).reshape(len(values), field.length or 0)
+
+
+def _texts(values: list[Any], field: FieldSpec) -> np.ndarray:
+    return np.array(["" if value is None else value for value in values], dtype=object)
+
+
+def _keys(values: list[Any], field: FieldSpec) -> np.ndarray:
+    return _texts([None if value is None else str(int(value)) for value in values] if field.whole else values, field)
+
+
+def _times(values: list[Any], field: FieldSpec) -> np.ndarray:
+    return times.from_values(values, field.kind)
+
+
+#: Makes the array of a field from values as JSON or a validated row has them.
+ARRAYS: dict[str, Callable[[list[Any], FieldSpec], np.ndarray]] = {
+    **dict.fromkeys(("float", "int", "bool"), _numbers),
+    "vector": _vectors,
+    **dict.fromkeys(("category", "text"), _texts),
+    "key": _keys,
+    **dict.fromkeys(times.PARTS, _times),
+}
 
 
 def json_values(array: np.ndarray, field: FieldSpec) -> list[Any]:
