@@ -42,6 +42,7 @@ from titanic_survival.toolkit.version.reference_profile import Profile
 from titanic_survival.toolkit.version.runtime import PythonRuntime
 
 ROWS = 300
+JSON = {"content-type": "application/json"}
 SENT = 40
 
 
@@ -274,6 +275,31 @@ def test_violation_says_what_is_expected(
     problem = answer.json()["problems"][0]
     assert problem["field"].startswith(field)
     assert reason in problem["reason"]
+
+
+HOSTILE: list[Any] = ["", "\0", "a\0b", "🎉" * 20, "NA", "\n", 0, -1, 2**70, -(2**63), 1e308, True, None, [], {}, [[]]]
+HOSTILE += [[[1, 2], [3, None]], [[1, 2], [3, 4], [5, 6]], [None, None], "9" * 5000, "1e400", "+.5", "..", "nan", "١٢٣"]
+HOSTILE += ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "-P999999999DT1S", "P" + "9" * 400 + "D", "24:00"]
+HOSTILE += ["2026-02-30", "2026-01-31T18:30:00.1234567Z", "2026-01-31\n", "-2026-01-01", "18:30:60"]
+
+
+@pytest.mark.parametrize("field", Row.model_fields)
+def test_no_value_makes_an_error_of_the_server(client: TestClient, sent: list[dict[str, Any]], field: str) -> None:
+    statuses = set()
+    for value in HOSTILE:
+        row = sent[0] | {field: value}
+        split = {"columns": list(row), "data": [list(row.values())]}
+        tensor = {"name": field, "datatype": "BYTES", "shape": [1], "data": [value]}
+        for path, body in {
+            "/predict": [row],
+            "/explain": [row],
+            "/invocations": {"dataframe_split": split},
+            "/v2/models/worth/infer": {"inputs": [tensor]},
+        }.items():
+            statuses.add(client.post(path, content=json.dumps(body), headers=JSON).status_code)
+        csv = cells([row]).to_csv(index=False).encode()
+        statuses.add(client.post("/invocations", content=csv, headers={"content-type": "text/csv"}).status_code)
+    assert statuses == {200, 400} or statuses == {400}
 
 
 def test_column_of_numbers_says_how_to_read_it_as_text(version: Artifact) -> None:

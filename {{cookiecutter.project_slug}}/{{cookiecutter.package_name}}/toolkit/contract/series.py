@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import date, time
+from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -131,7 +131,7 @@ def _check_time(values: pd.Series, field: FieldSpec) -> Checked:
         utc = values.dt.tz_convert("UTC").dt.tz_localize(None) if values.dt.tz is not None else values
         found = utc.to_numpy("datetime64[us]")
     elif pd.api.types.is_timedelta64_dtype(values) and field.kind == "timedelta":
-        found = values.to_numpy("timedelta64[us]")
+        found = values.where(values.abs() <= times.MAX_DURATION).to_numpy("timedelta64[us]")
     else:
         given = zip(values, missing, strict=True)
         found = times.microseconds(
@@ -150,7 +150,9 @@ def _time(value: Any, kind: str) -> Any:
     """Return a date or time, None for anything else."""
     # A midnight is a date. Numbers are no times: some mean seconds by them, others milliseconds or days.
     if isinstance(value, times.TYPES[kind]) or (kind == "datetime" and isinstance(value, date)):
-        return None if isinstance(value, time) and value.tzinfo is not None else times.to_utc(value)
+        is_local = isinstance(value, time) and value.tzinfo is not None
+        is_long = isinstance(value, timedelta) and abs(value) > times.MAX_DURATION
+        return None if is_local or is_long else times.to_utc(value)
     try:
         return times.parse(value, kind) if isinstance(value, str) else None
     except ValueError:

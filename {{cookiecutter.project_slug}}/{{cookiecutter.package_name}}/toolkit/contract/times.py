@@ -6,7 +6,7 @@ is 0) and `d_days` since 1970-01-01. Times are UTC: one with another offset is c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -38,34 +38,53 @@ WEIGHTS: dict[str, tuple[float, ...]] = {
 }
 EPOCH = datetime(1970, 1, 1)
 SECOND = timedelta(seconds=1)
+#: float32 holds every number of days up to here, and int64 its microseconds.
+MAX_DURATION = timedelta(days=2**24)
 DURATION = TypeAdapter(timedelta)
 
 
 def parse(text: str, kind: str) -> Any:
     """Return the value of a text in ISO 8601, without an offset, in UTC; ValueError if it is none."""
-    if kind == "timedelta":
-        return _duration(text)
-    if kind == "date":
-        return date.fromisoformat(text)
-    if kind == "time":
-        value = time.fromisoformat(text)
-        if value.tzinfo is not None:
-            raise ValueError("a time of day has no offset")
-        return value
-    return to_utc(datetime.fromisoformat(text))
+    try:
+        return PARSERS[kind](text)
+    except OverflowError:  # such as the last hour of the year 9999, where UTC is in the next
+        raise ValueError("no time that Python holds") from None
 
 
-def to_utc(value: Any) -> Any:
-    """Return a date and time in UTC, without an offset; any other value as it is."""
-    is_aware = isinstance(value, datetime) and value.tzinfo is not None
-    return value.astimezone(UTC).replace(tzinfo=None) if is_aware else value
+def _moment(text: str) -> datetime:
+    moment: datetime = to_utc(datetime.fromisoformat(text))
+    return moment
+
+
+def _clock(text: str) -> time:
+    value = time.fromisoformat(text)
+    if value.tzinfo is not None:
+        raise ValueError("a time of day has no offset")
+    return value
 
 
 def _duration(text: str) -> timedelta:
     """Return a duration of days, hours, minutes and seconds; months and years have no fixed length."""
     if not text.lstrip("+-").startswith("P") or set("YM") & set(text.partition("T")[0]):
         raise ValueError("no duration of days, hours, minutes and seconds")
-    return DURATION.validate_python(text)
+    value = DURATION.validate_python(text)
+    if abs(value) > MAX_DURATION:
+        raise ValueError("a duration beyond the days that float32 holds")
+    return value
+
+
+PARSERS: dict[str, Callable[[str], Any]] = {
+    "date": date.fromisoformat,
+    "datetime": _moment,
+    "time": _clock,
+    "timedelta": _duration,
+}
+
+
+def to_utc(value: Any) -> Any:
+    """Return a date and time in UTC, without an offset; any other value as it is."""
+    is_aware = isinstance(value, datetime) and value.tzinfo is not None
+    return value.astimezone(UTC).replace(tzinfo=None) if is_aware else value
 
 
 def seconds(value: Any) -> float:

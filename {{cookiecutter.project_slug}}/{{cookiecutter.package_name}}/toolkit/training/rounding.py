@@ -14,7 +14,7 @@ from ..contract.schema import FLOAT32_MAX_EXACT_INT, Contract
 RELATIVE = 1e-6
 CURE = (
     "Subtract an offset or divide in load(), for example days since a first day instead of seconds since 1970; a "
-    "number that is a name is a Literal."
+    "number that is a name is Annotated[int, 'key']."
 )
 
 
