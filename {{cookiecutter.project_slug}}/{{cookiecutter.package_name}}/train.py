@@ -20,7 +20,7 @@ from .toolkit.registry.identity import who
 from .toolkit.registry.packaging import register
 from .toolkit.registry.runs import Run, start_run
 from .toolkit.release.store import Store
-from .toolkit.training import checks, fitting, model_card, plots, provenance, samples
+from .toolkit.training import checks, feature_checks, fitting, model_card, plots, provenance, samples
 from .toolkit.training.dataset import Dataset
 from .toolkit.training.details import Details, Origin
 from .toolkit.training.evaluation import Criteria, Evaluation, evaluate
@@ -30,6 +30,7 @@ from .toolkit.training.onnx_export import export
 from .toolkit.version import artifact
 from .toolkit.version.artifact import Artifact
 from .toolkit.version.contents import Contents
+from .toolkit.version.features import Features
 
 
 def run(settings: config.Settings) -> int:
@@ -44,8 +45,9 @@ def run(settings: config.Settings) -> int:
         registry.create()
         rows = training_data.load(contract, strict=settings.strict)
         checks.check_criteria(criteria, rows)
-        _fit(estimator, rows)
-        fitted = _export(estimator, rows)
+        features = _features(rows)
+        _fit(estimator, rows, features)
+        fitted = _export(estimator, rows, features)
         evaluation = _evaluate(fitted, rows, criteria, registry, store)
         version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation)
         number = _register(registry, version, evaluation)
@@ -62,18 +64,37 @@ def _build() -> Any:
     return estimator
 
 
-def _fit(estimator: Any, rows: Dataset) -> None:
+def _features(rows: Dataset) -> Features | None:
+    """Return the features of `model/features.py` once they are checked on the training rows, None if it has none."""
+    module = training_data.features_module()
+    if module is None:
+        return None
+    with console.step("features") as step:
+        features = feature_checks.check(module.features, rows.contract, rows.training.columns)
+        cost = features.microseconds(rows.training.columns)
+        times = " and ".join(
+            f"{value / 1000:.1f} ms for {rows} row{'' if rows == '1' else 's'}" for rows, value in cost.items()
+        )
+        step.detail = f"{len(features.kinds)} columns; {times}"
+    return features
+
+
+def _fit(estimator: Any, rows: Dataset, features: Features | None) -> None:
     """Fit the estimator on the training rows."""
     checks.check_probabilities(estimator, rows)
     with console.step("fit") as step, attribute_errors_to(training_data.MODEL, "pipeline.py"):
-        fitting.fit(estimator, rows)
+        fitting.fit(estimator, rows, features)
         step.detail = fitting.name_of(estimator)
 
 
-def _export(estimator: Any, rows: Dataset) -> FittedModel:
+def _export(estimator: Any, rows: Dataset, features: Features | None) -> FittedModel:
     """Export the estimator to ONNX and check its parity on the hold-out rows."""
     with console.step("export") as step, attribute_errors_to(training_data.MODEL, "pipeline.py"):
-        fitted = FittedModel(estimator, export(estimator, rows.contract, rows.holdout.columns), rows.contract)
+        contract, columns = rows.contract, rows.holdout.columns
+        if features:
+            # Rows at the edges of the schema; those of the columns made here are not known.
+            contract, columns = features.contract, features.columns(feature_checks.with_edges(contract, columns))
+        fitted = FittedModel(estimator, export(estimator, contract, columns), rows.contract, features)
         step.detail = f"{'ONNX' if fitted.onnx.model else 'Python'} serves: {fitted.onnx.note}"
     return fitted
 
@@ -138,8 +159,9 @@ def _save(folder: Path, rows: Dataset, fitted: FittedModel, evaluation: Evaluati
         background=samples.background(rows.training),
         profile=evaluation.profile,
         details=details.content(),
-        card=model_card.write(details, rows.contract),
+        card=model_card.write(details, rows.contract, fitted.features.kinds if fitted.features else {}),
         lock=config.ROOT / "requirements" / f"{os.environ.get('IMAGE_ENVIRONMENT', 'dev')}.lock",
+        features=fitted.features,
     )
     return contents.save(folder, model)
 
@@ -147,7 +169,7 @@ def _save(folder: Path, rows: Dataset, fitted: FittedModel, evaluation: Evaluati
 def _register(registry: Registry, version: Artifact, evaluation: Evaluation) -> int:
     """Register the version as challenger, with its card and the result of its gates, and return its number."""
     with console.step("register") as step:
-        number = register(version, registry.name, pipeline)
+        number = register(version, registry.name, pipeline, training_data.features_module())
         registry.set_description(number, (version.folder / "card.md").read_text(encoding="utf-8"))
         tags = {DIGEST: artifact.digest(version.folder), COMMIT: str(version.details["commit"])}
         tags |= {GATES: "failed" if evaluation.failures else "passed"}

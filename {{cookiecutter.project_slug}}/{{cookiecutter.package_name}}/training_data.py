@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 from . import model
 from .model import data, quality, schema
@@ -32,6 +35,20 @@ def criteria() -> Criteria:
 def contract() -> Contract:
     """Return the contract of `model/schema.py`; `UserError` lists the fields that are not supported."""
     return derive(schema.Row, schema.Prediction)
+
+
+def features_module() -> ModuleType | None:
+    """Return the module `model/features.py`, None if it is missing or has no function `features`."""
+    name = f"{model.__name__}.features"
+    if find_spec(name) is None:
+        return None
+    with attribute_errors_to(MODEL, "features.py"):
+        module = import_module(name)
+    if callable(getattr(module, "features", None)):
+        return module
+    if near := [key for key in vars(module) if "feature" in key.lower() and callable(getattr(module, key))]:
+        console.warn(f"model/features.py has {near[0]}(), but no features(frame): nothing runs before the pipeline")
+    return None
 
 
 def load(contract: Contract, *, strict: bool = False) -> Dataset:

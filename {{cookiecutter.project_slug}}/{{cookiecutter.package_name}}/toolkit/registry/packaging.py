@@ -25,18 +25,21 @@ PYFUNC, LOADER = "toolkit/registry/pyfunc.py", "toolkit/version/frame_scorer.py"
 PICKLE_LIBRARIES = {"cloudpickle", "sklearn"}
 
 
-def register(version: Artifact, model_name: str, pipeline: ModuleType) -> int:
+def register(version: Artifact, model_name: str, pipeline: ModuleType, features: ModuleType | None = None) -> int:
     """Log a version as a self-contained MLflow model, register it, and return its number.
 
-    `pipeline` is the module that built the model; what it imports, the pickled model needs.
+    `pipeline` is the module that built the model, and `features` the one that makes its columns; what they import, the
+    pickled model and function need.
     """
     with tempfile.TemporaryDirectory() as scratch, quiet():
-        model = mlflow_model(version, pipeline, Path(scratch))
+        model = mlflow_model(version, pipeline, Path(scratch), features)
         info = mlflow.pyfunc.log_model(name="model", registered_model_name=model_name, **model)
     return int(info.registered_model_version)
 
 
-def mlflow_model(version: Artifact, pipeline: ModuleType, scratch: Path) -> dict[str, Any]:
+def mlflow_model(
+    version: Artifact, pipeline: ModuleType, scratch: Path, features: ModuleType | None = None
+) -> dict[str, Any]:
     """Return a version in the parameters that MLflow saves a model by; the code in `scratch` is needed until then."""
     code = copy_code(scratch)
     return {
@@ -46,7 +49,7 @@ def mlflow_model(version: Artifact, pipeline: ModuleType, scratch: Path) -> dict
         "model_config": {"toolkit": code.name},
         "signature": signature(version.contract),
         "input_example": _example(version),
-        "pip_requirements": requirements(version, pipeline),
+        "pip_requirements": requirements(version, pipeline, features),
     }
 
 
@@ -65,14 +68,20 @@ def copy_code(folder: Path) -> Path:
     return copied.rename(folder / f"toolkit_{digest(copied)[:16]}")
 
 
-def requirements(version: Artifact, pipeline: ModuleType) -> list[str]:
+def requirements(version: Artifact, pipeline: ModuleType, features: ModuleType | None = None) -> list[str]:
     """Return what an environment needs to load a version, pinned to what is installed here."""
     loading = dependencies.modules(dependencies.PACKAGE / LOADER)
     names = dependencies.libraries({dependencies.PACKAGE / PYFUNC, *loading})
     if not version.has_onnx:
         names -= {"onnxruntime"}
-        names |= PICKLE_LIBRARIES | dependencies.libraries(dependencies.modules(Path(str(pipeline.__file__))))
+        names |= PICKLE_LIBRARIES | _libraries(pipeline)
+    if version.has_features and features:
+        names |= {"cloudpickle"} | _libraries(features)
     return dependencies.requirements(names)
+
+
+def _libraries(module: ModuleType) -> set[str]:
+    return dependencies.libraries(dependencies.modules(Path(str(module.__file__))))
 
 
 def signature(contract: Contract) -> ModelSignature:

@@ -20,7 +20,7 @@ from ..training import provenance
 from .container_engine import Engine, Image
 from .store import Release, Store
 
-#: The locks in requirements/ with the libraries of ONNX models alone, and of models in Python too.
+#: The locks in requirements/ with the libraries of ONNX models alone, and of models or features in Python too.
 ONNX_ENVIRONMENT, PYTHON_ENVIRONMENT = "serve", "model"
 #: The lock with the libraries of every command.
 FULL_ENVIRONMENT = "train"
@@ -124,8 +124,9 @@ def labels(release: Release, run_id: str) -> dict[str, str]:
 
 def environment(store: Store, release: Release) -> str:
     """Return which of the project's environments serves a release."""
-    runtimes = {store.load(number).details["runtime"] for number in release.versions}
-    return ONNX_ENVIRONMENT if runtimes == {"onnx"} else PYTHON_ENVIRONMENT
+    versions = [store.load(number) for number in release.versions]
+    in_python = any(version.details["runtime"] != "onnx" or version.has_features for version in versions)
+    return PYTHON_ENVIRONMENT if in_python else ONNX_ENVIRONMENT
 
 
 def stage(

@@ -70,9 +70,9 @@ def _explain(version: LiveVersion, columns: Columns, loop: asyncio.AbstractEvent
     runtime = version.artifact.runtime
 
     def score(mixed: Columns) -> Columns:
-        if runtime.name != "python":
+        if not runtime.threaded:
             return runtime.score(mixed)
-        # Through the micro-batches: a Python model is called by one thread at a time.
+        # Through the micro-batches: Python code of a model is called by one thread at a time.
         rows = len(next(iter(mixed.values())))
         return asyncio.run_coroutine_threadsafe(version.score(rows, mixed), loop).result(SCORE_SECONDS)
 

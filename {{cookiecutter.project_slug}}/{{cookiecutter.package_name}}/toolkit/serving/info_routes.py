@@ -67,6 +67,7 @@ def content(live: LiveRelease, description: str) -> dict[str, Any]:
         "versions": [
             {"version": number, "aliases": release.versions[number], "digest": release.digests.get(number, "")}
             | {key: version.artifact.details[key] for key in DETAILS}
+            | version.features
             for number, version in versions.items()
         ],
         "inputs": {field.name: field.expects for field in champion.contract.row},

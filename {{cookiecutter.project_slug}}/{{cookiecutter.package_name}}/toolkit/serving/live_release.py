@@ -9,11 +9,11 @@ import threading
 import time
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..common.errors import RejectedError
 from ..common.redaction import redact
-from ..contract.columns import Columns
+from ..contract.columns import Columns, from_rows
 from ..contract.json_rows import RowParser
 from ..monitoring.metrics import LOADED_VERSIONS, RELEASE_CREATED, RELEASE_PROBLEM, SERVED_ALIASES
 from ..monitoring.prediction_ids import IdGenerator
@@ -38,10 +38,20 @@ class LiveVersion:
         self.ids = IdGenerator(model, number, artifact.contract.label)
         self.counters = VersionCounters(number, artifact)
         self._batcher = Batcher(artifact.runtime)
+        #: The columns of `features.py` and what they cost here, under "features"; empty without them.
+        self.features = _features(artifact)
 
     async def score(self, rows: int, columns: Columns) -> Columns:
         """Return the predictions for the columns of some rows."""
         return await self._batcher.score(rows, columns)
+
+
+def _features(artifact: Artifact) -> dict[str, Any]:
+    """Measure the features of a version."""
+    if artifact.features is None:
+        return {}
+    rows = from_rows(artifact.example.rows, artifact.contract)
+    return {"features": {"columns": artifact.features.kinds, "microseconds": artifact.features.microseconds(rows)}}
 
 
 class ReleaseSnapshot(NamedTuple):

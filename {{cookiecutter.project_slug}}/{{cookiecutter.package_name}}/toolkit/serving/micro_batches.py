@@ -27,14 +27,15 @@ class _Entry(NamedTuple):
 class Batcher:
     """Scores the rows of many callers with one model.
 
-    A Python model runs in a thread beside the event loop; the requests that arrive meanwhile are the next batch. An
-    ONNX model takes microseconds, less than handing it to a thread: the requests of one turn of the loop are its batch.
+    Python code, a model or the features before one, runs in a thread beside the event loop; the requests that arrive
+    meanwhile are the next batch. An ONNX model takes microseconds, less than handing it to a thread: the requests of
+    one turn of the loop are its batch.
     Only a batch with more rows than those of several callers may have runs in a thread too.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._threaded = runtime.name == "python"
+        self._threaded = runtime.threaded
         self._queue: deque[_Entry] = deque()
         self._worker: asyncio.Task[None] | None = None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..contract import dataframes
 from ..contract.schema import Contract
+from ..version.features import Features, FeaturesRuntime
 from ..version.runtime import OnnxRuntime, PythonRuntime, Runtime
 from .dataset import Dataset
 from .onnx_export import OnnxExport
@@ -20,13 +21,16 @@ class FittedModel:
     estimator: Any
     onnx: OnnxExport
     contract: Contract
+    #: What makes the columns that the estimator sees; None where it sees those of the row.
+    features: Features | None = None
 
     @cached_property
     def runtime(self) -> Runtime:
         """The runtime that will serve the version."""
-        if self.onnx.model:
-            return OnnxRuntime(self.onnx.model, self.contract)
-        return PythonRuntime(self.estimator, self.contract)
+        contract = self.features.contract if self.features else self.contract
+        onnx = self.onnx.model
+        runtime = OnnxRuntime(onnx, contract) if onnx else PythonRuntime(self.estimator, contract)
+        return FeaturesRuntime(self.features, runtime) if self.features else runtime
 
     @property
     def parameters(self) -> dict[str, bool | int | float | str]:
@@ -35,11 +39,13 @@ class FittedModel:
         return {name: value for name, value in parameters.items() if isinstance(value, bool | int | float | str)}
 
 
-def fit(estimator: Any, data: Dataset) -> None:
-    """Fit an estimator on the training rows, if it can be fitted."""
+def fit(estimator: Any, data: Dataset, features: Features | None = None) -> None:
+    """Fit an estimator on the training rows, or on the columns that `features` makes of them, if it can be fitted."""
     if hasattr(estimator, "fit"):
-        features = dataframes.as_frame(data.training.columns, data.contract)
-        estimator.fit(features, dataframes.training_label(data.training.label))
+        contract, columns = data.contract, data.training.columns
+        if features:
+            contract, columns = features.contract, features.columns(columns)
+        estimator.fit(dataframes.as_frame(columns, contract), dataframes.training_label(data.training.label))
 
 
 def name_of(estimator: Any) -> str:

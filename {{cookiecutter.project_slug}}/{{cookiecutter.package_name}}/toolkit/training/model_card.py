@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..contract.schema import Contract, FieldSpec
 from .details import Details
@@ -13,8 +13,8 @@ from .markdown import number, table
 MOST_FIELDS = 20
 
 
-def write(details: Details, contract: Contract) -> str:
-    """Return the card of a version."""
+def write(details: Details, contract: Contract, features: Mapping[str, str] | None = None) -> str:
+    """Return the card of a version; `features` has the kinds of the columns that `model/features.py` makes."""
     parts = [
         f"# {details.project}",
         details.description,
@@ -37,6 +37,7 @@ def write(details: Details, contract: Contract) -> str:
         table(["field", "PSI"], _largest(details.drift)),
         "## Inputs",
         _fields("allowed", contract.row),
+        *_features(features or {}),
         "## Outputs",
         _fields("values", contract.prediction),
     ]
@@ -71,6 +72,13 @@ def _groups(details: Details) -> list[str]:
         for group, size in details.groups.items()
     ]
     return ["## Groups", table(["group", "rows", *names], rows)]
+
+
+def _features(kinds: Mapping[str, str]) -> list[str]:
+    if not kinds:
+        return []
+    text = "The model sees these columns, which `model/features.py` makes of the inputs."
+    return ["## Features", text, table(["column", "kind"], [list(item) for item in kinds.items()])]
 
 
 def _largest(values: dict[str, float]) -> list[list[str]]:

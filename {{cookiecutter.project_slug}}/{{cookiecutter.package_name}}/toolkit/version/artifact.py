@@ -6,6 +6,8 @@ A version is a folder that needs nothing but this toolkit:
     contract.json       the schema it was trained with
     model.pkl           the fitted model, with the code of `model/` inside
     model.onnx          its export to ONNX, where that passed the parity check
+    features.pkl        the function of `model/features.py`, which makes the columns that the model sees; may be missing
+    features.json       these columns and their kinds
     example.json        a few rows with their predictions, against which a loaded version is verified
     background.json     columns of some training rows, against which predictions are explained
     profile.json        the reference profile: distributions of the training rows and of the predictions
@@ -30,6 +32,7 @@ from ..contract.columns import as_records, from_rows
 from ..contract.schema import Contract
 from . import formats
 from .explainer import Explainer
+from .features import Features, FeaturesRuntime
 from .reference_profile import Profile
 from .runtime import OnnxRuntime, PythonRuntime, Runtime
 
@@ -40,6 +43,7 @@ TOLERANCE = 1e-5
 CONTRACT, EXAMPLE, BACKGROUND = "contract.json", "example.json", "background.json"
 PROFILE, DETAILS, CARD = "profile.json", "details.json", "card.md"
 PICKLE, ONNX, LOCK = "model.pkl", "model.onnx", "requirements.lock"
+FEATURES, FEATURE_COLUMNS = "features.pkl", "features.json"
 
 
 class Example(BaseModel):
@@ -63,17 +67,38 @@ class Artifact:
         """Whether ONNX Runtime scores its rows, and not Python."""
         return (self.folder / ONNX).exists()
 
+    @property
+    def has_features(self) -> bool:
+        """Whether a function in Python makes the columns that the model sees."""
+        return (self.folder / FEATURES).exists()
+
     @cached_property
     def runtime(self) -> Runtime:
         """The runtime that scores rows for this version."""
+        if self.features is None:
+            return self._runtime(self.contract)
+        return FeaturesRuntime(self.features, self._runtime(self.features.contract))
+
+    def _runtime(self, contract: Contract) -> Runtime:
+        """Return the runtime of the model itself; `contract` has the columns that it sees as rows."""
         if self.has_onnx:
-            return OnnxRuntime((self.folder / ONNX).read_bytes(), self.contract)
+            return OnnxRuntime((self.folder / ONNX).read_bytes(), contract)
+        return PythonRuntime(self._unpickled(PICKLE), contract)
+
+    @cached_property
+    def features(self) -> Features | None:
+        """What makes the columns that the model sees; None where it sees those of the row."""
+        if not self.has_features:
+            return None
+        return Features(self._unpickled(FEATURES), self.contract, formats.read(self.folder, FEATURE_COLUMNS))
+
+    def _unpickled(self, file: str) -> Any:
         try:
             # As every DataFrame needs it, and as an import in the middle of a request would be too late.
             import pandas  # noqa: F401
 
-            with (self.folder / PICKLE).open("rb") as file:
-                return PythonRuntime(pickle.load(file), self.contract)
+            with (self.folder / file).open("rb") as opened:
+                return pickle.load(opened)
         except ModuleNotFoundError as error:
             raise missing_library(error, "model") from error
 

@@ -14,6 +14,7 @@ import orjson
 from ..contract.columns import Columns, plain
 from ..contract.schema import Contract
 from . import artifact, formats
+from .features import Features
 from .reference_profile import Profile
 
 
@@ -33,6 +34,8 @@ class Contents:
     card: str
     #: A requirements file, of which a copy is kept.
     lock: Path
+    #: What makes the columns that the model sees; None where it sees those of the row.
+    features: Features | None = None
 
     def save(self, folder: Path, code: ModuleType) -> artifact.Artifact:
         """Write the version to a folder and return it; `code` is the package whose code goes into the pickle."""
@@ -41,6 +44,9 @@ class Contents:
         (folder / artifact.PICKLE).write_bytes(_pickle(self.model, code))
         if self.onnx:
             (folder / artifact.ONNX).write_bytes(self.onnx)
+        if self.features:
+            (folder / artifact.FEATURES).write_bytes(_pickle(self.features.function, code))
+            (folder / artifact.FEATURE_COLUMNS).write_text(json.dumps(self.features.kinds, indent=1))
         (folder / artifact.CONTRACT).write_text(self.contract.model_dump_json(indent=1, exclude_defaults=True))
         (folder / artifact.EXAMPLE).write_text(self.example.model_dump_json(indent=1))
         background = {name: plain(array) for name, array in self.background.items()}

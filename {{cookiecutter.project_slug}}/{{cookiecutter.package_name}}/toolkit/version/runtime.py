@@ -19,6 +19,8 @@ class Runtime(Protocol):
     """Scores rows; every runtime of a version gives the same predictions."""
 
     name: str
+    #: Whether it is Python code that takes its time, so that the service calls it in a thread beside the event loop.
+    threaded: bool
 
     def score(self, columns: Columns) -> Columns:
         """Return one array (n,) for each field of `Prediction`, or (n, length) for a vector."""
@@ -29,6 +31,7 @@ class OnnxRuntime:
     """Runs the ONNX model: no pickle, no scikit-learn, tens of microseconds for a row."""
 
     name = "onnx"
+    threaded = False
 
     def __init__(self, model: bytes, contract: Contract) -> None:
         import onnxruntime
@@ -71,6 +74,7 @@ class PythonRuntime:
     """Calls the Python model itself: slower than ONNX, and right for anything with a `predict`."""
 
     name = "python"
+    threaded = True
 
     def __init__(self, model: Any, contract: Contract) -> None:
         self.model = model

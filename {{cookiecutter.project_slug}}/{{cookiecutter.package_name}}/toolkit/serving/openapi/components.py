@@ -49,7 +49,14 @@ VERSION = object_of(
         "runtime_note": STRING,
         "metrics": map_of({"type": "number"}, "on the hold-out rows, by name"),
         "data": {"type": "object"},
-    }
+        "features": object_of(
+            {
+                "columns": map_of(STRING, "the columns that model/features.py makes for the model, and their kinds"),
+                "microseconds": map_of({"type": "number"}, "what that takes in this service, by the number of rows"),
+            }
+        ),
+    },
+    "features",
 )
 #: Schemas that do not depend on a contract.
 SHARED_SCHEMAS: dict[str, Schema] = {
