@@ -67,7 +67,7 @@ def edit_as_owners_do(project: Path) -> dict[str, str]:
     """Edit a project's files; return a line of each edit by its file."""
     model = project / NAME / "model"
     replace(model / "data.py", "    return pd.read_csv(SOURCE)\n", "    return pd.read_csv(SOURCE).dropna()  # mine\n")
-    (model / "features.py").write_text("MINE = 1\n")
+    (model / "steps.py").write_text("MINE = 1\n")
     (project / "data" / "titanic.csv").write_text("mine\n")
     replace(project / "README.md", "# Titanic survival\n", "# Titanic survival\n\nAsk Ada of my team.\n")
     (project / "tests").mkdir(exist_ok=True)
@@ -76,7 +76,7 @@ def edit_as_owners_do(project: Path) -> dict[str, str]:
         file.write("\nmine:  ## A target of mine\n\techo mine\n")
     return {
         f"{NAME}/model/data.py": "# mine",
-        f"{NAME}/model/features.py": "MINE = 1",
+        f"{NAME}/model/steps.py": "MINE = 1",
         "data/titanic.csv": "mine",
         "README.md": "Ask Ada of my team.",
         "tests/test_mine.py": "def test_mine()",

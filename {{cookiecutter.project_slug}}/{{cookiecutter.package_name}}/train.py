@@ -169,7 +169,8 @@ def _save(folder: Path, rows: Dataset, fitted: FittedModel, evaluation: Evaluati
 def _register(registry: Registry, version: Artifact, evaluation: Evaluation) -> int:
     """Register the version as challenger, with its card and the result of its gates, and return its number."""
     with console.step("register") as step:
-        number = register(version, registry.name, pipeline, training_data.features_module())
+        features = training_data.features_module() if version.has_features else None
+        number = register(version, registry.name, pipeline, features)
         registry.set_description(number, (version.folder / "card.md").read_text(encoding="utf-8"))
         tags = {DIGEST: artifact.digest(version.folder), COMMIT: str(version.details["commit"])}
         tags |= {GATES: "failed" if evaluation.failures else "passed"}

@@ -104,7 +104,6 @@ class FeaturesRuntime:
 
 def call(function: Function, frame: pd.DataFrame) -> pd.DataFrame:
     """Return what the function returns for a frame; `UserError` if it fails or returns no DataFrame."""
-    given = list(frame.columns)
     try:
         made = function(frame)
     except Exception as error:
@@ -113,9 +112,9 @@ def call(function: Function, frame: pd.DataFrame) -> pd.DataFrame:
         text = str(error).strip() or "no message"
         raise UserError(
             f"model/{where}: {type(error).__name__}: {text}. features() is given a frame with the columns "
-            f'{", ".join(given[:50])}, NaN or "" where missing, and may be given one row; correct it for these rows.'
+            f'{", ".join(map(str, frame.columns[:50]))}, NaN or "" where missing, and may be given one row; correct it for these rows.'
         ) from error
-    if not hasattr(made, "columns"):
+    if not isinstance(made, type(frame)):
         raise UserError(f"model/features.py: features() returned {type(made).__name__}, not a pandas DataFrame")
     return made
 
