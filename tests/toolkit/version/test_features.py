@@ -1,4 +1,4 @@
-"""Features between rows and model: the same for every runtime, kept with a version, and checked when they are scored."""
+"""Features between rows and model: the same for every runtime, kept with a version, checked at every call."""
 
 import os
 import subprocess
@@ -187,7 +187,7 @@ def test_library_that_the_function_lacks_is_named_with_the_cure(
     version = saved(tmp_path / "saved", with_onnx=True)
     monkeypatch.setitem(sys.modules, "pandas", None)
     monkeypatch.setenv("IMAGE_ENVIRONMENT", "serve")
-    with pytest.raises(UserError, match="needs pandas, .*--build-arg ENVIRONMENT=model"):
+    with pytest.raises(UserError, match=r"needs pandas, .*--build-arg ENVIRONMENT=model"):
         _ = Artifact(version.folder).runtime
 
 

@@ -110,9 +110,10 @@ def call(function: Function, frame: pd.DataFrame) -> pd.DataFrame:
         path = Path(getattr(getattr(function, "__code__", None), "co_filename", "features.py"))
         where = location(error, path.parent) or "features.py"
         text = str(error).strip() or "no message"
+        names = ", ".join(map(str, frame.columns[:50]))
         raise UserError(
-            f"model/{where}: {type(error).__name__}: {text}. features() is given a frame with the columns "
-            f'{", ".join(map(str, frame.columns[:50]))}, NaN or "" where missing, and may be given one row; correct it for these rows.'
+            f"model/{where}: {type(error).__name__}: {text}. features() is given a frame with the columns {names}, NaN "
+            'or "" where missing, and may be given one row; correct it for these rows.'
         ) from error
     if not isinstance(made, type(frame)):
         raise UserError(f"model/features.py: features() returned {type(made).__name__}, not a pandas DataFrame")
