@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ from .toolkit.training.onnx_export import export
 from .toolkit.version import artifact
 from .toolkit.version.artifact import Artifact
 from .toolkit.version.contents import Contents
-from .toolkit.version.features import Features
 
 
 def run(settings: config.Settings) -> int:
@@ -45,9 +45,9 @@ def run(settings: config.Settings) -> int:
         registry.create()
         rows = training_data.load(contract, strict=settings.strict)
         checks.check_criteria(criteria, rows)
-        features = _features(rows)
-        _fit(estimator, rows, features)
-        fitted = _export(estimator, rows, features)
+        rows = _with_features(rows)
+        _fit(estimator, rows)
+        fitted = _export(estimator, rows)
         evaluation = _evaluate(fitted, rows, criteria, registry, store)
         version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation)
         number = _register(registry, version, evaluation)
@@ -64,37 +64,31 @@ def _build() -> Any:
     return estimator
 
 
-def _features(rows: Dataset) -> Features | None:
-    """Return the features of `model/features.py` once they are checked on the training rows, None if it has none."""
+def _with_features(rows: Dataset) -> Dataset:
+    """Return the rows with the features of `model/features.py`, checked on the training rows, if it has any."""
     module = training_data.features_module()
     if module is None:
-        return None
+        return rows
     with console.step("features") as step:
         features = feature_checks.check(module.features, rows.contract, rows.training.columns)
-        cost = features.microseconds(rows.training.columns)
-        times = " and ".join(
-            f"{value / 1000:.1f} ms for {rows} row{'' if rows == '1' else 's'}" for rows, value in cost.items()
-        )
-        step.detail = f"{len(features.kinds)} columns; {times}"
-    return features
+        one, thousand = features.microseconds(rows.training.columns).values()
+        step.detail = f"{len(features.kinds)} columns; {one / 1e3:.1f} ms for a row, {thousand / 1e3:.1f} ms for 1000"
+    return replace(rows, features=features)
 
 
-def _fit(estimator: Any, rows: Dataset, features: Features | None) -> None:
+def _fit(estimator: Any, rows: Dataset) -> None:
     """Fit the estimator on the training rows."""
     checks.check_probabilities(estimator, rows)
     with console.step("fit") as step, attribute_errors_to(training_data.MODEL, "pipeline.py"):
-        fitting.fit(estimator, rows, features)
+        fitting.fit(estimator, rows)
         step.detail = fitting.name_of(estimator)
 
 
-def _export(estimator: Any, rows: Dataset, features: Features | None) -> FittedModel:
+def _export(estimator: Any, rows: Dataset) -> FittedModel:
     """Export the estimator to ONNX and check its parity on the hold-out rows."""
     with console.step("export") as step, attribute_errors_to(training_data.MODEL, "pipeline.py"):
-        contract, columns = rows.contract, rows.holdout.columns
-        if features:
-            # Rows at the edges of the schema; those of the columns made here are not known.
-            contract, columns = features.contract, features.columns(feature_checks.with_edges(contract, columns))
-        fitted = FittedModel(estimator, export(estimator, contract, columns), rows.contract, features)
+        contract, columns = feature_checks.parity_rows(rows, rows.holdout.columns)
+        fitted = FittedModel(estimator, export(estimator, contract, columns), rows.contract, features=rows.features)
         step.detail = f"{'ONNX' if fitted.onnx.model else 'Python'} serves: {fitted.onnx.note}"
     return fitted
 
@@ -159,9 +153,9 @@ def _save(folder: Path, rows: Dataset, fitted: FittedModel, evaluation: Evaluati
         background=samples.background(rows.training),
         profile=evaluation.profile,
         details=details.content(),
-        card=model_card.write(details, rows.contract, fitted.features.kinds if fitted.features else {}),
+        card=model_card.write(details, rows.contract, rows.features.kinds if rows.features else {}),
         lock=config.ROOT / "requirements" / f"{os.environ.get('IMAGE_ENVIRONMENT', 'dev')}.lock",
-        features=fitted.features,
+        features=rows.features,
     )
     return contents.save(folder, model)
 

@@ -106,7 +106,9 @@ def expected(version: Artifact, rows: list[dict[str, Any]]) -> list[dict[str, An
         name: made[name].to_numpy(np.float32 if kind == "number" else object)
         for name, kind in version.features.kinds.items()
     }
-    found = OnnxRuntime((version.folder / "model.onnx").read_bytes(), version.features.contract).score(columns)
+    found = OnnxRuntime(
+        (version.folder / "model.onnx").read_bytes(), version.features.model_contract(version.contract)
+    ).score(columns)
     return pd.DataFrame(found).to_dict("records")
 
 

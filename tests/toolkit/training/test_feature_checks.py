@@ -74,8 +74,8 @@ def test_columns_of_every_kind_are_numbers_or_text() -> None:
     assert found["label"].tolist() == ["A", "B", "", "B"]
     assert found["fixed"].tolist() == ["a", "b", "", "b"]
     np.testing.assert_array_equal(found["old"], COLUMNS["age"][:4] > 50)
-    assert features.contract.model_columns == list(found)
-    assert features.contract.prediction == CONTRACT.prediction
+    assert features.model_contract(CONTRACT).model_columns == list(found)
+    assert features.model_contract(CONTRACT).prediction == CONTRACT.prediction
 
 
 def test_function_may_change_the_frame_that_it_is_given() -> None:

@@ -80,6 +80,7 @@ def function_of(source: str) -> Callable[[pd.DataFrame], Any]:
 
 
 FEATURES = Features(function_of(SOURCE), CONTRACT, KINDS)
+MODEL_CONTRACT = FEATURES.model_contract(CONTRACT)
 
 
 def fitted() -> Any:
@@ -89,15 +90,15 @@ def fitted() -> Any:
         make_column_transformer((OneHotEncoder(), ["shade"]), remainder="passthrough"), LinearRegression()
     )
     label = columns["total"] + 10 * (columns["shade"] == "warm")
-    return model.fit(dataframes.as_frame(columns, FEATURES.contract), label)
+    return model.fit(dataframes.as_frame(columns, MODEL_CONTRACT), label)
 
 
 def saved(folder: Path, *, with_onnx: bool) -> Artifact:
     """Return a version with features."""
     model = fitted()
-    onnx = onnx_export.export(model, FEATURES.contract, FEATURES.columns(COLUMNS)).model
+    onnx = onnx_export.export(model, MODEL_CONTRACT, FEATURES.columns(COLUMNS)).model
     assert onnx
-    runtime = FeaturesRuntime(FEATURES, OnnxRuntime(onnx, FEATURES.contract))
+    runtime = FeaturesRuntime(FEATURES, OnnxRuntime(onnx, MODEL_CONTRACT))
     rows = take(COLUMNS, np.arange(3))
     examples = [
         {
@@ -141,10 +142,10 @@ def test_model_sees_the_columns_that_the_function_makes() -> None:
 
 def test_onnx_and_python_score_the_columns_alike() -> None:
     model, seen = fitted(), FEATURES.columns(COLUMNS)
-    exported = onnx_export.export(model, FEATURES.contract, seen)
+    exported = onnx_export.export(model, MODEL_CONTRACT, seen)
     assert exported.model, exported.note
-    onnx = FeaturesRuntime(FEATURES, OnnxRuntime(exported.model, FEATURES.contract))
-    python = FeaturesRuntime(FEATURES, PythonRuntime(model, FEATURES.contract))
+    onnx = FeaturesRuntime(FEATURES, OnnxRuntime(exported.model, MODEL_CONTRACT))
+    python = FeaturesRuntime(FEATURES, PythonRuntime(model, MODEL_CONTRACT))
     assert (onnx.name, python.name) == ("onnx", "python")
     expected = COLUMNS["price"] * COLUMNS["pieces"] + 10 * (COLUMNS["colour"] == "red")
     np.testing.assert_allclose(onnx.score(COLUMNS)["answer"], expected, rtol=1e-4, atol=1e-3)
@@ -192,7 +193,7 @@ def test_library_that_the_function_lacks_is_named_with_the_cure(
 
 
 def test_explanation_is_of_the_row_fields() -> None:
-    python = FeaturesRuntime(FEATURES, PythonRuntime(fitted(), FEATURES.contract))
+    python = FeaturesRuntime(FEATURES, PythonRuntime(fitted(), MODEL_CONTRACT))
     explainer = Explainer(CONTRACT, take(COLUMNS, np.arange(20)))
     found = explainer.explain(take(COLUMNS, np.arange(30, 33)), python.score)
     assert found.contributions.shape == (3, len(CONTRACT.row))

@@ -12,6 +12,6 @@ the frame. Training checks this. What is learned from data belongs into the pipe
 #
 #
 # def features(frame: pd.DataFrame) -> pd.DataFrame:
-#     """Return the columns of `Row`, the size of the family, and its fare for each person."""
+#     """Return the columns of `Row`, with the size of the family in place of two numbers of relatives."""
 #     family = 1 + frame["siblings_spouses"] + frame["parents_children"]
-#     return frame.assign(family=family, fare_each=frame["fare"] / family)
+#     return frame.assign(family=family).drop(columns=["siblings_spouses", "parents_children"])

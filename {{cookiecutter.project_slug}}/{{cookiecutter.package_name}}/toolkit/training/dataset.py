@@ -13,6 +13,7 @@ from ..common.errors import UserError
 from ..contract import column_names, dataframes
 from ..contract.columns import Columns
 from ..contract.schema import Contract, Violation
+from ..version.features import Features
 
 
 class LabelledRows(NamedTuple):
@@ -31,6 +32,8 @@ class Dataset:
     rows: LabelledRows
     training: LabelledRows
     holdout: LabelledRows
+    #: What makes the columns that the model sees; None where it sees those of the row.
+    features: Features | None = None
 
 
 def labelled_rows(table: Any, contract: Contract, part: Literal["", "training", "hold-out"] = "") -> LabelledRows:

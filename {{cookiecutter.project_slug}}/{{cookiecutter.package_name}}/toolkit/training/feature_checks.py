@@ -14,9 +14,10 @@ import pandas as pd
 from ..common.errors import UserError
 from ..contract.columns import Columns, concatenate, take
 from ..contract.dataframes import as_frame
-from ..contract.schema import Contract
+from ..contract.schema import Contract, FieldSpec
 from ..version.artifact import TOLERANCE
 from ..version.features import Features, Function, Kind, call
+from .dataset import Dataset
 from .onnx_export import edge_rows
 
 #: Training rows of which the columns are computed again, beside other rows and alone.
@@ -53,6 +54,25 @@ def check(function: Function, contract: Contract, training: Columns) -> Features
     for part in (order[::2], order[1::2], *alone):
         _compare(take(once, part), features.columns(take(sample, part)), DEPENDENT)
     return features
+
+
+def parity_rows(data: Dataset, rows: Columns) -> tuple[Contract, Columns]:
+    """Return what the model sees of some rows, for its export and the parity check: its contract and its columns.
+
+    Of features these are followed by those of rows at the edges of the contract, since the columns that the function
+    makes have no edges of their own.
+    """
+    if data.features is None:
+        return data.contract, rows
+    columns = data.features.columns(with_edges(data.contract, rows))
+    contract = data.features.model_contract(data.contract)
+    fields = [field.model_copy(update=_seen(field, columns[field.name])) for field in contract.row]
+    return contract.model_copy(update={"row": tuple(fields)}), columns
+
+
+def _seen(field: FieldSpec, array: np.ndarray) -> dict[str, Any]:
+    # A text that no function makes would be no edge, and may be one that the pipeline does not take.
+    return {"categories": (array[0],)} if field.kind == "category" else {}
 
 
 def with_edges(contract: Contract, rows: Columns) -> Columns:

@@ -27,7 +27,7 @@ class FittedModel:
     @cached_property
     def runtime(self) -> Runtime:
         """The runtime that will serve the version."""
-        contract = self.features.contract if self.features else self.contract
+        contract = self.features.model_contract(self.contract) if self.features else self.contract
         onnx = self.onnx.model
         runtime = OnnxRuntime(onnx, contract) if onnx else PythonRuntime(self.estimator, contract)
         return FeaturesRuntime(self.features, runtime) if self.features else runtime
@@ -39,13 +39,14 @@ class FittedModel:
         return {name: value for name, value in parameters.items() if isinstance(value, bool | int | float | str)}
 
 
-def fit(estimator: Any, data: Dataset, features: Features | None = None) -> None:
-    """Fit an estimator on the training rows, or on the columns that `features` makes of them, if it can be fitted."""
+def fit(estimator: Any, data: Dataset) -> None:
+    """Fit an estimator on the training rows, if it can be fitted."""
     if hasattr(estimator, "fit"):
         contract, columns = data.contract, data.training.columns
-        if features:
-            contract, columns = features.contract, features.columns(columns)
-        estimator.fit(dataframes.as_frame(columns, contract), dataframes.training_label(data.training.label))
+        if data.features:
+            contract, columns = data.features.model_contract(contract), data.features.columns(columns)
+        features = dataframes.as_frame(columns, contract)
+        estimator.fit(features, dataframes.training_label(data.training.label))
 
 
 def name_of(estimator: Any) -> str:

@@ -77,7 +77,7 @@ class Artifact:
         """The runtime that scores rows for this version."""
         if self.features is None:
             return self._runtime(self.contract)
-        return FeaturesRuntime(self.features, self._runtime(self.features.contract))
+        return FeaturesRuntime(self.features, self._runtime(self.features.model_contract(self.contract)))
 
     def _runtime(self, contract: Contract) -> Runtime:
         """Return the runtime of the model itself; `contract` has the columns that it sees as rows."""

@@ -42,9 +42,11 @@ class Features:
         from ..contract.dataframes import as_frame
 
         self.function, self.kinds, self._rows, self._as_frame = function, dict(kinds), contract, as_frame
-        fields = tuple(FieldSpec(name=name, kind=FIELD_KINDS[kind]) for name, kind in kinds.items())
-        #: The contract of the model behind: its rows are the columns that are made here.
-        self.contract = Contract(row=fields, prediction=contract.prediction, classes=contract.classes)
+
+    def model_contract(self, contract: Contract) -> Contract:
+        """Return a contract as that of the model behind: its rows are the columns that are made here."""
+        fields = tuple(FieldSpec(name=name, kind=FIELD_KINDS[kind]) for name, kind in self.kinds.items())
+        return Contract(**{name: getattr(contract, name) for name in Contract.model_fields} | {"row": fields})
 
     def columns(self, rows: Columns) -> Columns:
         """Return the columns of some rows; `UserError` if the function fails, or returns others than at training."""
