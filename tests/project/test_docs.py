@@ -60,6 +60,22 @@ def test_endpoint_of_the_page_is_the_example_of_the_file(reader: Project, ports:
     assert answer == "[true]"
 
 
+def test_features_of_the_page_are_the_example_of_the_file(reader: Project) -> None:
+    file = reader.path / reader.package / "model/features.py"
+    before = file.read_text()
+    try:
+        file.write_text(re.sub("^# ?", "", before, flags=re.MULTILINE))
+        [shown] = [
+            block.text for block in Page(reader.path / "docs/features.md").blocks if "def features" in block.text
+        ]
+        assert shown in file.read_text()
+        said = reader.make("train")
+        assert re.search(r"features .* 6 columns; .* ms for 1000", said)
+        assert "ONNX serves" in said
+    finally:
+        file.write_text(before)
+
+
 def test_what_cannot_run_here_has_the_options_it_shows(reader: Project) -> None:
     calls = set()
     for name in PAGES:

@@ -37,5 +37,8 @@ def test_another_problem_needs_only_the_four_files(project: Project, tmp_path: P
         documented = call(f"{variant.url}/docs.json")[1]["components"]["schemas"]["Row"]["properties"]
         assert set(documented) == set(rows[0])
         assert call(f"{variant.url}/predict", [{"no such field": 1}])[0] == 400
+        [version] = call(f"{variant.url}/model")[1]["versions"]
+        # Of these problems, one makes a column of its own; callers do not send it.
+        assert list(version.get("features", {}).get("columns", []))[-1:] == ["bmi_bp"] * (problem == "diabetes")
     finally:
         variant.make("undeploy")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import pandas as pd
+
 from ..contract import dataframes
 from ..contract.schema import Contract
 from ..version.features import Features, FeaturesRuntime
@@ -42,11 +44,15 @@ class FittedModel:
 def fit(estimator: Any, data: Dataset) -> None:
     """Fit an estimator on the training rows, if it can be fitted."""
     if hasattr(estimator, "fit"):
-        contract, columns = data.contract, data.training.columns
-        if data.features:
-            contract, columns = data.features.model_contract(contract), data.features.columns(columns)
-        features = dataframes.as_frame(columns, contract)
-        estimator.fit(features, dataframes.training_label(data.training.label))
+        estimator.fit(training_frame(data), dataframes.training_label(data.training.label))
+
+
+def training_frame(data: Dataset) -> pd.DataFrame:
+    """Return what the model sees of the training rows."""
+    contract, columns = data.contract, data.training.columns
+    if data.features:
+        contract, columns = data.features.model_contract(contract), data.features.columns(columns)
+    return dataframes.as_frame(columns, contract)
 
 
 def name_of(estimator: Any) -> str:
