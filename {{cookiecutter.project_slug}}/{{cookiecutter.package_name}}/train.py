@@ -87,7 +87,7 @@ def _fit(estimator: Any, rows: Dataset) -> None:
 def _export(estimator: Any, rows: Dataset) -> FittedModel:
     """Export the estimator to ONNX and check its parity on the hold-out rows."""
     with console.step("export") as step, attribute_errors_to(training_data.MODEL, "pipeline.py"):
-        contract, columns = feature_checks.parity_rows(rows, rows.holdout.columns)
+        contract, columns = feature_checks.parity_rows(rows.contract, rows.features, rows.holdout.columns)
         fitted = FittedModel(estimator, export(estimator, contract, columns), rows.contract, features=rows.features)
         step.detail = f"{'ONNX' if fitted.onnx.model else 'Python'} serves: {fitted.onnx.note}"
     return fitted

@@ -1,6 +1,7 @@
 """What a function of `model/features.py` may do, and what stops the training."""
 
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from pydantic import BaseModel, Field
 from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.training import feature_checks
 
@@ -177,6 +179,35 @@ def test_rounding_is_no_dependence_on_other_rows() -> None:
         return frame.assign(total=frame["amount"] * (1 + 1e-7 * (len(frame) == 1)))
 
     assert check(rounded).kinds["total"] == "number"
+
+
+class Dated(BaseModel):
+    """A date and a text."""
+
+    day: date
+    note: str = Field(max_length=100)
+
+
+def test_dates_are_given_as_their_parts_and_texts_as_they_are() -> None:
+    contract = derive(Dated, Prediction)
+    frame = pd.DataFrame({"day": ["2026-01-31", "2026-02-01"] * 20, "note": ["one two", "three"] * 20})
+    columns, violations = dataframes.check_features(frame, contract)
+    assert not violations
+
+    def function(frame: pd.DataFrame) -> pd.DataFrame:
+        weekend = frame["day_weekday"] >= 5
+        return pd.DataFrame(
+            {"weekend": weekend, "words": frame["note"].str.split().str.len(), "first": frame["note"].str[:3]}
+        )
+
+    features = feature_checks.check(function, contract, columns)
+    found = features.columns({name: array[:2] for name, array in columns.items()})
+    assert found["words"].tolist() == [2, 1]
+    assert found["first"].tolist() == ["one", "thr"]
+    behind, rows = feature_checks.parity_rows(contract, features, columns)
+    # What the schema allows went through the function, and nothing else is given to the model.
+    assert "uns" in rows["first"].tolist()
+    assert [field.categories for field in behind.row if field.is_text] == [("one",)]
 
 
 def test_few_rows_are_enough() -> None:

@@ -21,7 +21,7 @@ from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import Columns, as_records, from_rows, take
 from titanic_survival.toolkit.contract.derivation import derive
-from titanic_survival.toolkit.training import onnx_export
+from titanic_survival.toolkit.training import feature_checks, onnx_export
 from titanic_survival.toolkit.version import artifact
 from titanic_survival.toolkit.version.artifact import Artifact, Example
 from titanic_survival.toolkit.version.contents import Contents
@@ -96,7 +96,7 @@ def fitted() -> Any:
 def saved(folder: Path, *, with_onnx: bool) -> Artifact:
     """Return a version with features."""
     model = fitted()
-    onnx = onnx_export.export(model, MODEL_CONTRACT, FEATURES.columns(COLUMNS)).model
+    onnx = onnx_export.export(model, *feature_checks.parity_rows(CONTRACT, FEATURES, COLUMNS)).model
     assert onnx
     runtime = FeaturesRuntime(FEATURES, OnnxRuntime(onnx, MODEL_CONTRACT))
     rows = take(COLUMNS, np.arange(3))
@@ -141,8 +141,8 @@ def test_model_sees_the_columns_that_the_function_makes() -> None:
 
 
 def test_onnx_and_python_score_the_columns_alike() -> None:
-    model, seen = fitted(), FEATURES.columns(COLUMNS)
-    exported = onnx_export.export(model, MODEL_CONTRACT, seen)
+    model = fitted()
+    exported = onnx_export.export(model, *feature_checks.parity_rows(CONTRACT, FEATURES, COLUMNS))
     assert exported.model, exported.note
     onnx = FeaturesRuntime(FEATURES, OnnxRuntime(exported.model, MODEL_CONTRACT))
     python = FeaturesRuntime(FEATURES, PythonRuntime(model, MODEL_CONTRACT))

@@ -3,8 +3,8 @@
 To make it yours, let `build` return any scikit-learn estimator or pipeline. It is fitted on a DataFrame with the
 columns of `Row`: numbers and booleans as float32, NaN where missing; categories, keys and texts as str, "" where
 missing; a vector `v` of length n as the columns `v_0` to `v_<n-1>`; a date `d` as numbers in the columns `d_year`,
-`d_month`, `d_day`, `d_weekday`, `d_days` (docs/rows.md). If `features.py` has a function, it
-is fitted on the columns made there.
+`d_month`, `d_day`, `d_weekday`, `d_days` (docs/rows.md). If `features.py` has a function, it is fitted on the columns
+that this returns.
 
 An object of your own works too: give it `predict(frame)`, which returns one label per row, or a dict or DataFrame with
 every field of `Prediction`; and `fit(frame, label)` if it learns. Fix its seed: the same data must give the same model.

@@ -17,7 +17,6 @@ from ..contract.dataframes import as_frame
 from ..contract.schema import Contract, FieldSpec
 from ..version.artifact import TOLERANCE
 from ..version.features import Features, Function, Kind, call
-from .dataset import Dataset
 from .onnx_export import edge_rows
 
 #: Training rows of which the columns are computed again, beside other rows and alone.
@@ -56,18 +55,17 @@ def check(function: Function, contract: Contract, training: Columns) -> Features
     return features
 
 
-def parity_rows(data: Dataset, rows: Columns) -> tuple[Contract, Columns]:
+def parity_rows(contract: Contract, features: Features | None, rows: Columns) -> tuple[Contract, Columns]:
     """Return what the model sees of some rows, for its export and the parity check: its contract and its columns.
 
     Of features these are followed by those of rows at the edges of the contract, since the columns that the function
     makes have no edges of their own.
     """
-    if data.features is None:
-        return data.contract, rows
-    columns = data.features.columns(with_edges(data.contract, rows))
-    contract = data.features.model_contract(data.contract)
-    fields = [field.model_copy(update=_seen(field, columns[field.name])) for field in contract.row]
-    return contract.model_copy(update={"row": tuple(fields)}), columns
+    if features is None:
+        return contract, rows
+    columns, behind = features.columns(with_edges(contract, rows)), features.model_contract(contract)
+    fields = [field.model_copy(update=_seen(field, columns[field.name])) for field in behind.row]
+    return behind.model_copy(update={"row": tuple(fields)}), columns
 
 
 def _seen(field: FieldSpec, array: np.ndarray) -> dict[str, Any]:
