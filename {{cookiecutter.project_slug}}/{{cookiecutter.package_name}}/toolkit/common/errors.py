@@ -115,15 +115,15 @@ def attribute_errors_to(folder: Path, file: str = "") -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        where = location(error, folder) or ("" if isinstance(error, OSError | MemoryError) else file)
-        if not where or os.environ.get("DEBUG"):
+        location = location_of(error, folder) or ("" if isinstance(error, OSError | MemoryError) else file)
+        if not location or os.environ.get("DEBUG"):
             raise
         text = str(error).strip() or "no message"
-        message = f"{folder.name}/{where}: {type(error).__name__}: {text}\nDEBUG=1 shows the whole traceback."
+        message = f"{folder.name}/{location}: {type(error).__name__}: {text}\nDEBUG=1 shows the whole traceback."
         raise UserError(message) from error
 
 
-def location(error: Exception, folder: Path) -> str:
+def location_of(error: Exception, folder: Path) -> str:
     """Return the innermost file and line of the traceback that lies in a folder, "" if none does."""
     if isinstance(error, SyntaxError) and error.filename and Path(error.filename).parent == folder:
         return f"{Path(error.filename).name}, line {error.lineno}"

@@ -125,8 +125,8 @@ def labels(release: Release, run_id: str) -> dict[str, str]:
 def environment(store: Store, release: Release) -> str:
     """Return which of the project's environments serves a release."""
     versions = [store.load(number) for number in release.versions]
-    in_python = any(version.details["runtime"] != "onnx" or version.has_features for version in versions)
-    return PYTHON_ENVIRONMENT if in_python else ONNX_ENVIRONMENT
+    runtimes = {"python" if version.has_features else version.details["runtime"] for version in versions}
+    return ONNX_ENVIRONMENT if runtimes == {"onnx"} else PYTHON_ENVIRONMENT
 
 
 def stage(

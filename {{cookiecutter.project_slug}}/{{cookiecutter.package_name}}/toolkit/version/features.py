@@ -6,6 +6,7 @@ service, batch and explanations give the model the same columns.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..common.errors import UserError, location
+from ..common.errors import UserError, location_of
 from ..contract.columns import Columns, take
 from ..contract.schema import Contract, FieldSpec
 from .runtime import Runtime
@@ -109,13 +110,15 @@ def call(function: Function, frame: pd.DataFrame) -> pd.DataFrame:
     try:
         made = function(frame)
     except Exception as error:
+        if os.environ.get("DEBUG"):
+            raise
         path = Path(getattr(getattr(function, "__code__", None), "co_filename", "features.py"))
-        where = location(error, path.parent) or "features.py"
+        where = location_of(error, path.parent) or "features.py"
         text = str(error).strip() or "no message"
         names = ", ".join(map(str, frame.columns[:50]))
         raise UserError(
             f"model/{where}: {type(error).__name__}: {text}. features() is given a frame with the columns {names}, NaN "
-            'or "" where missing, and may be given one row; correct it for these rows.'
+            'or "" where missing, and may be given one row; correct it for these rows. DEBUG=1 shows the traceback.'
         ) from error
     if not isinstance(made, type(frame)):
         raise UserError(f"model/features.py: features() returned {type(made).__name__}, not a pandas DataFrame")
