@@ -22,6 +22,7 @@ from .toolkit.registry.packaging import register
 from .toolkit.registry.runs import Run, start_run
 from .toolkit.release.store import Store
 from .toolkit.training import checks, feature_checks, fitting, model_card, plots, provenance, samples
+from .toolkit.training.converters import check_arguments
 from .toolkit.training.dataset import Dataset
 from .toolkit.training.details import Details, Origin
 from .toolkit.training.evaluation import Criteria, Evaluation, evaluate
@@ -35,7 +36,8 @@ from .toolkit.version.contents import Contents
 
 def run(settings: config.Settings) -> int:
     """Train one version and return its number."""
-    contract, criteria, estimator = training_data.contract(), training_data.criteria(), _build()
+    contract, criteria = training_data.contract(), training_data.criteria()
+    estimator, options = _build(), _onnx_options()
     registry, store = connect(settings.mlflow_tracking_uri, settings.model_name), Store(settings.store)
     with (
         mlflow_errors(settings.mlflow_tracking_uri),
@@ -47,7 +49,7 @@ def run(settings: config.Settings) -> int:
         checks.check_criteria(criteria, rows)
         rows = _with_features(rows)
         _fit(estimator, rows)
-        fitted = _export(estimator, rows)
+        fitted = _export(estimator, rows, options)
         evaluation = _evaluate(fitted, rows, criteria, registry, store)
         version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation)
         number = _register(registry, version, evaluation)
@@ -76,6 +78,12 @@ def _with_features(rows: Dataset) -> Dataset:
     return replace(rows, features=features)
 
 
+def _onnx_options() -> dict[str, Any]:
+    """Return the arguments of the export that `model/pipeline.py` sets, if it sets any."""
+    with attribute_errors_to(training_data.MODEL, "pipeline.py"):
+        return check_arguments(getattr(pipeline, "onnx_options", dict)())
+
+
 def _fit(estimator: Any, rows: Dataset) -> None:
     """Fit the estimator on the training rows."""
     checks.check_probabilities(estimator, rows)
@@ -84,12 +92,15 @@ def _fit(estimator: Any, rows: Dataset) -> None:
         step.detail = fitting.name_of(estimator)
 
 
-def _export(estimator: Any, rows: Dataset) -> FittedModel:
+def _export(estimator: Any, rows: Dataset, options: dict[str, Any]) -> FittedModel:
     """Export the estimator to ONNX and check its parity on the hold-out rows."""
     with console.step("export") as step, attribute_errors_to(training_data.MODEL, "pipeline.py"):
         contract, columns = feature_checks.parity_rows(rows.contract, rows.features, rows.holdout.columns)
-        fitted = FittedModel(estimator, export(estimator, contract, columns), rows.contract, features=rows.features)
-        step.detail = f"{'ONNX' if fitted.onnx.model else 'Python'} serves: {fitted.onnx.note}"
+        exported = export(estimator, contract, columns, options)
+        fitted = FittedModel(estimator, exported, rows.contract, features=rows.features)
+        step.detail = f"{'ONNX' if exported.model else 'Python'} serves: {exported.note}"
+    for line in exported.details:
+        console.say(f"  - {line}")
     return fitted
 
 
@@ -118,7 +129,7 @@ def _record(
         tracking.set_tags(
             {
                 "runtime": details.runtime,
-                "runtime_note": details.runtime_note,
+                "runtime_note": "\n".join([details.runtime_note, *details.runtime_details]),
                 "git_commit": details.commit,
                 "author": details.author,
                 "data_digest": digest,

@@ -72,7 +72,7 @@ def test_card_names_metrics_and_every_field(version: Any, contract: Contract) ->
 def test_details_keep_the_keys_that_services_and_cards_read(version: Any) -> None:
     origin = ["project", "description", "author", "trained", "by", "commit"]
     results = ["metrics", "groups", "importance", "gates", "champion", "champion_metrics", "data", "estimator"]
-    serving = ["runtime", "runtime_note", "drift", "outliers"]
+    serving = ["runtime", "runtime_note", "runtime_details", "drift", "outliers"]
     assert list(version.details) == origin + results + serving
     assert list(version.details["data"]) == ["digest", "training_rows", "holdout_rows"]
     assert [list(gate) for gate in version.details["gates"]] == [

@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression, RidgeClassifier
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.json_rows import RowParser
-from titanic_survival.toolkit.training import onnx_export
+from titanic_survival.toolkit.training import onnx_export, parity
 from titanic_survival.toolkit.version import artifact
 from titanic_survival.toolkit.version.runtime import MATRIX_INPUT, OnnxRuntime, PythonRuntime
 
@@ -96,7 +96,7 @@ def test_export_that_fails_the_parity_check_does_not_serve(monkeypatch: pytest.M
 def test_edge_rows_have_limits_categories_bools_and_missing_values() -> None:
     usual = {"amount": [5.0], "maybe": [1.0], "truth": [0.0]}
     rows = {name: np.array(value, np.float32) for name, value in usual.items()} | {"word": np.array(["a"], object)}
-    edges = onnx_export.edge_rows(derive(Row, Prediction), rows)
+    edges = parity.edge_rows(derive(Row, Prediction), rows).columns
     assert {0.0, 100.0} <= set(edges["amount"].tolist())
     assert np.isnan(edges["maybe"]).any()
     assert {0.0, 1.0} <= set(edges["truth"].tolist())

@@ -46,6 +46,8 @@ class Details(Origin):
     estimator: str = ""
     runtime: str
     runtime_note: str
+    #: Why Python serves, in a few lines; none where ONNX does.
+    runtime_details: list[str] = []
     #: PSI of the hold-out rows against the training rows, by field.
     drift: dict[str, float]
     #: The share of the hold-out rows that are outliers.
@@ -68,6 +70,7 @@ class Details(Origin):
             estimator=name_of(model.estimator),
             runtime=model.runtime.name,
             runtime_note=model.onnx.note,
+            runtime_details=list(model.onnx.details),
             drift=evaluation.drift,
             outliers=evaluation.profile.outliers.rate,
         )

@@ -17,7 +17,7 @@ from ..contract.dataframes import as_frame
 from ..contract.schema import Contract, FieldSpec
 from ..version.artifact import TOLERANCE
 from ..version.features import Features, Function, Kind, call
-from .onnx_export import edge_rows
+from .parity import edge_rows
 
 #: Training rows of which the columns are computed again, beside other rows and alone.
 SAMPLE_ROWS, ROWS_ALONE = 500, 5
@@ -75,7 +75,7 @@ def _seen(field: FieldSpec, array: np.ndarray) -> dict[str, Any]:
 
 def with_edges(contract: Contract, rows: Columns) -> Columns:
     """Return rows, and after them some at the edges of the contract."""
-    return concatenate([rows, edge_rows(contract, rows)])
+    return concatenate([rows, edge_rows(contract, rows).columns])
 
 
 #: What is wrong with a column that differs, and the cure.

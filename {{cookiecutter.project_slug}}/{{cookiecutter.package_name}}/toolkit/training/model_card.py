@@ -19,6 +19,7 @@ def write(details: Details, contract: Contract, features: Mapping[str, str] | No
         f"# {details.project}",
         details.description,
         _origin(details),
+        *(["\n".join(f"- {line}" for line in details.runtime_details)] if details.runtime_details else []),
         "## Gates",
         _gates(details.gates),
         "## Metrics on the hold-out rows",
