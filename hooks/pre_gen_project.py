@@ -38,7 +38,7 @@ LIBRARIES = frozenset(
     itsdangerous jinja2 jmespath joblib jsonpointer jsonschema jsonschema_specifications jwt kantoku kiwisolver lark
     librt license_expression mako mangum markdown_it markdown_it_py markupsafe matplotlib mdurl ml_dtypes mlflow
     mlflow_skinny mlflow_tracing mpl_toolkits msal msal_extensions multidict multipart mypy mypy_extensions mypyc
-    narwhals nodeenv numpy nvidia_ml_py onnx onnxruntime opentelemetry opentelemetry_api
+    narwhals nodeenv numpy nvidia_ml_py onnx onnxmltools onnxruntime opentelemetry opentelemetry_api
     opentelemetry_instrumentation opentelemetry_instrumentation_aiohttp_client opentelemetry_instrumentation_asgi
     opentelemetry_proto opentelemetry_sdk opentelemetry_semantic_conventions opentelemetry_util_http orjson
     packageurl packageurl_python packaging packaging_legacy_version pandas pandas_stubs pathspec pillow pip

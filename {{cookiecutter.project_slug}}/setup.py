@@ -34,6 +34,8 @@ TRAIN = [
     "cloudpickle>=3.0",
     "matplotlib>=3.9",
     "mlflow[auth]>=3.10",
+    # Its converters export LightGBM and XGBoost.
+    "onnxmltools>=1.13",
     # From 7 on, skl2onnx fails on histogram gradient boosting.
     "protobuf<7",
     "psutil>=6.0",

@@ -39,7 +39,10 @@ class RejectedError(Exception):
 #: others are files of requirements/extras.
 EXTRAS = {
     **dict.fromkeys(
-        ("cloudpickle", "matplotlib", "mlflow", "pandas", "psutil", "pyarrow", "requests", "skl2onnx", "sklearn"),
+        (
+            *("cloudpickle", "matplotlib", "mlflow", "onnxmltools", "pandas", "psutil", "pyarrow", "requests"),
+            *("skl2onnx", "sklearn"),
+        ),
         "train",
     ),
     **dict.fromkeys(("cyclonedx", "jsonschema", "packageurl"), "audit"),

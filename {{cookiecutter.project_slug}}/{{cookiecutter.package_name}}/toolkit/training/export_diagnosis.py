@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..common.errors import UserError
 from ..contract import dataframes
 from ..contract.columns import Columns, take
 from ..contract.schema import Contract
@@ -41,7 +42,9 @@ class Step(NamedTuple):
 
 
 def of_error(failure: Failure, error: Exception) -> tuple[str, ...]:
-    """Return what is known of an export that a converter or ONNX Runtime has refused."""
+    """Return what is known of an export that a converter or ONNX Runtime has refused; a `UserError` says it all."""
+    if isinstance(error, UserError):
+        return ()
     rows = take(failure.rows, np.arange(min(COMPARED_ROWS, len(next(iter(failure.rows.values()))))))
     return _lines([], failure, rows, error)
 
@@ -118,9 +121,10 @@ def _first_difference(failure: Failure, rows: Columns, error: Exception | None) 
 
 
 def _not_convertible(step: Step, error: Exception) -> tuple[Step, str]:
-    """Return the part of a step that an error names by its class, otherwise the step, and a line about it."""
+    """Return the part of a step that an error names by its class, or by one that it is derived from, and a line."""
     whole = converters.unwrapped(step.part)
-    part = next((part for part in converters.parts(whole) if type(part).__name__ in str(error)), whole)
+    own = {part: [kind.__name__ for kind in type(part).__mro__[:-1]] for part in converters.parts(whole)}
+    part = next((part for part, names in own.items() if any(name in str(error) for name in names)), whole)
     inside = "" if part is whole else f", because of its {type(part).__name__}"
     return step._replace(part=part), f"{step.text}, is not converted{inside}"
 

@@ -21,7 +21,9 @@ def hint(part: Any, before: Iterable[Any], error: Exception | None, *, missing: 
     """
     name = type(part).__name__
     if isinstance(error, ModuleNotFoundError):
-        return f"make setup installs {error.name}; where setup.py does not list it yet, add it to MODEL and make lock"
+        return f"adding {error.name} to MODEL in setup.py, then make lock and make setup"
+    if "Custom tokenizer" in str(error) or "Custom preprocessor" in str(error):
+        return "token_pattern instead of functions of Python, which have no converter"
     if name in ("TfidfVectorizer", "CountVectorizer"):
         return _of_vectorizer(part)
     if name == "HashingVectorizer":
@@ -49,6 +51,4 @@ def _of_vectorizer(vectorizer: Any) -> str:
         return "strip_accents=None, with accents removed in the data"
     if vectorizer.analyzer != "word":
         return "analyzer='word'; characters are not exported reliably"
-    if callable(vectorizer.tokenizer) or callable(vectorizer.preprocessor):
-        return "token_pattern instead of functions of Python, which have no converter"
     return "token_pattern=r'[a-zA-Z0-9_]+'; beyond ASCII, texts in lower case with lowercase=False"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..common.errors import UserError, explain_missing_extras
 from ..contract.columns import Columns
 from ..contract.schema import Contract
 from ..version.artifact import TOLERANCE
@@ -47,7 +48,8 @@ def export(
     try:
         inputs = converters.Inputs.of(contract, holdout)
         classes = sorted(contract.classes) if contract.task == "classification" else None
-        model = converters.convert(estimator, inputs, classes, arguments or {}).SerializeToString()
+        with explain_missing_extras():
+            model = converters.convert(estimator, inputs, classes, arguments or {}).SerializeToString()
         actual = OnnxRuntime(model, contract).score(rows)
     except Exception as error:  # converters raise exceptions of many kinds
         return OnnxExport(
@@ -72,4 +74,4 @@ def _details(explain: Callable[..., tuple[str, ...]], *arguments: Any) -> tuple[
 
 def _one_line(error: Exception) -> str:
     text = (str(error).strip() or "no message").splitlines()[0][:200]
-    return f"{type(error).__name__}: {text}"
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
