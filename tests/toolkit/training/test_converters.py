@@ -239,6 +239,12 @@ def test_vectorizer_that_is_not_exported_says_what_helps(vectorizer: Any, help_:
     assert help_ in exported.details[-1]
 
 
+def test_difference_inside_the_pipeline_names_the_column_and_its_values() -> None:
+    exported = export_text(TfidfVectorizer(token_pattern=ASCII, sublinear_tf=True))
+    assert "step 1 of 2, ColumnTransformer, in its column 'tfidfvectorizer__" in exported.details[-2]
+    assert exported.details[-2].endswith(" by ONNX")
+
+
 def test_capitals_beyond_ascii_are_found_by_the_parity_check() -> None:
     capitals = np.array([f"{text} {['ärger', 'Ärger', ''][i % 3]}" for i, text in enumerate(TEXTS)], object)
     exported = export_text(TfidfVectorizer(), capitals)

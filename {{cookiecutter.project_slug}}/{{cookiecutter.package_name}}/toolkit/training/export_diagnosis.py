@@ -46,14 +46,14 @@ def of_error(failure: Failure, error: Exception) -> tuple[str, ...]:
     if isinstance(error, UserError):
         return ()
     rows = take(failure.rows, np.arange(min(COMPARED_ROWS, len(next(iter(failure.rows.values()))))))
-    return _lines([], failure, rows, error)
+    return _lines([], failure, rows, error, 0)
 
 
 def of_difference(failure: Failure, found: Difference, expected: Columns, actual: Columns) -> tuple[str, ...]:
     """Return what is known of an export whose predictions differ from those of the original."""
     shown = [_row(failure, found, expected, actual, int(position)) for position in found.rows[:ROWS]]
     rows = take(failure.rows, found.rows[:COMPARED_ROWS])
-    return _lines(shown, failure, rows, None)
+    return _lines(shown, failure, rows, None, found.largest)
 
 
 def _row(failure: Failure, found: Difference, expected: Columns, actual: Columns, position: int) -> str:
@@ -76,14 +76,16 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _lines(shown: list[str], failure: Failure, rows: Columns, error: Exception | None) -> tuple[str, ...]:
+def _lines(
+    shown: list[str], failure: Failure, rows: Columns, error: Exception | None, largest: float
+) -> tuple[str, ...]:
     step, text = _first_difference(failure, rows, error)
     steps = converters.steps_of(converters.unwrapped(failure.estimator))
     part = step.part if step else converters.unwrapped(steps[-1][1])
     before = [inner for _, other in steps[: step.number if step else -1] for inner in converters.parts(other)]
     lines = [*shown, text] if text else shown
     missing = any(array.dtype != object and bool(np.isnan(array).any()) for array in rows.values())
-    return (*lines, f"What usually helps: {hint(part, before, error, missing=missing)}")
+    return (*lines, f"What usually helps: {hint(part, before, error, missing=missing, largest=largest)}")
 
 
 def _first_difference(failure: Failure, rows: Columns, error: Exception | None) -> tuple[Step | None, str]:

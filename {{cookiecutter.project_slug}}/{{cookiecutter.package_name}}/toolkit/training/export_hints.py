@@ -11,13 +11,15 @@ TREES, SUMS = (
     ("Tree", "Forest", "Boost", "LGBM", "XGB"),
     ("SV", "Linear", "Logistic", "Ridge", "MLP", "Gaussian", "SGD"),
 )
+#: Differences up to here come from rounding alone.
+SMALL = 1e-3
 PAGE = "docs/libraries.md"
 
 
-def hint(part: Any, before: Iterable[Any], error: Exception | None, *, missing: bool) -> str:
+def hint(part: Any, before: Iterable[Any], error: Exception | None, *, missing: bool, largest: float) -> str:
     """Return advice on the part of a pipeline where a failure begins, with all that was `before` it.
 
-    `missing` says whether rows that differ have missing values.
+    `missing` says whether rows that differ have missing values; `largest` is the difference of the predictions.
     """
     name = type(part).__name__
     if isinstance(error, ModuleNotFoundError):
@@ -32,10 +34,13 @@ def hint(part: Any, before: Iterable[Any], error: Exception | None, *, missing: 
         return "computing these columns before the pipeline; a function of Python has no converter"
     if error is None and missing and type(part).__module__.startswith(("sklearn.tree", "sklearn.ensemble._forest")):
         return "SimpleImputer before this step, or HistGradientBoosting: its converter has no branch for missing values"
+    trees, sums = (any(word in name for word in words) for words in (TREES, SUMS))
     scalers = sorted({type(other).__name__ for other in before} & SCALERS)
-    if error is None and scalers and any(word in name for word in TREES):
+    if error is None and scalers and trees:
         return f"leaving out {' and '.join(scalers)}: trees need no scaling, and rounding moves values over a threshold"
-    if error is None and not scalers and any(word in name for word in SUMS):
+    if error is None and trees and largest < SMALL:
+        return "a larger unit of the label, such as thousands: sums of large numbers lose their last digits in float32"
+    if error is None and sums and not scalers:
         return "StandardScaler before this step: sums of large numbers lose their last digits in float32"
     if error is not None and "ategorical" in str(error):
         return "OneHotEncoder or OrdinalEncoder in the pipeline: categorical features of the library are not exported"
