@@ -18,6 +18,7 @@ from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.store import Store
 from titanic_survival.toolkit.training import evaluation
+from titanic_survival.toolkit.training.onnx_export import OnnxExport
 from titanic_survival.toolkit.version import artifact
 
 IMPOSSIBLE = {"log_loss": {"at_most": -1}}
@@ -131,6 +132,35 @@ def test_failed_gate_stops_at_challenger_and_is_recorded(
     assert "Version 2 stays challenger" in capsys.readouterr().out
 
 
+def test_why_python_serves_is_printed_recorded_and_in_the_card(
+    project: config.Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ("hold-out row 3 differs", "What usually helps: patience")
+    monkeypatch.setattr(train, "export", lambda *_: OnnxExport(None, "parity check failed", lines))
+    monkeypatch.setattr(train.plots, "draw", lambda *_: None)
+    monkeypatch.setattr(evaluation, "importance", lambda *_: {})
+    number = train.run(project)
+    printed = capsys.readouterr().out
+    assert "Python serves: parity check failed\n  - hold-out row 3 differs\n  - What usually helps: patience" in printed
+    run = mlflow.MlflowClient().get_run(registry_of(project).get(str(number)).run_id)
+    assert run.data.tags["runtime_note"].splitlines() == ["parity check failed", *lines]
+    version = pulled(project, number)
+    assert version.details["runtime_details"] == list(lines)
+    assert "- hold-out row 3 differs\n- What usually helps: patience" in (version.folder / "card.md").read_text()
+
+
+def test_onnx_options_of_the_model_reach_the_converter(
+    project: config.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(pipeline, "onnx_options", lambda: {"target_opset": 15}, raising=False)
+    monkeypatch.setattr(train, "export", lambda *arguments: given.append(arguments[-1]) or OnnxExport(None, ""))
+    monkeypatch.setattr(train.plots, "draw", lambda *_: None)
+    monkeypatch.setattr(evaluation, "importance", lambda *_: {})
+    train.run(project)
+    assert given == [{"target_opset": 15}]
+
+
 def fail(*_: Any) -> Any:
     raise ValueError("the cable was cut")
 
@@ -146,6 +176,7 @@ def fail(*_: Any) -> Any:
         (pipeline, "build", lambda: 7, r"build\(\) returned int, which has no predict\(\)"),
         (pipeline, "build", fail, r"ValueError: the cable was cut"),
         (pipeline, "build", lambda: SVC, r"the class SVC; return an object of it: SVC\(\)"),
+        (pipeline, "onnx_options", lambda: {"opset": 15}, r"onnx_options\(\) returned \{'opset': 15\}; it must be"),
         (quality, "GATES", {"m": 1}, r"model/quality\.py"),
         (quality, "GATES", {"acuracy": {"at_least": 0}}, "metrics.* returns no 'acuracy', but accuracy"),
         (quality, "SLICES", "sex", r"SLICES = \('sex',\)"),
@@ -154,7 +185,7 @@ def fail(*_: Any) -> Any:
 def test_mistake_in_model_is_named_and_registers_nothing(
     project: config.Settings, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, value: Any, said: str
 ) -> None:
-    monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(module, name, value, raising=False)
     with pytest.raises(UserError, match=said):
         train.run(project)
     assert [version.number for version in registry_of(project).versions()] == [1]
