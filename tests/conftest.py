@@ -28,8 +28,8 @@ Bake = Callable[..., Path]
 Cookiecutter = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-#: The tests of the toolkit run in a generated project; the problems are its models.
-collect_ignore = ["toolkit", "problems"]
+#: The tests of the toolkit and of libraries run in a generated project; the problems are its models.
+collect_ignore = ["toolkit", "problems", "libraries"]
 
 #: The longest of the slow tests, which start first, so that no worker is left with them at the end.
 LONGEST = ("test_targets", "test_toolkit", "test_problems", "test_auth", "test_protocols", "test_schema")
