@@ -2,15 +2,22 @@
 
 import json
 import pickle
-from typing import Any, Literal
+from datetime import date
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import onnxruntime
 import pytest
 from pydantic import BaseModel, Field
 from sklearn.base import BaseEstimator
-from sklearn.linear_model import LinearRegression, RidgeClassifier
+from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, Ridge, RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from titanic_survival.toolkit.contract import dataframes
+from titanic_survival.toolkit.contract.columns import from_rows
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.json_rows import RowParser
 from titanic_survival.toolkit.training import onnx_export, parity
@@ -101,6 +108,49 @@ def test_edge_rows_have_limits_categories_bools_and_missing_values() -> None:
     assert np.isnan(edges["maybe"]).any()
     assert {0.0, 1.0} <= set(edges["truth"].tolist())
     assert {"a", "b", ""} <= set(edges["word"].tolist())
+
+
+class Texts(BaseModel):
+    """A text, keys and a date."""
+
+    text: str = Field(max_length=12)
+    key: Annotated[str, "key"]
+    number: Annotated[int, "key"] | None
+    day: date | None
+
+
+def test_edge_rows_have_unseen_texts_keys_and_missing_dates() -> None:
+    contract = derive(Texts, Prediction)
+    values = {"text": "A great film", "key": "K-1", "number": 90210, "day": "2026-11-22"}
+    edges = parity.edge_rows(contract, from_rows([values], contract)).columns
+    assert {"A GREAT FILM", "a great film", "unseen value"} <= set(edges["text"])
+    assert max(map(len, edges["text"])) == 12
+    assert "" not in {*edges["text"], *edges["key"]}
+    assert {"90210", "0", ""} <= set(edges["number"]) <= {"90210", "0", "", "999999999"}
+    assert np.isnan(edges["day"]).all(axis=1).sum() == 1
+
+
+def test_texts_keys_and_dates_are_served_by_onnx() -> None:
+    contract, random = derive(Texts, Prediction), np.random.default_rng(0)
+    rows = [
+        {
+            "text": f"{random.choice(['good', 'bad'])} film",
+            "key": str(random.choice(["K-1", "K-2"])),
+            "number": int(random.integers(3)) or None,
+            "day": f"2026-11-{random.integers(1, 29):02}",
+        }
+        for _ in range(100)
+    ]
+    columns = from_rows(rows, contract)
+    transformer = make_column_transformer(
+        (TfidfVectorizer(), "text"),
+        (OneHotEncoder(handle_unknown="ignore"), ["key", "number"]),
+        (SimpleImputer(), ["day_day", "day_weekday"]),
+    )
+    answer = np.array(["good" in row["text"] for row in rows]) + columns["day"][:, 2] / 10
+    model = make_pipeline(transformer, Ridge()).fit(dataframes.as_frame(columns, contract), answer)
+    exported = onnx_export.export(model, contract, columns)
+    assert exported.model, exported
 
 
 def test_version_of_this_project_predicts_what_its_original_predicts(version: Any, rows: list[dict[str, Any]]) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..common.errors import UserError
-from ..contract.columns import Columns
 from ..contract.schema import Contract
 from ..version.runtime import MATRIX_INPUT
 from . import own_graph
@@ -36,10 +35,9 @@ class Inputs(NamedTuple):
     texts: frozenset[str]
 
     @classmethod
-    def of(cls, contract: Contract, rows: Columns) -> Inputs:
-        """Return the inputs of models of a contract; arrays of objects are texts."""
-        texts = [field.name for field in contract.row if rows[field.name].dtype == object]
-        return cls(contract.model_columns, frozenset(texts))
+    def of(cls, contract: Contract) -> Inputs:
+        """Return the inputs of models of a contract."""
+        return cls(contract.model_columns, frozenset(field.name for field in contract.row if field.is_text))
 
 
 def convert(estimator: Any, inputs: Inputs, classes: list[Any] | None, arguments: Mapping[str, Any]) -> Any:

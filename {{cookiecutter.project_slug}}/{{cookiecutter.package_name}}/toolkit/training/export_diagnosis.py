@@ -94,7 +94,7 @@ def _first_difference(failure: Failure, rows: Columns, error: Exception | None) 
     steps = converters.steps_of(estimator)
     if len(steps) == 1:
         return None, ""
-    frame, inputs = dataframes.as_frame(rows, failure.contract), converters.Inputs.of(failure.contract, rows)
+    frame, inputs = dataframes.as_frame(rows, failure.contract), converters.Inputs.of(failure.contract)
     largest = 0.0
     for number, (name, transformer) in enumerate(steps):
         step = Step(number, f"step {number + 1} of {len(steps)}, {_name(name, transformer)}", transformer)

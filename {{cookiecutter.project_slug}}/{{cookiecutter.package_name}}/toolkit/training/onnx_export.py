@@ -46,7 +46,7 @@ def export(
             None, f"the model itself fails on hold-out rows or on the edges of the schema: {_one_line(error)}"
         )
     try:
-        inputs = converters.Inputs.of(contract, holdout)
+        inputs = converters.Inputs.of(contract)
         classes = sorted(contract.classes) if contract.task == "classification" else None
         with explain_missing_extras():
             model = converters.convert(estimator, inputs, classes, arguments or {}).SerializeToString()

@@ -10,8 +10,9 @@ from ..contract.columns import Columns
 from ..contract.schema import Contract, FieldSpec
 from ..version.artifact import TOLERANCE
 
-#: Texts that the training data have hardly prepared a model for; others are made of the text of a row.
-TEXTS = ("unseen value", "a", "1.5", " x\t\ny  z ", "Ünïcode -- 日本語 😀")
+#: Texts, and keys that are whole numbers, that the training has hardly seen; other texts are made of that of a row.
+TEXTS = ("0", "unseen value", "a", " x\t\ny  z ", "It's 50 % off -- Ünï, 東京 😀!")
+WHOLE_NUMBERS = ("0", "999999999")
 
 
 class Difference(NamedTuple):
@@ -70,13 +71,14 @@ def edge_rows(contract: Contract, rows: Columns) -> Edges:
 
 def _extremes(field: FieldSpec, array: np.ndarray) -> list[Any]:
     usual = array[0]
-    if field.categories:
-        return [*field.categories, *([""] if field.nullable else [])]
-    if array.dtype == object:
-        texts = (
-            ["0", f"{usual}0"] if usual.isdecimal() else [*TEXTS, usual.upper(), usual.lower(), f"{usual}, {usual}!"]
-        )
+    if field.is_text:
+        texts = field.categories or (WHOLE_NUMBERS if field.whole else _texts(field, usual))
         return [*texts, *([""] if field.nullable else [])]
     limits = [limit for limit in (field.at_least, field.at_most) if limit is not None] if array.ndim == 1 else []
     found = [0.0, 1.0] if field.kind == "bool" else limits or [usual]
     return [*found, *([np.nan] if field.nullable else [])]
+
+
+def _texts(field: FieldSpec, usual: str) -> list[str]:
+    made = [*TEXTS, usual.upper(), usual.lower(), f"{usual}, {usual}!"]
+    return [text[: field.max_length] for text in made]
