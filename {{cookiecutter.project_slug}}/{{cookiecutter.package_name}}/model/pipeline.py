@@ -8,6 +8,8 @@ that this returns.
 
 An object of your own works too: give it `predict(frame)`, which returns one label per row, or a dict or DataFrame with
 every field of `Prediction`; and `fit(frame, label)` if it learns. Fix its seed: the same data must give the same model.
+
+Add LightGBM or another library as docs/libraries.md says; the page also tells what ONNX serves, and what helps if not.
 """
 
 from sklearn.compose import make_column_transformer
