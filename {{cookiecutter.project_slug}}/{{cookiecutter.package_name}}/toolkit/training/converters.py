@@ -59,7 +59,8 @@ def convert(estimator: Any, inputs: Inputs, classes: list[Any] | None, arguments
         model = _by_skl2onnx(estimator, inputs, classes, arguments)
     for output in model.graph.output:
         # Some converters declare a shape that the output has not; ONNX Runtime would say so in every call.
-        output.type.tensor_type.ClearField("shape")
+        if output.type.HasField("tensor_type"):
+            output.type.tensor_type.ClearField("shape")
     return model
 
 
@@ -79,9 +80,12 @@ def parts(estimator: Any) -> Iterator[Any]:
     """Yield an estimator and all fitted ones inside of it."""
     from sklearn.base import BaseEstimator
 
-    waiting = [estimator]
+    waiting, seen = [estimator], set()
     while waiting:
         part = waiting.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
         if isinstance(part, list | tuple):
             waiting += part
         elif isinstance(part, dict):
