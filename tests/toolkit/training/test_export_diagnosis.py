@@ -113,7 +113,7 @@ def test_large_labels_are_advised_to_have_a_larger_unit() -> None:
 @pytest.mark.parametrize(
     ("step", "where", "advice"),
     [
-        (FunctionTransformer(np.abs), "step 2 of 3, FunctionTransformer, is not converted", "before the pipeline"),
+        (FunctionTransformer(np.abs), "step 2 of 3, FunctionTransformer, is not converted", "model/features.py"),
         (SplineTransformer(), "step 2 of 3, SplineTransformer, is not converted", "onnx_options()"),
     ],
 )

@@ -31,7 +31,7 @@ def hint(part: Any, before: Iterable[Any], error: Exception | None, *, missing: 
     if name == "HashingVectorizer":
         return "TfidfVectorizer(max_features=...) instead; HashingVectorizer has no converter"
     if name == "FunctionTransformer":
-        return "computing these columns before the pipeline; a function of Python has no converter"
+        return "computing these columns in model/features.py; a function of Python has no converter"
     if error is None and missing and type(part).__module__.startswith(("sklearn.tree", "sklearn.ensemble._forest")):
         return "SimpleImputer before this step, or HistGradientBoosting: its converter has no branch for missing values"
     trees, sums = (any(word in name for word in words) for words in (TREES, SUMS))

@@ -58,7 +58,7 @@ def complete_outputs(model: Any, classes: list[Any] | None) -> None:
         [output] = [output for output in graph.output if output.name == node.output[0]]
         output.CopyFrom(helper.make_tensor_value_info(node.input[0], TensorProto.FLOAT, [None, None]))
         graph.node.remove(node)
-    if len(graph.output) == 1:
+    if len(graph.output) == 1 and classes:
         labels = np.array([int(name) if isinstance(name, bool | int) else name for name in classes])
         kind = TensorProto.INT64 if labels.dtype.kind == "i" else TensorProto.STRING
         values = labels.tolist() if kind == TensorProto.INT64 else [name.encode() for name in labels.tolist()]
