@@ -97,6 +97,15 @@ def test_forest_that_knows_missing_values_is_advised_to_fill_them() -> None:
     assert "SimpleImputer" in exported.details[3]
 
 
+def test_scaler_before_a_forest_is_named_beside_missing_values() -> None:
+    # Many equal values, so that thresholds lie close to them.
+    columns = MISSING | {"a": np.round(MISSING["a"] / 50) * np.float32(50)}
+    forest = RandomForestRegressor(20, random_state=0)
+    exported = export(make_pipeline(encoder(), StandardScaler(), forest), columns, Optional)
+    assert "SimpleImputer before this step" in exported.details[-1]
+    assert "leaving out StandardScaler" in exported.details[-1]
+
+
 def test_sums_of_large_numbers_are_advised_to_be_scaled() -> None:
     columns = COLUMNS | {"a": COLUMNS["a"] + np.float32(4e6)}
     exported = export(make_pipeline(encoder(), LinearRegression()), columns)

@@ -14,7 +14,7 @@ from ..contract.schema import Contract
 from ..version.artifact import TOLERANCE
 from ..version.runtime import MATRIX_INPUT
 from . import converters
-from .export_hints import hint
+from .export_hints import Symptoms, hint
 from .parity import Difference, difference
 
 #: So many rows are shown, with so many of their fields.
@@ -46,14 +46,16 @@ def of_error(failure: Failure, error: Exception) -> tuple[str, ...]:
     if isinstance(error, UserError):
         return ()
     rows = take(failure.rows, np.arange(min(COMPARED_ROWS, len(next(iter(failure.rows.values()))))))
-    return _lines([], failure, rows, error, 0)
+    return _lines([], failure, rows, error)
 
 
 def of_difference(failure: Failure, found: Difference, expected: Columns, actual: Columns) -> tuple[str, ...]:
     """Return what is known of an export whose predictions differ from those of the original."""
     shown = [_row(failure, found, expected, actual, int(position)) for position in found.rows[:ROWS]]
     rows = take(failure.rows, found.rows[:COMPARED_ROWS])
-    return _lines(shown, failure, rows, None, found.largest)
+    incomplete = np.any([_missing(array) for array in rows.values()], axis=0)
+    symptoms = Symptoms(bool(incomplete.any()), not incomplete.all(), found.largest)
+    return _lines(shown, failure, rows, symptoms)
 
 
 def _row(failure: Failure, found: Difference, expected: Columns, actual: Columns, position: int) -> str:
@@ -76,16 +78,18 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _lines(
-    shown: list[str], failure: Failure, rows: Columns, error: Exception | None, largest: float
-) -> tuple[str, ...]:
-    step, text = _first_difference(failure, rows, error)
+def _missing(array: np.ndarray) -> np.ndarray:
+    """Return which rows have a missing number."""
+    return np.zeros(len(array), bool) if array.dtype == object else np.isnan(array).reshape(len(array), -1).any(axis=1)
+
+
+def _lines(shown: list[str], failure: Failure, rows: Columns, found: Exception | Symptoms) -> tuple[str, ...]:
+    step, text = _first_difference(failure, rows, found if isinstance(found, Exception) else None)
     steps = converters.steps_of(converters.unwrapped(failure.estimator))
     part = step.part if step else converters.unwrapped(steps[-1][1])
     before = [inner for _, other in steps[: step.number if step else -1] for inner in converters.parts(other)]
     lines = [*shown, text] if text else shown
-    missing = any(array.dtype != object and bool(np.isnan(array).any()) for array in rows.values())
-    return (*lines, f"What usually helps: {hint(part, before, error, missing=missing, largest=largest)}")
+    return (*lines, f"What usually helps: {hint(part, before, found)}")
 
 
 def _first_difference(failure: Failure, rows: Columns, error: Exception | None) -> tuple[Step | None, str]:
