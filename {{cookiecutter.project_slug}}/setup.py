@@ -34,8 +34,8 @@ TRAIN = [
     "cloudpickle>=3.0",
     "matplotlib>=3.9",
     "mlflow[auth]>=3.10",
-    # Its converters export LightGBM and XGBoost.
-    "onnxmltools>=1.13",
+    # Its converters export LightGBM and XGBoost, whose release 3.1 needs 1.16.
+    "onnxmltools>=1.16",
     # From 7 on, skl2onnx fails on histogram gradient boosting.
     "protobuf<7",
     "psutil>=6.0",
