@@ -97,7 +97,7 @@ def pipeline() -> Any:
     numbers = [name for name in derive(Row, Prediction).model_columns if name not in ("note", "zip_code", "account")]
     columns = ColumnTransformer(
         [
-            ("words", TfidfVectorizer(lowercase=False), "note"),
+            ("words", TfidfVectorizer(), "note"),
             ("keys", OneHotEncoder(handle_unknown="ignore"), ["zip_code", "account"]),
             ("numbers", SimpleImputer(), numbers),
         ],
