@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from run_toolkit import TOOLKIT, command, environment
@@ -11,21 +12,24 @@ from .conftest import Project
 
 pytestmark = pytest.mark.slow
 
-#: These measure times of less than a second.
-MEASURING = {"contract", "registry"}
+#: Of these rooms, files that stand by themselves: one that measures times of less than a second, so that nothing else
+#: runs meanwhile, and those that take a minute or more.
+ALONE = {"registry/test_permissions.py"}
+LONG = {"release/kubernetes/test_target.py", "serving/test_handover.py"}
 
 
 def rooms() -> Iterator[object]:
-    """Return the folders of tests; one that has folders of its own is its files, and each of those."""
-    for folder in sorted({path.parent for path in TOOLKIT.rglob("test_*.py")}):
-        name = str(folder.relative_to(TOOLKIT))
-        divided = any(folder != path.parent for path in folder.rglob("test_*.py"))
-        places = [str(path.relative_to(TOOLKIT)) for path in sorted(folder.glob("test_*.py"))] if divided else [name]
-        yield pytest.param(places, marks=[pytest.mark.alone] if name in MEASURING else [], id=name)
+    """Return the files of tests in parts: each folder, without those in its folders and those that stand alone."""
+    parts: dict[str, list[str]] = {}
+    for path in sorted(TOOLKIT.rglob("test_*.py")):
+        file = str(path.relative_to(TOOLKIT))
+        parts.setdefault(file if file in ALONE | LONG else str(Path(file).parent), []).append(file)
+    for name, files in parts.items():
+        yield pytest.param(files, marks=[pytest.mark.alone] if name in ALONE else [], id=name.removesuffix(".py"))
 
 
-@pytest.mark.parametrize("places", list(rooms()))
-def test_toolkit(project: Project, places: list[str]) -> None:
-    output = project.run(*command(project.path, *places), **environment(project.path))
+@pytest.mark.parametrize("files", list(rooms()))
+def test_toolkit(project: Project, files: list[str]) -> None:
+    output = project.run(*command(project.path, *files), **environment(project.path))
     print(output)
     assert " passed" in output

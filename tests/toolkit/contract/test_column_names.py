@@ -53,8 +53,8 @@ def test_missing_column_is_named_with_its_default() -> None:
 
 def test_many_long_names_cost_little() -> None:
     names = [f"{number}{'x' * 100}" for number in range(100_000)]
-    start = time.perf_counter()
+    start = time.process_time()
     found = column_names.check(names, CONTRACT)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert "and 99990 more" in found.unknown
     assert len(found.unknown) < 1000

@@ -158,10 +158,10 @@ def test_value_of_the_wrong_kind_is_named_for_every_field(version: Any, rows: li
 
 def test_of_too_many_bad_values_the_first_are_named_soon() -> None:
     rows: list[Any] = [VECTOR] * 150 + [{"vector": "no", "unknown": 1}] * 100_000
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InvalidRowsError, match=f"more than {MAX_VIOLATIONS} values") as error:
         PARSER.parse(json.dumps(rows).encode())
-    assert time.perf_counter() - start < 3, "to describe them all takes longer"
+    assert time.process_time() - start < 3, "to describe them all takes longer"
     named = [(violation.row, violation.field) for violation in error.value.violations]
     assert named == [(row, field) for row in range(150, 150 + MAX_VIOLATIONS // 2) for field in ("vector", "unknown")]
 
@@ -169,10 +169,10 @@ def test_of_too_many_bad_values_the_first_are_named_soon() -> None:
 @pytest.mark.parametrize("name", ['"a"', '"a%d"'])
 def test_more_fields_than_rows_may_have_are_not_looked_at(name: str) -> None:
     fields = ",".join(f"{name % i if '%' in name else name}:1" for i in range(500_000))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(TooManyRowsError):
         PARSER.parse(b"[{" + fields.encode() + b"}]", 1000)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_as_many_rows_as_allowed_pass_with_all_their_fields_and_colons() -> None:
@@ -190,9 +190,9 @@ def test_as_many_rows_as_allowed_pass_with_all_their_fields_and_colons() -> None
 
 def test_rows_beyond_a_limit_are_not_looked_at() -> None:
     bad = b"[" + b",".join([b"{}"] * 200_000) + b"]"
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(TooManyRowsError):
         PARSER.parse(bad, 10)
-    assert time.perf_counter() - start < 1, "to describe 200,000 bad rows takes seconds"
+    assert time.process_time() - start < 1, "to describe 200,000 bad rows takes seconds"
     with pytest.raises(InvalidRowsError):
         PARSER.parse(b"[{}]", 10)

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,8 @@ def test_database_that_was_cut_off_is_named(project: config.Settings) -> None:
         client.connect(project.mlflow_tracking_uri, project.model_name).versions()
 
 
-def test_database_that_is_a_folder_is_named(tmp_path: Path) -> None:
+def test_database_that_is_a_folder_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("MLflow tries again for 100 s"))
     with pytest.raises(UserError, match=r"cannot be used: .*unable to open"):
         client.connect(f"sqlite:///{tmp_path}", "model")
 

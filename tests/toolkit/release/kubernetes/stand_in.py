@@ -179,6 +179,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers kubectl, and in the service's stead the golden request."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     stand_in: StandIn
 
     def do_GET(self) -> None:

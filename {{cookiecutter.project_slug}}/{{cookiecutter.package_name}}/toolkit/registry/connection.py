@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
+from pathlib import Path
 from urllib.parse import urlsplit
+
+from sqlalchemy.engine import make_url
 
 from ..common.errors import UserError
 from ..common.redaction import redact_address
 from ..common.scratch import locked
+from .errors import describe_database
 from .local_server import artifact_folder
 
 
@@ -38,11 +43,13 @@ def check_address(uri: str) -> None:
 def alone_with(uri: str) -> Iterator[None]:
     """Hold a lock on the folder of an SQLite database: MLflow makes its tables, and two processes at once fail.
 
-    `UserError` names a driver that the database needs and that is not installed.
+    `UserError` names a driver that the database needs and that is not installed, or a file that cannot be opened.
     """
     folder = artifact_folder(uri)
     try:
         with locked(folder.parent) if folder else nullcontext():
+            if folder:
+                _open(uri)
             yield
     except ModuleNotFoundError as error:
         if uri.startswith("http"):
@@ -51,3 +58,15 @@ def alone_with(uri: str) -> Iterator[None]:
             f"The database at {uri} needs {error.name}, which is not installed: add it to the list MODEL in setup.py, "
             "then make lock and make setup."
         ) from error
+
+
+def _open(uri: str) -> None:
+    """Open an SQLite database once: where that fails, MLflow would try again for 100 s, without a word."""
+    path = make_url(uri).database
+    if not path or not Path(path).parent.is_dir():
+        return
+    try:
+        with closing(sqlite3.connect(path)):
+            pass
+    except sqlite3.Error as error:
+        raise UserError(describe_database(uri, error)) from error

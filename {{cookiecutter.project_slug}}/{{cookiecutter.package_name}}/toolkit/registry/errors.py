@@ -29,7 +29,7 @@ def mlflow_errors(tracking_uri: str) -> Iterator[None]:
     except (MlflowException, requests.exceptions.RequestException) as error:
         raise UserError(describe(tracking_uri, error)) from error
     except (SQLAlchemyError, CommandError) as error:
-        raise UserError(_describe_database(tracking_uri, error)) from error
+        raise UserError(describe_database(tracking_uri, error)) from error
     except Exception as error:
         # Clients of the storage that keeps the artifacts, none of which has to be installed.
         storage = type(error).__module__.partition(".")[0]
@@ -39,7 +39,7 @@ def mlflow_errors(tracking_uri: str) -> Iterator[None]:
         raise UserError(f"{text} Try again later, or correct its address and credentials.") from error
 
 
-def _describe_database(uri: str, error: Exception) -> str:
+def describe_database(uri: str, error: Exception) -> str:
     """Return what is wrong with the database of MLflow, and what to do."""
     text = _first_line(error)
     if isinstance(error, NoSuchModuleError):
