@@ -31,12 +31,23 @@ Cookiecutter = Callable[..., "subprocess.CompletedProcess[str]"]
 #: The tests of the toolkit and of libraries run in a generated project; the problems are its models.
 collect_ignore = ["toolkit", "problems", "libraries"]
 
-#: The longest of the slow tests, which start first, so that no worker is left with them at the end.
-LONGEST = ("test_targets", "test_toolkit", "test_problems", "test_auth", "test_protocols", "test_schema")
+#: The longest of the slow files, which start first.
+LONGEST = (
+    "test_targets",
+    "test_image",
+    "test_workflows",
+    "test_handover",
+    "test_docs",
+    "test_auth",
+    "test_protocols",
+    "test_docker",
+    "test_schema",
+)
+#: Files whose tests may run on different workers. Those of others share servers or build on one another.
+#: They come last, and fill up the workers: none is left with a long file at the end.
+INDEPENDENT = ("test_toolkit", "test_problems", "test_mistakes")
 #: This one waits for the others.
 LAST = "test_makefile"
-#: Files whose tests may run on different workers. Those of others share servers or build on one another.
-INDEPENDENT = ("test_toolkit", "test_problems", "test_mistakes")
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
@@ -55,10 +66,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the slow tests last, so that a plain mistake shows within seconds."""
 
-    def order(item: pytest.Item) -> tuple[bool, int]:
+    def order(item: pytest.Item) -> tuple[bool, bool, int, bool]:
         name = item.path.stem
-        place = LONGEST.index(name) if name in LONGEST else len(LONGEST) + (name == LAST)
-        return item.get_closest_marker("slow") is not None, place
+        place = LONGEST.index(name) if name in LONGEST else len(LONGEST)
+        if name in INDEPENDENT:
+            place += 1 + INDEPENDENT.index(name)
+        # One that must be alone waits for the other worker, so it does not come when that has a long one.
+        later = name in INDEPENDENT and item.get_closest_marker("alone") is None
+        return item.get_closest_marker("slow") is not None, name == LAST, place, later
 
     items.sort(key=order)
 

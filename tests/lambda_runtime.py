@@ -78,6 +78,7 @@ def runtime_api() -> Iterator[Runtime]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             assert self.path == f"{VERSION}/invocation/next", self.path

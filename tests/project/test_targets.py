@@ -6,6 +6,7 @@ The tests build on one another, in this order.
 import csv
 import json
 import re
+import resource
 import signal
 import subprocess
 import threading
@@ -391,18 +392,23 @@ def test_a_port_of_another_program_is_not_shared(trained: Project) -> None:
     assert "http.server" in said
 
 
-@pytest.mark.alone
 def test_commands_work_from_any_folder_and_answer_help_at_once(trained: Project, tmp_path: Path) -> None:
     python = str(trained.path / ".venv/bin/python")
     trained.run(python, "-m", trained.package, "history", cwd=tmp_path, PYTHONPATH=str(trained.path))
     assert list(tmp_path.iterdir()) == []
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = processor_seconds()
         trained.run(python, "-m", trained.package, "train", "--help")
-        times.append(time.perf_counter() - start)
+        times.append(processor_seconds() - start)
     print(f"--help: {min(times):.2f} s")
     assert min(times) < 1.5, "0.5 s on an idle machine; imports of MLflow or BentoML would take more than this"
+
+
+def processor_seconds() -> float:
+    """Return the processor time of the commands that this process has run, whatever else runs beside them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_lock_does_not_change_a_current_lock(trained: Project) -> None:

@@ -12,10 +12,8 @@ from .conftest import Project
 
 pytestmark = pytest.mark.slow
 
-#: Of these rooms, files that stand by themselves: one that measures times of less than a second, so that nothing else
-#: runs meanwhile, and those that take a minute or more.
-ALONE = {"registry/test_permissions.py"}
-LONG = {"release/kubernetes/test_target.py", "serving/test_handover.py"}
+#: Files that stand by themselves: one that measures times of less than a second, and one that takes two minutes.
+ALONE, LONG = "registry/test_permissions.py", "release/kubernetes/test_target.py"
 
 
 def rooms() -> Iterator[object]:
@@ -23,9 +21,9 @@ def rooms() -> Iterator[object]:
     parts: dict[str, list[str]] = {}
     for path in sorted(TOOLKIT.rglob("test_*.py")):
         file = str(path.relative_to(TOOLKIT))
-        parts.setdefault(file if file in ALONE | LONG else str(Path(file).parent), []).append(file)
+        parts.setdefault(file if file in (ALONE, LONG) else str(Path(file).parent), []).append(file)
     for name, files in parts.items():
-        yield pytest.param(files, marks=[pytest.mark.alone] if name in ALONE else [], id=name.removesuffix(".py"))
+        yield pytest.param(files, marks=[pytest.mark.alone] if name == ALONE else [], id=name.removesuffix(".py"))
 
 
 @pytest.mark.parametrize("files", list(rooms()))
