@@ -235,10 +235,11 @@ def _chunks(file: Any) -> bytes:
 
 
 @contextmanager
-def moto_server(python: str = sys.executable) -> Iterator[str]:
-    """Run moto's server, and yield its URL; `python` is one that has moto."""
+def moto_server(python: str = sys.executable, port: int = 0) -> Iterator[str]:
+    """Run moto's server, and yield its URL; `python` is one that has moto, port 0 is any that is free."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
     env = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     command = [python, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]

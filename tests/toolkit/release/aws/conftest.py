@@ -14,14 +14,20 @@ sys.path.append(str(Path(__file__).parents[3]))
 from aws_stand_in import CREDENTIALS, StandIn, moto_server, python_with_moto, standing_in
 
 
-@pytest.fixture(scope="module")
-def front() -> Iterator[StandIn]:
-    """Return a stand-in for AWS; without moto, skip the test, or fail if REQUIRE_TOOLS is set."""
+@pytest.fixture(scope="session")
+def moto_python() -> str:
+    """Return a Python that has moto; without one, skip the test, or fail if REQUIRE_TOOLS is set."""
     python = python_with_moto()
     if python is None:
         assert "REQUIRE_TOOLS" not in os.environ, "moto is not installed"
         pytest.skip("moto is not installed")
-    with moto_server(python) as moto, standing_in(moto) as state:
+    return python
+
+
+@pytest.fixture(scope="module")
+def front(moto_python: str) -> Iterator[StandIn]:
+    """Return a stand-in for AWS."""
+    with moto_server(moto_python) as moto, standing_in(moto) as state:
         yield state
 
 

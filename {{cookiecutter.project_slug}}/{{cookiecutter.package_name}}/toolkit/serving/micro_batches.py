@@ -37,22 +37,39 @@ class Batcher:
         self._runtime = runtime
         self._threaded = runtime.threaded
         self._queue: deque[_Entry] = deque()
-        self._worker: asyncio.Task[None] | None = None
+        #: Whether the queue is being worked on, or will be in the next turn of the loop.
+        self._busy = False
+        self._task: asyncio.Task[None] | None = None
 
     async def score(self, rows: int, columns: Columns) -> Columns:
         """Return the predictions for the rows of one caller; an error of the model for them reaches no other caller."""
-        entry = _Entry(rows, columns, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        entry = _Entry(rows, columns, loop.create_future())
         self._queue.append(entry)
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
+        if not self._busy:
+            self._busy = True
+            # A call-back, since a task costs a tenth of a request.
+            loop.call_soon(self._work)
         return await entry.future
 
-    async def _work(self) -> None:
+    def _work(self) -> None:
+        while self._queue:
+            batch = self._next()
+            if self._threaded or sum(entry.rows for entry in batch) >= MAX_BATCH_ROWS:
+                # The event loop alone would not keep the task.
+                self._task = asyncio.create_task(self._work_beside(batch))
+                return
+            _deliver(batch, self._score(batch))
+        self._busy = False
+
+    async def _work_beside(self, batch: list[_Entry]) -> None:
+        """Score a batch in a thread, and then those that have arrived meanwhile."""
         try:
-            while self._queue:
-                await self._score(self._next())
-        finally:
-            self._worker = None
+            _deliver(batch, await asyncio.to_thread(self._score, batch))
+        except asyncio.CancelledError:
+            self._busy = False
+            raise
+        self._work()
 
     def _next(self) -> list[_Entry]:
         batch = [self._queue.popleft()]
@@ -62,33 +79,29 @@ class Batcher:
             rows += batch[-1].rows
         return batch
 
-    async def _score(self, batch: list[_Entry]) -> None:
+    def _score(self, batch: list[_Entry]) -> list[Columns | Exception]:
+        """Return the predictions of each entry, or its error."""
         try:
-            score, columns = self._runtime.score, concatenate([entry.columns for entry in batch])
-            beside = self._threaded or sum(entry.rows for entry in batch) >= MAX_BATCH_ROWS
-            predictions = await asyncio.to_thread(score, columns) if beside else score(columns)
+            predictions = self._runtime.score(concatenate([entry.columns for entry in batch]))
         except Exception as error:
-            if len(batch) == 1:
-                _fail(batch[0], error)
-                return
-            for entry in batch:  # one at a time, so that only the rows that fail get the error
-                await self._score([entry])
-            return
+            # One at a time, so that only the rows that fail get the error.
+            return [error] if len(batch) == 1 else [result for entry in batch for result in self._score([entry])]
         if len(batch) == 1:
-            _succeed(batch[0], predictions)
-            return
+            return [predictions]
+        results: list[Columns | Exception] = []
         start = 0
         for entry in batch:
             rows = slice(start, start + entry.rows)
-            _succeed(entry, {name: array[rows] for name, array in predictions.items()})
+            results.append({name: array[rows] for name, array in predictions.items()})
             start += entry.rows
+        return results
 
 
-def _succeed(entry: _Entry, predictions: Columns) -> None:
-    if not entry.future.done():
-        entry.future.set_result(predictions)
-
-
-def _fail(entry: _Entry, error: Exception) -> None:
-    if not entry.future.done():
-        entry.future.set_exception(error)
+def _deliver(batch: list[_Entry], results: list[Columns | Exception]) -> None:
+    for entry, result in zip(batch, results, strict=True):
+        if entry.future.done():
+            continue
+        if isinstance(result, Exception):
+            entry.future.set_exception(result)
+        else:
+            entry.future.set_result(result)
