@@ -113,6 +113,10 @@ DIFFERENT: dict[str, tuple[Any, str, int, int, str]] = {
     "default": ({"dataframe_records": [ROW, *without("parents_children")["dataframe_records"]]}, JSON, 400, 200,
                 "the field has a default"),
     "empty number": (records(age=""), JSON, 400, 200, "a text that means missing in a file means it here too"),
+    "missing number": (records(age="NA"), JSON, 400, 200, "a text that means missing in a file means it here too"),
+    "csv, true": (TABLE.replace("29.0", "True").encode(), CSV, 200, 400, "there it becomes 1"),
+    "csv, two of a name": (b"age," + TABLE.replace("\nfemale", "\n3,female").replace("\nmale", "\n3,male").encode(),
+                           CSV, 200, 400, "there one of them is ignored"),
     "no content type": (b"{}", "", 500, 415, "no request makes a 500"),
     "capitals": (json.dumps(records()).encode(), "Application/JSON", 415, 200, "media types have no case"),
 }  # fmt: skip
@@ -184,6 +188,9 @@ def test_health_is_that_of_mlflow_models_serve(deployed: Project, mlflow_server:
     )
     for url in (mlflow_server, deployed.url):
         assert requests.get(f"{url}/invocations", timeout=30).status_code == 405
+    # There without a reason; a check of health may use it.
+    heads = [requests.head(f"{url}/{path}", timeout=30).status_code for url in (mlflow_server, deployed.url)]
+    assert heads == [405, 200]
 
 
 def tensor(name: str, values: list[Any], kind: str, *, binary: bool = False) -> triton.InferInput:

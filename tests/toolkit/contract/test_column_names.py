@@ -1,11 +1,15 @@
 """Columns against fields: what is unknown, what is missing, and which name was probably meant."""
 
+import json
 import time
+from typing import Any
 
+import pandas as pd
 import pytest
-from pydantic import BaseModel, Field
-from titanic_survival.toolkit.contract import column_names
+from pydantic import BaseModel, Field, create_model
+from titanic_survival.toolkit.contract import column_names, dataframes
 from titanic_survival.toolkit.contract.derivation import derive
+from titanic_survival.toolkit.contract.json_rows import InvalidRowsError, RowParser
 
 
 class Row(BaseModel):
@@ -24,6 +28,8 @@ class Prediction(BaseModel):
 
 
 CONTRACT = derive(Row, Prediction)
+MANY: dict[str, Any] = {f"amount_of_kind_{i}": (float | None, None) for i in range(300)}
+WIDE = derive(create_model("Row", **MANY), Prediction)
 ALL = ["amount", "passenger_age", "bags", "pixels"]
 
 
@@ -38,6 +44,33 @@ def test_misspelled_optional_column_is_named_with_the_field(misspelled: str) -> 
     assert f"{misspelled!r} (did you mean 'passenger_age'?)" in found.unknown
     assert "'passenger_age' (missing)" in found.missing
     assert found.misspelled
+
+
+@pytest.mark.parametrize("misspelled", ["Amount", "amuont", "amount "])
+def test_renamed_required_field_is_named_with_its_column(misspelled: str) -> None:
+    row = {misspelled: 1.0, "pixels_0": 0.0, "pixels_1": 0.0, "ticket": 7}
+    (violation,) = dataframes.check_features(pd.DataFrame([row]), CONTRACT).violations
+    assert violation.field == "amount"
+    assert violation.reason.startswith(f"the column is missing ({misspelled!r} is probably 'amount'); expected a")
+    (violation,) = dataframes.check_features(pd.DataFrame([{"pixels_0": 0.0, "pixels_1": 0.0}]), CONTRACT).violations
+    assert violation.reason.startswith("the column is missing; expected a")
+
+
+def test_renamed_field_of_a_request_is_named_with_the_field_that_is_meant() -> None:
+    rows = [{"amuont": 1.0, "pixels": [0, 0], "ticket": 7}] * 3
+    with pytest.raises(InvalidRowsError) as error:
+        RowParser(CONTRACT).parse(json.dumps(rows).encode())
+    said = {(violation.row, violation.field): violation.reason for violation in error.value.violations}
+    assert all("not a field of this model (did you mean 'amount'?)" in said[row, "amuont"] for row in range(3))
+    assert said[0, "ticket"].startswith("not a field of this model; its fields are amount")
+
+
+def test_thousand_unknown_names_cost_little() -> None:
+    rows = [{f"amount{i}{'x' * 20}": 1 for i in range(900)}]
+    start = time.process_time()
+    with pytest.raises(InvalidRowsError):
+        RowParser(WIDE).parse(json.dumps(rows).encode())
+    assert time.process_time() - start < 0.2
 
 
 def test_column_that_resembles_nothing_is_named_alone() -> None:

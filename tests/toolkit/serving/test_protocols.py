@@ -295,6 +295,21 @@ def test_odd_body_is_the_callers_mistake(client: TestClient, model: str, body: b
     assert client.post("/invocations", content=body, headers=CSV).status_code == 400
 
 
+def test_renamed_input_is_named_with_the_one_that_is_meant(
+    client: TestClient, model: str, contract: Contract, rows: list[dict[str, Any]]
+) -> None:
+    name = next(field.name for field in contract.row if field.required)
+    renamed = [{f"{key}x" if key == name else key: value for key, value in rows[0].items()}]
+    answer = client.post("/invocations", json={"dataframe_records": renamed})
+    assert f"missing inputs [{name!r}] ({name + 'x'!r} is probably {name!r});" in answer.json()["message"]
+    answer = client.post(f"{model}/infer", json={"inputs": [{"name": f"{name}x"}]})
+    assert f"does not exist (did you mean {name!r}?)" in answer.json()["error"]
+    (reason,) = [
+        one["reason"] for one in client.post("/predict", json=renamed).json()["problems"] if one["field"] != name
+    ]
+    assert f"did you mean {name!r}?" in reason
+
+
 @pytest.mark.parametrize(
     "change",
     [{"shape": value} for value in (None, 3, [], [-1], [2], ["1"], [10**30], [1, 99], [[1]])]

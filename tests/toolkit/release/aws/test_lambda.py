@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aws_project import IMAGE, NAME, OTHER, PREDICTIONS, ROLE, ROWS, AwsProject
 from aws_stand_in import StandIn
 from titanic_survival.toolkit.common.errors import UserError
-from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.release.targets import RolloutError
 from titanic_survival.toolkit.release.targets.aws import OWNER, Aws
 from titanic_survival.toolkit.release.targets.aws_lambda import AwsLambda, Options
 from titanic_survival.toolkit.release.targets.aws_lambda.target import RELEASE
-
-NAME = "titanic-survival"
-IMAGE = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/{NAME}@sha256:{64 * 'a'}"
-OTHER = IMAGE.replace("aaaa", "bbbb")
-ROWS, PREDICTIONS = [{"age": 30}, {"age": None}], [{"survived": "yes", "probability": 0.7}, {"survived": "no"}]
-ROLE = "arn:aws:iam::123456789012:role/models"
 
 
 @pytest.fixture(autouse=True)
@@ -38,19 +31,8 @@ def account(aws: StandIn) -> list[Any]:
     return events
 
 
-class Project:
+class Project(AwsProject):
     """A project that is deployed to Lambda."""
-
-    def __init__(self, root: Path) -> None:
-        self.store = Store(root / "store")
-        self.champion: Any = SimpleNamespace(example=SimpleNamespace(rows=ROWS, predictions=PREDICTIONS))
-        self.release(1)
-
-    def release(self, number: int) -> Release:
-        """Release a version, and return the release."""
-        release = Release.now("titanic", number, {number: ("champion",)}, digests={number: 64 * str(number)})
-        self.store.write(release)
-        return release
 
     def target(self, image: str = IMAGE, **options: Any) -> AwsLambda:
         """Return the target."""

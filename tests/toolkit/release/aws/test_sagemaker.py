@@ -13,20 +13,15 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[3]))
 
+from aws_project import IMAGE, NAME, OTHER, PREDICTIONS, ROLE, ROWS, AwsProject
 from aws_stand_in import CREDENTIALS, StandIn
 from titanic_survival.toolkit.common.errors import UserError
-from titanic_survival.toolkit.release.store import Release, Store
+from titanic_survival.toolkit.release.store import Release
 from titanic_survival.toolkit.release.targets import RolloutError
 from titanic_survival.toolkit.release.targets.aws import OWNER, Aws, explain
 from titanic_survival.toolkit.release.targets.ecr import Repository
 from titanic_survival.toolkit.release.targets.sagemaker import Options, SageMaker
 from titanic_survival.toolkit.release.targets.sagemaker.specification import Specification, release_of
-
-NAME = "titanic-survival"
-ROLE = "arn:aws:iam::123456789012:role/models"
-IMAGE = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/{NAME}@sha256:{64 * 'a'}"
-OTHER = IMAGE.replace("aaaa", "bbbb")
-ROWS, PREDICTIONS = [{"age": 30}, {"age": None}], [{"survived": "yes", "probability": 0.7}, {"survived": "no"}]
 
 
 @pytest.fixture(autouse=True)
@@ -35,19 +30,8 @@ def container(aws: StandIn) -> None:
     aws.answer = lambda body, attributes: (200, json.dumps({"predictions": PREDICTIONS}).encode())
 
 
-class Project:
+class Project(AwsProject):
     """A project that is deployed to SageMaker."""
-
-    def __init__(self, root: Path) -> None:
-        self.store = Store(root / "store")
-        self.champion: Any = SimpleNamespace(example=SimpleNamespace(rows=ROWS, predictions=PREDICTIONS))
-        self.release(1)
-
-    def release(self, number: int) -> Release:
-        """Release a version, and return the release."""
-        release = Release.now("titanic", number, {number: ("champion",)}, digests={number: 64 * str(number)})
-        self.store.write(release)
-        return release
 
     def target(self, image: str = IMAGE, seconds: float = 20, **options: Any) -> SageMaker:
         """Return the target."""

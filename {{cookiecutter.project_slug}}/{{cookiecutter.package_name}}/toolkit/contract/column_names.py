@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import heapq
+import itertools
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from .schema import Contract, FieldSpec
 
 #: Names in a message, and characters of each: a request may bring a million.
 MAX_NAMES, MAX_LENGTH = 10, 60
+#: Names that are compared with that of a field.
+MAX_COMPARED = 100
 
 
 class NameCheck(NamedTuple):
@@ -62,6 +65,21 @@ def nearest(name: str, fields: Iterable[FieldSpec]) -> str:
     by_letters = {_letters(field.name): field.name for field in fields}
     found = difflib.get_close_matches(_letters(name[:MAX_LENGTH]), by_letters, 1)
     return by_letters[found[0]] if found else ""
+
+
+def misspelled(field: FieldSpec, unknown: Iterable[str]) -> str:
+    """Return the name, of some that are no fields, that is nearly that of a field, "" if there is none."""
+    by_letters = {_letters(name[:MAX_LENGTH]): name for name in heapq.nsmallest(MAX_COMPARED, unknown)}
+    found = difflib.get_close_matches(_letters(field.name), by_letters, 1)
+    return by_letters[found[0]] if found else ""
+
+
+def guesses(missing: Iterable[FieldSpec], unknown: Iterable[str]) -> str:
+    """Return which unknown names are probably those of missing fields, in parentheses, "" if none is."""
+    unknown = list(unknown)
+    found = [(misspelled(field, unknown), field.name) for field in itertools.islice(missing, MAX_NAMES)]
+    texts = [f"{_cut(name)} is probably {field!r}" for name, field in found if name]
+    return f" ({', '.join(texts)})" if texts else ""
 
 
 def _letters(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from . import series
+from . import column_names, series
 from .columns import Columns
 from .schema import Contract, FieldSpec, Violation
 
@@ -79,7 +79,10 @@ def _check_columns(frame: pd.DataFrame, fields: tuple[FieldSpec, ...]) -> CheckR
             continue
         values = _find(frame, field)
         if values is None and field.required:
-            violations.append(Violation(None, field.name, None, f"the column is missing; expected {field.expects}"))
+            known = {name for known in fields for name in (known.name, *known.columns)}
+            guess = column_names.guesses([field], {str(name) for name in frame.columns} - known)
+            reason = f"the column is missing{guess}; expected {field.expects}"
+            violations.append(Violation(None, field.name, None, reason))
             continue
         if values is None:
             values = pd.Series([field.default] * len(frame), dtype=object)

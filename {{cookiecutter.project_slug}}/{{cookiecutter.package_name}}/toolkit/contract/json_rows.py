@@ -12,7 +12,7 @@ from pydantic_core import from_json
 # pydantic needs typing_extensions' TypedDict before Python 3.12.
 from typing_extensions import TypedDict
 
-from . import large_json
+from . import column_names, large_json
 from .annotations import annotation
 from .columns import Columns, concatenate, from_rows
 from .schema import Contract, FieldSpec, Violation
@@ -151,11 +151,15 @@ class RowParser:
         return violations
 
     def _describe(self, error: ValidationError, start: int) -> list[Violation]:
-        found = [self._violation(detail, start) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        unknown = dict.fromkeys(str(detail["loc"][1]) for detail in details if detail["type"] == "extra_forbidden")
+        # A few: a request may bring a thousand names, and each takes up to a millisecond.
+        meant = {name: column_names.nearest(name, self.contract.row) for name in [*unknown][: column_names.MAX_NAMES]}
+        found = [self._violation(detail, start, meant) for detail in details]
         # A whole number is validated as two types, so that one value has two errors.
         return list({(violation.row, violation.field): violation for violation in found}.values())
 
-    def _violation(self, detail: Any, start: int) -> Violation:
+    def _violation(self, detail: Any, start: int, meant: dict[str, str]) -> Violation:
         location, value = detail["loc"], detail["input"]
         if not location:
             reason = detail["msg"] if detail["type"] == "json_invalid" else "the body must be a JSON list of rows"
@@ -166,8 +170,9 @@ class RowParser:
         name = str(location[1])
         field = self.contract.by_name.get(name)
         if field is None:
+            guess = f" (did you mean {meant[name]!r}?)" if meant.get(name) else ""
             names = ", ".join(self.contract.by_name)
-            return Violation(row, name, value, f"not a field of this model; its fields are {names}")
+            return Violation(row, name, value, f"not a field of this model{guess}; its fields are {names}")
         if detail["type"] == "missing":
             return Violation(row, name, None, f"the field is missing; expected {field.expects}")
         if len(location) > 2 and isinstance(location[2], int):

@@ -116,7 +116,7 @@ def _never_given(table: pd.DataFrame, columns: Columns, contract: Contract) -> I
         empty = array == "" if field.is_text else np.isnan(array)
         if column_names.is_given(field, set(table.columns)) and not (field.nullable and empty.all()):
             continue
-        near = next((name for name in unknown if column_names.nearest(name, [field])), "")
+        near = column_names.misspelled(field, unknown)
         hint = f" The data has a column {near!r}: is it that one?" if near else ""
         yield f"{field.name}: missing in all {len(table)} rows; correct its name, or remove the field.{hint}"
 

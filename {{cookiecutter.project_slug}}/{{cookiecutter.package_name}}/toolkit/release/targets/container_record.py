@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from ..store import Release
+from .file_record import FileRecord
 
 #: Deployments that rollback can choose from.
 KEPT = 20
@@ -22,7 +22,7 @@ class ContainerDeployment(BaseModel):
     release: Release
 
 
-class ContainerRecord(ContainerDeployment):
+class ContainerRecord(FileRecord, ContainerDeployment):
     """The container that may listen, and the deployments before."""
 
     instance: str
@@ -35,23 +35,9 @@ class ContainerRecord(ContainerDeployment):
     #: The last one first.
     earlier: list[ContainerDeployment] = []
 
-    @classmethod
-    def read(cls, path: Path) -> ContainerRecord | None:
-        """Return the record in a file; None without one, or if it cannot be read."""
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except (FileNotFoundError, ValidationError):
-            return None
-
-    def write(self, path: Path) -> None:
-        """Replace the record in a file atomically."""
-        unfinished = path.with_suffix(".unfinished")
-        with unfinished.open("w") as file:
-            os.fchmod(file.fileno(), 0o644)  # the container reads it, as another user where root deploys
-            file.write(self.model_dump_json(indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+    def write(self, path: Path, *, mode: int | None = 0o644) -> None:
+        """Replace the record in a file; the container reads it, as another user where root deploys."""
+        super().write(path, mode=mode)
 
 
 def earlier(record: ContainerRecord | None) -> list[ContainerDeployment]:

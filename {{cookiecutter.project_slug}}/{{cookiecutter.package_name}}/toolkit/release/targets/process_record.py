@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ValidationError
 
 from ..store import Release
+from .file_record import FileRecord
 
 #: Seconds that a process may take to finish its requests and end.
 STOP_SECONDS = 40
 
 
-class ProcessRecord(BaseModel):
-    """A process that serves; its JSON is read by later versions of this code, so its keys never change."""
+class ProcessRecord(FileRecord):
+    """A process that serves, or did: it may have ended."""
 
     pid: int
     #: When the process began, by the system's clock: another process may get the same number later.
@@ -42,23 +40,6 @@ class ProcessRecord(BaseModel):
             fingerprint=fingerprint,
             instance=instance,
         )
-
-    @classmethod
-    def read(cls, path: Path) -> ProcessRecord | None:
-        """Return the record in a file, whether the process runs or not; None without one, or if it cannot be read."""
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except (FileNotFoundError, ValidationError):
-            return None
-
-    def write(self, path: Path) -> None:
-        """Replace the record in a file atomically."""
-        unfinished = path.with_suffix(".unfinished")
-        with unfinished.open("w") as file:
-            file.write(self.model_dump_json(indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
 
     def process(self) -> psutil.Process | None:
         """Return the process if it still runs."""

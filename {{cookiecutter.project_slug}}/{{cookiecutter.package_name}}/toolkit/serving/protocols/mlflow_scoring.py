@@ -3,15 +3,17 @@
 A client of `mlflow models serve` gets the same statuses and predictions here, with these differences:
 
 - Values that MLflow would change silently are rejected with 400: 1.5 for an int (there: 1), "no" or null for a bool
-  (there: true and false; even "false" is true there), a line of a CSV body that is longer than the header (there:
+  (there: true and false; even "false" is true there), True for a number of a CSV body (there: 1), a line of a CSV body that is longer than the header (there:
   shifted by a column), two CSV columns of one name (there: the first). The index of `dataframe_split` is ignored.
 - Accepted here and not there: lists in the order of the features (`instances`, `inputs`); several vectors in any form,
-  in CSV as JSON text in a cell; fields with a default that are missing in some rows only.
+  in CSV as JSON text in a cell; fields with a default that are missing in some rows only; in JSON, a text that means
+  missing in a file ("", "NA") for a number.
 - Violations are listed in `message`; there they are at the end of a stack trace.
 - Columns that are no inputs, and inputs with a default that have no column, are named in `warnings` beside
   `predictions`, or rejected with 400 (STRICT). A table none of whose columns is an input is rejected.
 - A prediction that is NaN is null here; JSON has no NaN.
 - No Parquet, which would need pandas. A missing content type is 415; there it is 500.
+- HEAD is answered where GET is; there it is 405.
 """
 
 from __future__ import annotations
@@ -66,10 +68,12 @@ class MlflowCodec:
         """Return the number of rows in a body, and their columns."""
         contract = parser.contract
         names, rows = csv_table(body, contract, limit) if self._is_csv else json_table(body, parser, limit)
-        missing = [field.name for field in contract.row if field.required and field.name not in names]
+        missing = [field for field in contract.row if field.required and field.name not in names]
         if missing:
+            missing_text = f"{[field.name for field in missing]}"
+            missing_text += column_names.guesses(missing, names - contract.by_name.keys())
             names_text = ", ".join(contract.by_name)
-            raise SignatureError(400, f"Model is missing inputs {missing}; its inputs are {names_text}")
+            raise SignatureError(400, f"Model is missing inputs {missing_text}; its inputs are {names_text}")
         if (names or self._is_csv) and names.isdisjoint(contract.by_name):
             raise SignatureError(
                 400, f"No column is an input of the model; its inputs are {', '.join(contract.by_name)}"

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from ...common.errors import RejectedError
 from ...common.names import CHAMPION
+from ...contract import column_names
 from ...contract.columns import Columns
 from ...contract.json_rows import InvalidRowsError, RowParser
 from ...contract.schema import Contract, FieldSpec
@@ -200,9 +201,10 @@ def _values(tensors: list[Any], contract: Contract) -> dict[str, list[Any]]:
     for tensor in tensors:
         name = tensor.get("name") if isinstance(tensor, dict) else None
         if not isinstance(name, str) or name not in contract.by_name:
-            raise RejectedError(
-                400, f"input {quote(name)} does not exist; the inputs are {', '.join(contract.by_name)}"
-            )
+            near = column_names.nearest(name, contract.row) if isinstance(name, str) else ""
+            guess = f" (did you mean {near!r}?)" if near else ""
+            names = ", ".join(contract.by_name)
+            raise RejectedError(400, f"input {quote(name)} does not exist{guess}; the inputs are {names}")
         if name in columns:
             raise RejectedError(400, f"input {name!r} is given twice")
         columns[name] = column_values(tensor, contract.by_name[name])
