@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import startup
+from . import startup, workers
 from .peers import HERE, PEERS, Peer, Places, Rows
 from .project import ROOT, environment, free_port, generate, serving
 
@@ -39,11 +39,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the median counts")
     parser.add_argument("--seconds", type=int, default=4, help="length of a round")
     parser.add_argument("--only", default="", help="measure only servers whose name contains this")
+    parser.add_argument("--workers", type=int, default=0, help="measure only what this many workers bring, against one")
     options = parser.parse_args()
     if not shutil.which("wrk"):
         print("wrk, the load generator, is missing: apt-get install wrk, or brew install wrk", file=sys.stderr)
         return 1
     places, facts = prepare()
+    if options.workers:
+        print(compare_workers(places, facts["rows"], options.seconds, options.workers))
+        return 0
     results: dict[str, dict[str, Load]] = {}
     for peer in PEERS:
         if options.only in peer.name:
@@ -52,6 +56,8 @@ def main() -> int:
             rates = ", ".join(f"{load.rate:,.0f} at {name}" for name, load in results[peer.name].items())
             print(f"    requests a second: {rates}", file=sys.stderr, flush=True)
     report = table(results, facts, startup.measure(places.project))
+    if (os.cpu_count() or 1) > 1:
+        report += f"\n{compare_workers(places, facts['rows'], options.seconds)}\n"
     print(report)
     if not options.only:
         (HERE / "serving.md").write_text(report)
@@ -99,6 +105,16 @@ def measure(peer: Peer, places: Places, rows: Rows, rounds: int, seconds: int) -
             loads = [wrk(url + peer.path, body, connections, seconds) for _ in range(rounds)]
             found[name] = sorted(loads)[len(loads) // 2]
         return found
+
+
+def compare_workers(places: Places, rows: Rows, seconds: int, most: int = 2) -> str:
+    """Return what one worker costs, and some; each has a core of its own."""
+    body = script(PEERS[0].body(rows[:1]), 1)
+
+    def rate(url: str) -> float:
+        return wrk(url + PEERS[0].path, body, 64, seconds).rate
+
+    return workers.report([workers.measure(places.project, count, rate, seconds) for count in sorted({1, most})])
 
 
 def script(body: Any, rows: int) -> Path:

@@ -24,7 +24,7 @@ from titanic_survival.toolkit.release.store import Store
 store = Store(config.settings().store)
 release = store.release()
 start = time.perf_counter()
-store.load(release.champion, release.digests[release.champion]).prove()
+store.load(release.champion, release.digests[release.champion]).verify()
 print(time.perf_counter() - start)
 """
 

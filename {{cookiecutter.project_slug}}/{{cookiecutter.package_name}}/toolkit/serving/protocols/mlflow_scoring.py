@@ -3,8 +3,9 @@
 A client of `mlflow models serve` gets the same statuses and predictions here, with these differences:
 
 - Values that MLflow would change silently are rejected with 400: 1.5 for an int (there: 1), "no" or null for a bool
-  (there: true and false; even "false" is true there), True for a number of a CSV body (there: 1), a line of a CSV body that is longer than the header (there:
-  shifted by a column), two CSV columns of one name (there: the first). The index of `dataframe_split` is ignored.
+  (there: true and false; even "false" is true there), True for a number of a CSV body (there: 1), a line of a CSV body
+  that is longer than the header (there: shifted by a column), two CSV columns of one name (there: the first). The
+  index of `dataframe_split` is ignored.
 - Accepted here and not there: lists in the order of the features (`instances`, `inputs`); several vectors in any form,
   in CSV as JSON text in a cell; fields with a default that are missing in some rows only; in JSON, a text that means
   missing in a file ("", "NA") for a number.
