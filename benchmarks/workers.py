@@ -48,8 +48,8 @@ def report(costs: list[Cost]) -> str:
     for cost in costs:
         parts = ", ".join(f"{part:.0%}" for part in cost.parts)
         lines.append(
-            f"{cost.workers} worker{'s' if cost.workers > 1 else ''}: {cost.microseconds:.0f} microseconds of processor "
-            f"time a request, in parts of {parts}; {cost.rate:,.0f} requests a second beside the load generator"
+            f"{cost.workers} worker{'s' if cost.workers > 1 else ''}: {cost.microseconds:.0f} microseconds of processor"
+            f" time a request, in parts of {parts}; {cost.rate:,.0f} requests a second beside the load generator"
         )
     first, last = costs[0], costs[-1]
     gain = last.workers / first.workers * first.microseconds / last.microseconds
