@@ -12,10 +12,10 @@ LOCK = .venv/bin/uv pip compile requirements/dev.in --quiet --universal --python
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-toolkit lint bench bench-soak lock
+.PHONY: help setup demo test test-fast test-toolkit lint bench bench-soak bench-training lock
 
 help:  ## Explain every target
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.done  ## Make the environment .venv from requirements/dev.lock
 
@@ -34,13 +34,16 @@ test-toolkit: .venv/.done  ## Run tests of the toolkit in a generated project th
 lint: .venv/.done  ## Check style (ruff) here and in the template as it stands, and types (mypy) here
 	.venv/bin/ruff check --config pyproject.toml . $(TEMPLATE)
 	.venv/bin/ruff format --config pyproject.toml --check . $(TEMPLATE)
-	.venv/bin/mypy demo.py hooks tests/*.py benchmarks/serving.py benchmarks/soak.py
+	.venv/bin/mypy demo.py hooks tests/*.py benchmarks/serving.py benchmarks/soak.py benchmarks/training.py
 
 bench: .venv/.done  ## Compare the service with what one would otherwise use (a quarter of an hour; needs wrk)
 	@.venv/bin/python -m benchmarks.serving $(ARGS)
 
 bench-soak: .venv/.done  ## Send 300,000 requests, bad ones among them: none may be lost, memory may not grow (five minutes)
 	@.venv/bin/python -m benchmarks.soak $(ARGS)
+
+bench-training: .venv/.done  ## Seconds and memory of each step of a training on generated rows; ARGS="--rows 5000000" (Linux)
+	@.venv/bin/python -m benchmarks.training $(ARGS)
 
 lock: .venv/.done  ## Renew requirements/*.lock from requirements/dev.in; UPGRADE=1 takes the newest versions
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --output-file requirements/dev.lock

@@ -18,7 +18,8 @@ from .toolkit.contract.schema import Contract
 from .toolkit.registry.client import Registry
 from .toolkit.release.store import Store
 from .toolkit.training import dataset, gates, leakage, rounding
-from .toolkit.training.dataset import Dataset
+from .toolkit.training.data_digest import data_digest
+from .toolkit.training.dataset import Dataset, Source
 from .toolkit.training.evaluation import ChampionMetrics, Criteria, evaluate_champion
 from .toolkit.training.gates import GateResult
 
@@ -60,21 +61,24 @@ def load(contract: Contract, *, strict: bool = False) -> Dataset:
         table = data.load()
         step.detail = f"{len(table)} rows"
     with console.step("check") as step:
-        rows = dataset.labelled_rows(table, contract)
+        rows = dataset.labelled_rows(table, contract).without_columns()
         names = column_names.check(map(str, rows.table.columns), contract)
         if names.unknown and strict:
             raise UserError(f"STRICT=1: {names.unknown}. Drop them in load(), or add them to model/schema.py.")
         step.detail = f"all rows are valid by model/schema.py ({len(contract.row)} fields)"
         step.detail += f"; {names.unknown}" if names.unknown else ""
+        source = Source(data_digest(rows.table), len(rows.table))
+        rounded = list(rounding.warnings(rows.table, contract))
     with console.step("split") as step, attribute_errors_to(MODEL, "data.py"):
         training, holdout, classes = dataset.split_rows(data.split(rows.table), contract)
         leak = leakage.check(rows.table, training.table, holdout.table)
         step.detail = f"{len(training.label)} training rows, {len(holdout.label)} hold-out rows"
-    rounded = rounding.warnings(rows.table, contract)
     for text in (names.unknown if names.misspelled else "", *rounded, classes, leak):
         if text:
             console.warn(text)
-    return Dataset(contract.with_classes(training.label), rows, training, holdout)
+    if contract.task == "classification":
+        contract = contract.with_classes(dataset.classes(training.label))
+    return Dataset(contract, source, training.without_table(), holdout)
 
 
 def champion_metrics(registry: Registry, store: Store, rows: Dataset, criteria: Criteria) -> ChampionMetrics:

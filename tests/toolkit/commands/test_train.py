@@ -18,6 +18,7 @@ from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.store import Store
 from titanic_survival.toolkit.training import evaluation
+from titanic_survival.toolkit.training.importance import Importance
 from titanic_survival.toolkit.training.onnx_export import OnnxExport
 from titanic_survival.toolkit.version import artifact
 
@@ -72,7 +73,8 @@ def test_card_names_metrics_and_every_field(version: Any, contract: Contract) ->
 
 def test_details_keep_the_keys_that_services_and_cards_read(version: Any) -> None:
     origin = ["project", "description", "author", "trained", "by", "commit"]
-    results = ["metrics", "groups", "importance", "gates", "champion", "champion_metrics", "data", "estimator"]
+    results = ["metrics", "groups", "importance", "importance_rows", "gates", "champion", "champion_metrics"]
+    results += ["data", "estimator"]
     serving = ["runtime", "runtime_note", "runtime_details", "drift", "outliers"]
     assert list(version.details) == origin + results + serving
     assert list(version.details["data"]) == ["digest", "training_rows", "holdout_rows"]
@@ -123,7 +125,7 @@ def test_failed_gate_stops_at_challenger_and_is_recorded(
     monkeypatch.setattr(quality, "GATES", IMPOSSIBLE)
     # Plots and importance take the most time, and are tested elsewhere.
     monkeypatch.setattr(train.plots, "draw", lambda *_: None)
-    monkeypatch.setattr(evaluation, "importance", lambda *_: {})
+    monkeypatch.setattr(evaluation, "importance", lambda *_: Importance({}, 0))
     assert train.run(project) == 2
     registry = registry_of(project)
     assert registry.get("2").aliases == ("challenger",)

@@ -211,3 +211,49 @@ def test_model_sees_the_columns_of_the_contract(contract: Contract, rows: list[d
     frame = dataframes.as_frame(dataframes.check_features(pd.DataFrame(rows), contract).columns, contract)
     assert list(frame.columns) == contract.model_columns
     assert len(frame) == len(rows)
+
+
+class Repeated(BaseModel):
+    """Fields whose values mostly repeat."""
+
+    kind: Literal["a", "b"] | None = None
+    known: bool | None = None
+    zip_code: Annotated[str, "key"] | None = None
+    day: date | None = None
+
+
+REPEATED = {
+    "kind": ["a", "b", None, "c", "NA"],
+    "known": ["true", "0", None, "perhaps", "1.0"],
+    "zip_code": ["01234", "1", None, "x" * 300, ""],
+    "day": ["2026-01-31", "2025-12-01", None, "tomorrow", "NULL"],
+}
+
+
+@pytest.mark.parametrize("dtype", ["str", object, "category"])
+def test_many_rows_are_checked_as_few_are(dtype: Any) -> None:
+    contract = derive(Repeated, Prediction)
+    few = pd.DataFrame(REPEATED, dtype=object).astype(dtype)
+    many = pd.concat([few] * 1000, ignore_index=True)
+    expected, found = (dataframes.check_features(table, contract) for table in (few, many))
+    for name, array in expected.columns.items():
+        np.testing.assert_array_equal(found.columns[name][-5:], array)
+        assert found.columns[name].dtype == array.dtype
+    assert [v._replace(row=None) for v in found.violations if v.row >= 4995] == [
+        v._replace(row=None) for v in expected.violations
+    ]
+
+
+def test_rows_with_the_same_category_share_one_object() -> None:
+    values = pd.DataFrame({"kind": pd.Series(["a", "b"] * 5000, dtype="str")})
+    array = dataframes.check_features(values, derive(Repeated, Prediction)).columns["kind"]
+    assert len({id(value) for value in array}) == 2
+
+
+@pytest.mark.parametrize(
+    "values", [pd.Series([True, False] * 1000), pd.Series([1, 0] * 1000), pd.Series([1.0, 0] * 1000)]
+)
+def test_bools_that_are_numbers_are_checked_without_texts(values: pd.Series) -> None:
+    array = dataframes.check_features(pd.DataFrame({"known": values}), derive(Repeated, Prediction))
+    assert array.violations == []
+    np.testing.assert_array_equal(array.columns["known"], values.to_numpy(np.float32))

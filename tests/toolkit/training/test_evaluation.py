@@ -5,11 +5,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.training import dataset, evaluation, samples
-from titanic_survival.toolkit.training.importance import importance
+from titanic_survival.toolkit.training.importance import TOTAL_ROWS, importance
 from titanic_survival.toolkit.version.runtime import PythonRuntime
 
 
@@ -61,9 +61,35 @@ def test_group_that_is_no_column_is_named() -> None:
 
 def test_field_that_matters_comes_first() -> None:
     found = importance(RUNTIME, ROWS, CONTRACT)
-    assert next(iter(found)) == "matters"
-    assert found["matters"] > 0.5
-    assert found["idle"] == found["group"] == 0
+    assert found.rows == len(ROWS.label)
+    assert next(iter(found.losses)) == "matters"
+    assert found.losses["matters"] > 0.5
+    assert found.losses["idle"] == found.losses["group"] == 0
+
+
+def wide(fields: int) -> type[BaseModel]:
+    """Return a row with many fields."""
+    return create_model("Wide", __doc__="One row.", **{f"x{i}": (float, ...) for i in range(fields)})
+
+
+def test_importance_of_many_fields_takes_few_rows_and_calls() -> None:
+    fields, rows, scored = 300, 2000, []
+    contract = derive(wide(fields), Prediction)
+    columns = {f"x{i}": np.random.default_rng(i).normal(size=rows).astype(np.float32) for i in range(fields)}
+    label = columns["x7"].astype(np.float64)
+
+    class Counting:
+        def predict(self, frame: pd.DataFrame) -> np.ndarray:
+            scored.append(len(frame))
+            return frame["x7"].to_numpy()
+
+    holdout = dataset.LabelledRows(pd.DataFrame(), columns, label)
+    found = importance(PythonRuntime(Counting(), contract), holdout, contract)
+    assert found == importance(PythonRuntime(Counting(), contract), holdout, contract)
+    assert (next(iter(found.losses)), found.rows, len(found.losses)) == ("x7", 500, fields)
+    assert found.losses["x7"] > 1
+    assert len(scored) < 2 * fields / 10
+    assert sum(scored) <= 2 * (TOTAL_ROWS + found.rows)
 
 
 def test_example_holds_rows_as_a_caller_would_send_them(version: Any) -> None:

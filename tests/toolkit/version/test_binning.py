@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from titanic_survival.toolkit.contract.schema import FieldSpec
-from titanic_survival.toolkit.version import binning
+from titanic_survival.toolkit.version import binning, large_arrays
 
 RANDOM = np.random.default_rng(0)
 
@@ -133,3 +133,14 @@ def test_psi_tells_a_shift_from_chance() -> None:
     assert apart[0.2] < 0.25 < apart[1]
     assert binning.psi(found.shares, found.shares) == 0
     assert binning.psi([0.2, 0.8], [0.5, 0.5]) == pytest.approx(-0.3 * np.log(0.4) + 0.3 * np.log(1.6))
+
+
+def test_bins_of_many_numbers_come_from_some_of_them_and_begin_at_the_smallest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(large_arrays, "MOST_ROWS", 5000)
+    values = np.random.default_rng(0).normal(size=50_000).astype(np.float32)
+    bins = binning.make(FieldSpec(name="amount", kind="float"), values)
+    assert bins.edges[0] == values.min()
+    assert bins.edges[-1] == np.nextafter(np.float64(values.max()), np.inf)
+    assert np.array(bins.shares[1:-1]) == pytest.approx(np.full(10, 0.1), abs=0.02)

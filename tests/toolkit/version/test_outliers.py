@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from titanic_survival.toolkit.contract.columns import Columns
 from titanic_survival.toolkit.contract.schema import FieldSpec
-from titanic_survival.toolkit.version import binning, outliers
+from titanic_survival.toolkit.version import binning, large_arrays, outliers
 
 ROWS = 4000
 CATEGORIES = tuple("abcdefgh")
@@ -88,3 +88,12 @@ def test_one_row_is_enough_to_learn_from() -> None:
     row = {"x": np.array([1, 500, np.nan], np.float32)}
     assert detector.is_outlier(features, row, {"x": features["x"].assign(row["x"])}).tolist() == [False, True, True]
     assert outliers.OutlierDetector.model_validate_json(detector.model_dump_json()) == detector
+
+
+def test_rates_from_some_of_many_rows_are_nearly_those_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_arrays, "MOST_ROWS", 3000)
+    many = drawn(0, 10 * ROWS)
+    detector = outliers.fit(FEATURES, many, drawn(1, 10 * ROWS))
+    positions = {name: bins.assign(many[name]) for name, bins in FEATURES.items()}
+    assert detector.is_outlier(FEATURES, many, positions).mean() == pytest.approx(outliers.TRAINING_RATE, abs=0.005)
+    assert detector.rate == pytest.approx(outliers.TRAINING_RATE, abs=0.006)

@@ -88,8 +88,10 @@ def _check_columns(frame: pd.DataFrame, fields: tuple[FieldSpec, ...]) -> CheckR
             values = pd.Series([field.default] * len(frame), dtype=object)
         columns[field.name], invalid = series.check(values.reset_index(drop=True), field)
         reason = f"expected {field.expects}{_hint(field, values)}"
+        where = np.flatnonzero(invalid)
         violations += [
-            Violation(int(row), field.name, _plain(values.iloc[row]), reason) for row in np.flatnonzero(invalid)
+            Violation(row, field.name, _plain(value), reason)
+            for row, value in zip(where.tolist(), values.iloc[where], strict=True)
         ]
     return CheckResult(columns, violations)
 

@@ -14,13 +14,36 @@ import pandas as pd
 from . import times
 from .schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, FieldSpec
 
+#: With fewer rows, to find the distinct values takes longer than it saves.
+MANY_ROWS = 1000
+
 Checked = tuple[np.ndarray, np.ndarray]
 """The array of a field, see `columns`, and a mask (n,) of the rows whose values break the contract."""
 
 
 def check(values: pd.Series, field: FieldSpec) -> Checked:
     """Return the array of a field and a mask of its violations."""
+    if len(values) > MANY_ROWS and _repeats(values, field):
+        try:
+            codes, distinct = pd.factorize(values, use_na_sentinel=False)
+        except TypeError:  # lists are not hashable
+            return CHECKS[field.kind](values, field)
+        array, invalid = CHECKS[field.kind](pd.Series(distinct), field)
+        return array[codes], invalid[codes]
     return CHECKS[field.kind](values, field)
+
+
+def _repeats(values: pd.Series, field: FieldSpec) -> bool:
+    """Whether to check each distinct value once, which also keeps one object for all rows that have it."""
+    if values.dtype == object:
+        # Among objects, True and 1 are not distinct.
+        return field.kind in ("category", "bool")
+    return field.kind in ("category", "bool", "key", *times.PARTS) and not is_plain(values)
+
+
+def is_plain(values: pd.Series) -> bool:
+    """Whether values are numbers, booleans or times by their type, none of them a text."""
+    return values.dtype.kind in "iufbmM" and not isinstance(values.dtype, pd.CategoricalDtype)
 
 
 def joined(elements: Sequence[pd.Series]) -> pd.Series:
@@ -39,6 +62,8 @@ def exact_numbers(values: pd.Series, field: FieldSpec) -> np.ndarray:
 
 
 def _is_missing(values: pd.Series) -> np.ndarray:
+    if is_plain(values):
+        return values.isna().to_numpy(dtype=bool)
     return (values.isna() | values.isin(MISSING_TEXTS)).to_numpy(dtype=bool)
 
 
@@ -49,7 +74,7 @@ def _check_number(values: pd.Series, field: FieldSpec) -> Checked:
     invalid |= ~missing & ~_within(numbers, field)
     if field.kind == "int":
         invalid |= ~missing & (numbers != np.round(numbers))
-    return np.where(invalid, 0, numbers).astype(np.float32), invalid
+    return (np.where(invalid, 0, numbers) if invalid.any() else numbers).astype(np.float32), invalid
 
 
 def _numbers(values: pd.Series, missing: np.ndarray) -> np.ndarray:
@@ -83,8 +108,12 @@ def _within(numbers: np.ndarray, field: FieldSpec) -> np.ndarray:
 
 def _check_bool(values: pd.Series, field: FieldSpec) -> Checked:
     missing = _is_missing(values)
-    texts = values.astype(str).str.lower()
-    true, false = texts.isin(TRUE_TEXTS).to_numpy(), texts.isin(FALSE_TEXTS).to_numpy()
+    if values.dtype.kind in "iufb" and is_plain(values):
+        numbers = values.to_numpy(np.float64, na_value=np.nan)
+        true, false = numbers == 1, numbers == 0
+    else:
+        texts = values.astype(str).str.lower()
+        true, false = texts.isin(TRUE_TEXTS).to_numpy(), texts.isin(FALSE_TEXTS).to_numpy()
     invalid = ~(true | false | missing) | missing & (not field.nullable)
     return np.where(missing, np.nan, true).astype(np.float32), invalid
 

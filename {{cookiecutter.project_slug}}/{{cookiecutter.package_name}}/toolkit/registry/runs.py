@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas as pd
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
 from mlflow.tracking.context.registry import resolve_tags
+from mlflow.types import Schema
 
 from ..common.errors import UserError
 from ..common.redaction import redact
 from ..common.termination import Terminated
+from ..contract.schema import Contract
 from .client import Registry
 from .errors import quiet
 from .local_server import artifact_folder
+from .packaging import signature
 
 
 class Run:
@@ -49,12 +54,34 @@ class Run:
         """Record the files of a folder."""
         mlflow.log_artifacts(str(folder), artifact_path=under)
 
-    def log_dataset(self, frame: pd.DataFrame, name: str, label: str) -> str:
-        """Record which rows were used, and return their digest."""
+    def log_dataset(self, name: str, digest: str, rows: int, contract: Contract) -> None:
+        """Record which rows were used: their number, their digest, and the columns of the contract, label included."""
+        columns = signature(contract)
         with quiet():
-            dataset = mlflow.data.from_pandas(frame, name=name, targets=label)
+            # MLflow would infer the columns from all values, and its own digest has the first 10,000 rows only.
+            dataset = _Rows(
+                CodeDatasetSource({key: redact(value) for key, value in resolve_tags().items()}),
+                name=name,
+                digest=digest,
+                schema=Schema([*columns.inputs, columns.outputs.inputs[0]]),
+            )
+            dataset.rows = rows
             mlflow.log_input(dataset, context="training")
-        return str(dataset.digest)
+
+
+class _Rows(MetaDataset):
+    """A data set of which MLflow keeps the description."""
+
+    rows = 0
+
+    @property
+    def profile(self) -> dict[str, int]:
+        """The size, as MLflow describes that of DataFrames."""
+        return {"num_rows": self.rows}
+
+    def to_dict(self) -> dict[str, str]:
+        """Return all that MLflow records."""
+        return super().to_dict() | {"profile": json.dumps(self.profile)}
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def check_probabilities(estimator: Any, data: Dataset) -> None:
             f"model/pipeline.py: {type(final).__name__} has no predict_proba(), from which Prediction.{names[0]} "
             "comes: choose a setting or an estimator that has it, or remove the field from model/schema.py"
         )
-    classes = len(np.unique(data.training.label))
+    classes = len(data.contract.classes)
     length = next((field.length for field in contract.prediction if field.name == "probabilities"), None)
     if length not in (None, classes):
         found = ", ".join(map(repr, contract.classes[:20]))

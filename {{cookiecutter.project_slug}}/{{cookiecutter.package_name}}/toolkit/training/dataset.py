@@ -23,13 +23,28 @@ class LabelledRows(NamedTuple):
     columns: Columns
     label: np.ndarray
 
+    def without_table(self) -> LabelledRows:
+        """Return the rows without those of the table, which may be as large as everything else."""
+        return self._replace(table=self.table.iloc[:0].copy())  # a view would keep them
+
+    def without_columns(self) -> LabelledRows:
+        """Return the rows without the columns, where only the table is needed from now on."""
+        return self._replace(columns={})
+
+
+class Source(NamedTuple):
+    """What is kept of the loaded table: its digest, see `data_digest`, and the number of its rows."""
+
+    digest: str
+    rows: int
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """All rows of one training, and their split into training and hold-out rows."""
+    """The rows of one training: the source of all, and their split into training and hold-out rows."""
 
     contract: Contract
-    rows: LabelledRows
+    source: Source
     training: LabelledRows
     holdout: LabelledRows
     #: What makes the columns that the model sees; None where it sees those of the row.
@@ -57,9 +72,9 @@ def labelled_rows(table: Any, contract: Contract, part: Literal["", "training", 
         lines += _never_given(table, columns, contract)
     if not label_problems:
         label = dataframes.label_array(label_columns, contract.label)
-        classes = np.unique(label)
-        if contract.task == "classification" and len(classes) < 2:
-            only = label_text(classes[0])
+        found = classes(label) if contract.task == "classification" else label[:2]
+        if contract.task == "classification" and len(found) < 2:
+            only = label_text(found[0])
             rows = f"{len(table)} {part} rows" if part else f"{len(table)} rows"
             lines.append(f"{contract.label.name}: the label is {only} in all {rows}; two classes are needed")
     if lines:
@@ -91,11 +106,9 @@ def _unknown_classes(training: LabelledRows, table: Any, contract: Contract) -> 
     columns, problems = dataframes.check_label(table, contract)
     if problems or not len(table):
         return ""
-    label = dataframes.label_array(columns, contract.label)
-    classes, counts = np.unique(label, return_counts=True)
-    unknown = {
-        label_text(name): count for name, count in zip(classes, counts, strict=True) if name not in training.label
-    }
+    known = set(classes(training.label).tolist())
+    counts = pd.Series(dataframes.label_array(columns, contract.label)).value_counts().sort_index()
+    unknown = {label_text(name): count for name, count in counts.items() if name not in known}
     if not unknown:
         return ""
     shown = ", ".join(f"{name} in {count} hold-out rows" for name, count in list(unknown.items())[:10])
@@ -103,7 +116,7 @@ def _unknown_classes(training: LabelledRows, table: Any, contract: Contract) -> 
         f"model/data.py: split() leaves no training row of some classes of {contract.label.name}, so no model can "
         f"predict them: {shown}. If the rows are sorted, split them by another column or at random."
     )
-    if len(unknown) == len(classes) or len(classes) < 2:
+    if len(unknown) == len(counts) or len(counts) < 2:
         raise UserError(text)
     return text
 
@@ -132,6 +145,12 @@ def summarize(problems: list[Violation], rows: int) -> Iterator[str]:
         else:
             shown = ", ".join(f"row {p.row}: {p.value_text[:60]}" for p in found[:3])
             yield f"{field}: {len(found)} of {rows} rows ({shown}{', ...' if len(found) > 3 else ''}); {reason}"
+
+
+def classes(label: np.ndarray) -> np.ndarray:
+    """Return the distinct labels, ascending."""
+    # By hashes: to sort millions of texts takes a minute.
+    return np.sort(pd.unique(label))
 
 
 def label_text(value: Any) -> str:

@@ -37,6 +37,8 @@ class Details(Origin):
     metrics: dict[str, float]
     groups: dict[str, int]
     importance: dict[str, float]
+    #: The hold-out rows on which the importance was measured; versions of earlier releases do not say.
+    importance_rows: int = 0
     gates: list[GateResult]
     #: The number of the champion at training, and its metrics on the same hold-out rows.
     champion: int | None = None
@@ -54,18 +56,21 @@ class Details(Origin):
     outliers: float
 
     @classmethod
-    def of(cls, origin: Origin, digest: str, data: Dataset, model: FittedModel, evaluation: Evaluation) -> Details:
+    def of(cls, origin: Origin, data: Dataset, model: FittedModel, evaluation: Evaluation) -> Details:
         """Return the details of a version from the stages of its training."""
         return cls(
             **origin.model_dump(),
             metrics=evaluation.metrics,
             groups=evaluation.groups,
-            importance=evaluation.importance,
+            importance=evaluation.importance.losses,
+            importance_rows=evaluation.importance.rows,
             gates=evaluation.gates,
             champion=evaluation.champion.number,
             champion_metrics=evaluation.champion.metrics,
             data=DataDetails(
-                digest=digest, training_rows=len(data.training.label), holdout_rows=len(data.holdout.label)
+                digest=data.source.digest,
+                training_rows=len(data.training.label),
+                holdout_rows=len(data.holdout.label),
             ),
             estimator=name_of(model.estimator),
             runtime=model.runtime.name,

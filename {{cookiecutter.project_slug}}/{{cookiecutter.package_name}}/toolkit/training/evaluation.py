@@ -20,7 +20,7 @@ from . import gates
 from .dataset import Dataset, LabelledRows
 from .fitting import FittedModel
 from .gates import Gate, GateResult
-from .importance import importance
+from .importance import Importance, importance
 
 MetricsFunction = Callable[[np.ndarray, pd.DataFrame], dict[str, Any]]
 """The owner's `metrics`: actual labels (n,) and predictions with the fields of `Prediction` in, metrics out."""
@@ -61,7 +61,7 @@ class Evaluation:
     groups: dict[str, int]
     gates: list[GateResult]
     champion: ChampionMetrics
-    importance: dict[str, float]
+    importance: Importance
     profile: Profile
     #: PSI of the hold-out rows against the training rows, by field.
     drift: dict[str, float]

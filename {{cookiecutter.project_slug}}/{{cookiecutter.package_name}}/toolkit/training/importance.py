@@ -2,40 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-from sklearn.inspection import permutation_importance
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import r2_score
 
+from ..contract.columns import Columns, take
 from ..contract.schema import Contract
 from ..version.runtime import Runtime
 from .dataset import LabelledRows
+from .samples import positions
 
-#: Each field is shuffled several times; more rows and fields take longer and hardly change the result.
-MAX_ROWS, MAX_FIELDS, REPEATS = 1000, 100, 5
-
-
-def importance(runtime: Runtime, rows: LabelledRows, contract: Contract) -> dict[str, float]:
-    """Return the loss of accuracy (of R² for a regression) when a field is shuffled, by field, largest first."""
-    names = [field.name for field in contract.row][:MAX_FIELDS]
-    where = np.arange(len(rows.label))[:MAX_ROWS]
-    metric = r2_score if contract.task == "regression" else accuracy_score
-
-    # scikit-learn shuffles row positions instead of values, since a vector is one field in several columns.
-    def score(_: Any, positions: pd.DataFrame, actual: np.ndarray) -> float:
-        columns = {name: array[positions[name] if name in names else where] for name, array in rows.columns.items()}
-        return float(metric(actual, runtime.score(columns)[contract.label.name]))
-
-    positions = pd.DataFrame(dict.fromkeys(names, where))
-    result = permutation_importance(
-        _Placeholder(), positions, rows.label[where], scoring=score, n_repeats=REPEATS, random_state=0
-    )
-    return dict(sorted(zip(names, result.importances_mean.tolist(), strict=True), key=lambda item: -item[1]))
+#: Rows that are scored for all fields together, and for each field: of many fields each gets fewer, so that the time
+#: does not grow with their number. Few rows are shuffled several times.
+TOTAL_ROWS, LEAST_ROWS, MOST_ROWS, MOST_REPEATS = 150_000, 200, 5000, 5
+#: Numbers that one call takes and returns, which bounds the memory.
+VALUES_AT_ONCE = 2**21
 
 
-class _Placeholder:
-    """The estimator that scikit-learn requires; the scoring function uses the runtime instead."""
+class Importance(NamedTuple):
+    """The loss of accuracy (of R² for a regression) when a field is shuffled, by field, largest first.
 
-    def fit(self, *_: Any) -> None: ...
+    `rows` is the number of hold-out rows that it was measured on.
+    """
+
+    losses: dict[str, float]
+    rows: int
+
+
+def importance(runtime: Runtime, holdout: LabelledRows, contract: Contract) -> Importance:
+    """Return the importance of each field; rows and permutations are drawn with fixed seeds."""
+    names = [field.name for field in contract.row]
+    wanted = int(np.clip(TOTAL_ROWS // len(names), LEAST_ROWS, MOST_ROWS))
+    where = positions(len(holdout.label), wanted)
+    rows, actual, count = take(holdout.columns, where), holdout.label[where], len(where)
+    repeats = min(MOST_REPEATS, max(1, wanted // count))
+    metric = r2_score if contract.task == "regression" else _accuracy
+
+    def predicted(columns: Columns) -> np.ndarray:
+        return runtime.score(columns)[contract.label.name]
+
+    whole = float(metric(actual, predicted(rows)))
+
+    width = len(contract.model_columns) + sum(field.length or 1 for field in contract.prediction)
+    random, at_once = np.random.default_rng(0), max(1, VALUES_AT_ONCE // (count * width))
+    shuffles = [(name, random.permutation(count)) for name in names for _ in range(repeats)]
+    losses = dict.fromkeys(names, 0.0)
+    for start in range(0, len(shuffles), at_once):
+        part = shuffles[start : start + at_once]
+        found = predicted(_shuffled(rows, part, count))
+        for (name, _), label in zip(part, np.split(found, len(part)), strict=True):
+            losses[name] += (whole - float(metric(actual, label))) / repeats
+    return Importance(dict(sorted(losses.items(), key=lambda item: -item[1])), count)
+
+
+def _accuracy(actual: np.ndarray, predicted: np.ndarray) -> float:
+    return float((actual == predicted).mean())
+
+
+def _shuffled(rows: Columns, shuffles: list[tuple[str, np.ndarray]], count: int) -> Columns:
+    """Return the rows once for each shuffle, one after the other, each with one field shuffled."""
+    columns = {name: np.concatenate([array] * len(shuffles)) for name, array in rows.items()}
+    for i, (name, order) in enumerate(shuffles):
+        columns[name][i * count : (i + 1) * count] = rows[name][order]
+    return columns

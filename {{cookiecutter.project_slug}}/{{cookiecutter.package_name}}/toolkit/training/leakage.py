@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,25 +33,22 @@ def find(loaded: pd.DataFrame, training: pd.DataFrame, holdout: pd.DataFrame) ->
     A row that both parts have more often than `loaded` has it was returned twice. Other equal rows count unless they
     may well be two rows: their expected number, if the columns were independent, is `CHANCE` or more.
     """
-    names = [name for name in loaded.columns if name in training and name in holdout]
-    ends = len(loaded), len(loaded) + len(training)
-    content = np.zeros(ends[1] + len(holdout), dtype=np.uint64)
-    expected = np.full(len(holdout), float(len(training)))
-    for name in names:  # one column at a time, since the table may be large
-        codes = _codes(pd.concat([part[name] for part in (loaded, training, holdout)], ignore_index=True))
-        content = content * MULTIPLIER + pd.util.hash_array(codes)
-        expected *= _share(codes[ends[0] : ends[1]], codes[ends[1] :])
-    rows = pd.factorize(content)[0]
-    once, fitted, held_out = np.split(rows, ends)
-    count_once, count_fitted, count_held_out = (
-        np.bincount(part, minlength=rows.max(initial=0) + 1) for part in (once, fitted, held_out)
+    unique = loaded.columns[~loaded.columns.duplicated(keep=False)]
+    names = [name for name in unique if name in training and name in holdout]
+    fitted, held_out = _content(training, holdout, names), _content(holdout, training, names)
+    # The hold-out rows are fewer, so their hash table is smaller.
+    equal = np.flatnonzero(pd.Series(held_out).isin(pd.unique(fitted[pd.Series(fitted).isin(held_out)])))
+    if not len(equal):
+        return Leakage(equal, equal)
+    known = pd.Index(pd.unique(held_out[equal]))
+    once, first, second = (
+        np.bincount(found[found >= 0], minlength=len(known))
+        for found in map(known.get_indexer, (_content(loaded, training, names), fitted, held_out))
     )
-    twice = (count_once > 0) & (count_fitted + count_held_out > count_once)
-    equal = count_fitted[held_out] > 0
-    found = np.flatnonzero(equal & (twice[held_out] | (expected < CHANCE)))
-    first = np.zeros(len(count_fitted), dtype=np.int64)
-    first[fitted[::-1]] = np.arange(len(fitted))[::-1]
-    return Leakage(found, first[held_out[found]])
+    row = known.get_indexer(held_out[equal])
+    twice = ((once > 0) & (first + second > once))[row]
+    found = twice | (_expected(training, holdout.iloc[equal], names) < CHANCE)
+    return Leakage(equal[found], _first(known.get_indexer(fitted), len(known))[row[found]])
 
 
 def check(loaded: pd.DataFrame, training: pd.DataFrame, holdout: pd.DataFrame) -> str:
@@ -72,23 +70,49 @@ def check(loaded: pd.DataFrame, training: pd.DataFrame, holdout: pd.DataFrame) -
     return text
 
 
-def _codes(values: pd.Series) -> np.ndarray:
-    """Return values (n,) as whole numbers, the same for equal values; a missing value equals another."""
+def _content(table: pd.DataFrame, other: pd.DataFrame, names: Sequence[Hashable]) -> np.ndarray:
+    """Return a hash of each row of a table (n,); values are compared in the types that both tables can have."""
+    content = np.zeros(len(table), dtype=np.uint64)
+    for name in names:  # one column at a time, since the table may be large
+        content *= MULTIPLIER
+        content += _hashes(table[name], other[name])
+    return content
+
+
+def _hashes(values: pd.Series, others: pd.Series) -> np.ndarray:
+    """Return a hash of each value (n,), the same for equal values; a missing value equals another."""
+    if values.dtype != others.dtype:
+        values = values.astype(pd.concat([values.head(0), others.head(0)]).dtype)
     if values.dtype == object:
-        values = values.map(_content)
-    return pd.factorize(values, use_na_sentinel=False)[0]
+        values = values.map(_text)
+    return pd.util.hash_pandas_object(values, index=False).to_numpy()
 
 
-def _content(value: object) -> object:
+def _text(value: object) -> str:
     if isinstance(value, np.ndarray):
         return repr(value.tolist())
-    return repr(value) if isinstance(value, list | dict | set) else value
+    missing = value is None or value is pd.NaT or value is pd.NA or value != value
+    return "" if missing else repr(value)
 
 
-def _share(training: np.ndarray, holdout: np.ndarray) -> np.ndarray:
-    """Return the share of the training rows that have the value of each hold-out row, not counting one of them."""
-    counts = np.bincount(training, minlength=int(holdout.max(initial=0)) + 1)
-    return np.maximum(counts[holdout] - 1, 0) / len(training)
+def _expected(training: pd.DataFrame, holdout: pd.DataFrame, names: Sequence[Hashable]) -> np.ndarray:
+    """Return how many training rows would equal each hold-out row (n,) by chance, if the columns were independent."""
+    expected = np.full(len(holdout), float(len(training)))
+    for name in names:
+        found, known = pd.factorize(_hashes(holdout[name], training[name]))
+        others = pd.Index(known).get_indexer(_hashes(training[name], holdout[name]))
+        counts = np.bincount(others[others >= 0], minlength=len(known))
+        # Without one of them, which is the equal row itself.
+        expected *= np.maximum(counts[found] - 1, 0) / len(training)
+    return expected
+
+
+def _first(positions: np.ndarray, size: int) -> np.ndarray:
+    """Return where each of the numbers from 0 to `size` is first; -1 is none of them."""
+    first = np.zeros(size, dtype=np.int64)
+    where = np.flatnonzero(positions >= 0)[::-1]
+    first[positions[where]] = where
+    return first
 
 
 def _short(value: object) -> str:

@@ -29,7 +29,8 @@ def write(details: Details, contract: Contract, features: Mapping[str, str] | No
         ),
         *_groups(details),
         "## Feature importance",
-        "The loss when the values of one field are shuffled among the hold-out rows (permutation importance).",
+        f"The loss of {'R²' if contract.task == 'regression' else 'accuracy'} when the values of one field are "
+        f"shuffled (permutation importance, on {details.importance_rows} hold-out rows).",
         table(["field", "loss"], _largest(details.importance)),
         "## Drift and outliers",
         "The drift of the hold-out rows against the training rows, as population stability index (PSI); the service "

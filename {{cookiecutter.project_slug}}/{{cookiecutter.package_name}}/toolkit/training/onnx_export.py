@@ -14,6 +14,7 @@ from ..version.artifact import TOLERANCE
 from ..version.runtime import OnnxRuntime, PythonRuntime
 from . import converters, export_diagnosis
 from .export_diagnosis import Failure
+from .export_size import too_large
 from .parity import Difference, edge_rows
 
 
@@ -35,6 +36,8 @@ def export(
 
     `arguments` are those of skl2onnx's `convert_sklearn` that `model/pipeline.py` sets.
     """
+    if reason := too_large(estimator):
+        return OnnxExport(None, reason)
     edges = edge_rows(contract, holdout)
     rows = {name: np.concatenate([array, edges.columns[name]]) for name, array in holdout.items()}
     count = len(next(iter(rows.values())))

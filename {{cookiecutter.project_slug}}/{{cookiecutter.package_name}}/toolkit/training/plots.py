@@ -6,12 +6,13 @@ from pathlib import Path
 
 import matplotlib
 
-from ..contract.columns import Columns
+from ..contract.columns import Columns, take
 
 matplotlib.use("agg")  # no screen needed
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.calibration import CalibrationDisplay
 from sklearn.metrics import (
@@ -22,22 +23,31 @@ from sklearn.metrics import (
 )
 
 from ..contract.schema import Contract
+from .samples import positions
+
+#: More rows make no other picture, and take seconds.
+MOST_ROWS = 50_000
+#: With more classes, the numbers in a confusion matrix cannot be read, and half a million of them take an hour.
+MOST_CLASSES = 20
 
 
 def draw(
     folder: Path, actual: np.ndarray, predictions: Columns, importance: dict[str, float], contract: Contract
 ) -> None:
     """Write the plots as PNG files to a folder; `actual` has the labels (n,)."""
+    rows, where = len(actual), positions(len(actual), MOST_ROWS)
+    actual, predictions = actual[where], take(predictions, where)
     predicted = predictions[contract.label.name]
     if contract.task == "regression":
         figures = _regression(actual, predicted)
     else:
-        figures = {"confusion": ConfusionMatrixDisplay.from_predictions(actual, predicted, cmap="Blues").figure_}
+        figures = {"confusion": _confusion(actual, predicted)}
         if "probability" in predictions and len(np.unique(actual)) == 2:
             figures |= _binary(actual == contract.classes[-1], predictions["probability"])
     figures["importance"] = _bars(importance, "R²" if contract.task == "regression" else "accuracy")
     for name, figure in figures.items():
-        figure.axes[0].set_title(f"{name.replace('_', ' ')}, {len(actual)} hold-out rows")
+        plotted = f"{rows}" if rows == len(where) else f"{len(where)} of {rows}"
+        figure.axes[0].set_title(f"{name.replace('_', ' ')}, {plotted} hold-out rows")
         figure.tight_layout()
         figure.savefig(folder / f"{name}.png", dpi=100)
         plt.close(figure)
@@ -49,6 +59,20 @@ def _regression(actual: np.ndarray, predicted: np.ndarray) -> dict[str, Figure]:
         name: PredictionErrorDisplay.from_predictions(actual, predicted, kind=kind).figure_
         for name, kind in kinds.items()
     }
+
+
+def _confusion(actual: np.ndarray, predicted: np.ndarray) -> Figure:
+    """Return the confusion matrix; if there are many classes, of the most frequent ones and of the rows among these."""
+    classes = pd.concat([pd.Series(actual), pd.Series(predicted)]).value_counts().index
+    if len(classes) <= MOST_CLASSES:
+        return ConfusionMatrixDisplay.from_predictions(actual, predicted, cmap="Blues").figure_
+    figure, axes = plt.subplots(figsize=(9.6, 8))
+    labels = sorted(classes[:MOST_CLASSES])
+    ConfusionMatrixDisplay.from_predictions(
+        actual, predicted, labels=labels, cmap="Blues", xticks_rotation="vertical", ax=axes
+    )
+    axes.set_xlabel(f"predicted, {MOST_CLASSES} most frequent of {len(classes)} classes")
+    return figure
 
 
 def _binary(positive: np.ndarray, probability: np.ndarray) -> dict[str, Figure]:

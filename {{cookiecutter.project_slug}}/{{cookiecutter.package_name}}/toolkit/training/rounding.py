@@ -12,6 +12,8 @@ from ..contract.schema import FLOAT32_MAX_EXACT_INT, Contract
 
 #: Beyond this a change is no matter of the last digit.
 RELATIVE = 1e-6
+#: From here on, float32 has all of its seven digits.
+FLOAT32_MIN_NORMAL = float(np.finfo(np.float32).tiny)
 CURE = (
     "Subtract an offset or divide in load(), for example days since a first day instead of seconds since 1970; a "
     "number that is a name is Annotated[int, 'key']."
@@ -24,6 +26,8 @@ def warnings(table: pd.DataFrame, contract: Contract) -> Iterator[str]:
         if field.kind not in ("float", "vector"):
             continue
         exact = numbers(table, field)
+        if is_exact_enough(exact):
+            continue
         changed = is_changed(exact)
         rows = changed.reshape(len(table), -1).any(axis=1).sum()
         if rows:
@@ -32,6 +36,14 @@ def warnings(table: pd.DataFrame, contract: Contract) -> Iterator[str]:
                 f"{field.name}: {rows} of {len(table)} rows have numbers that float32 does not hold, such as "
                 f"{example:.15g}, which becomes {float(np.float32(example)):.15g}. {CURE}"
             )
+
+
+def is_exact_enough(exact: np.ndarray) -> bool:
+    """Return whether all numbers are in a range in which `is_changed` holds for none, by the smallest and largest."""
+    size = np.abs(exact)
+    largest = np.fmax.reduce(size, axis=None, initial=0)
+    smallest = np.fmin.reduce(size, axis=None, initial=np.inf, where=size > 0)
+    return bool(largest <= FLOAT32_MAX_EXACT_INT and smallest >= FLOAT32_MIN_NORMAL)
 
 
 def is_changed(exact: np.ndarray) -> np.ndarray:

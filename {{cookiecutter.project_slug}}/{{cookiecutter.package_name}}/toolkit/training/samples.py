@@ -1,4 +1,4 @@
-"""Rows that are kept with a version: the example that verifies it, and the background of its explanations."""
+"""Samples of rows: the example that verifies a version, the background of its explanations, rows for costly checks."""
 
 from __future__ import annotations
 
@@ -25,6 +25,17 @@ def example(runtime: Runtime, rows: LabelledRows, contract: Contract) -> Example
 
 def background(rows: LabelledRows) -> Columns:
     """Return a sample of rows, drawn with a fixed seed, against which predictions are explained."""
-    count = len(rows.label)
-    where = np.random.default_rng(0).choice(count, min(BACKGROUND_ROWS, count), replace=False)
-    return take(rows.columns, np.sort(where))
+    return take(rows.columns, positions(len(rows.label), BACKGROUND_ROWS))
+
+
+def positions(count: int, wanted: int) -> np.ndarray:
+    """Return the positions of some of `count` rows, ascending: of all if they are few, else drawn with a fixed seed."""
+    if count <= wanted:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, wanted, replace=False))
+
+
+def of_columns(columns: Columns, wanted: int) -> Columns:
+    """Return some rows of columns, drawn as `positions` says."""
+    count = len(next(iter(columns.values())))
+    return columns if count <= wanted else take(columns, positions(count, wanted))

@@ -139,7 +139,8 @@ def digest(folder: Path) -> str:
         if path.is_symlink():
             total.update(f"{path.relative_to(folder).as_posix()} is a link\n".encode())
             continue
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
         total.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return total.hexdigest()
 

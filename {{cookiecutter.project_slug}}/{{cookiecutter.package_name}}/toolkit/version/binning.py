@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..contract import times
 from ..contract.schema import FieldSpec
 from . import tokens
+from .large_arrays import few_distinct, some
 
 #: The most bins of numbers (besides the two outside of the training's range) and of categories: each is a time series.
 MAX_NUMBER_BINS, MAX_CATEGORY_BINS = 10, 20
@@ -214,10 +215,12 @@ def _number_bins(field: FieldSpec, array: np.ndarray) -> NumberBins:
 def _starts(values: np.ndarray) -> np.ndarray:
     """Return the smallest number of each bin: each number if they are few, else quantiles."""
     count = _max_bins(MAX_NUMBER_BINS, len(values))
-    distinct = np.unique(values)
-    if len(distinct) <= count:
+    distinct = few_distinct(values, count)
+    if distinct is not None:
         return distinct
-    return np.unique(np.quantile(values, np.arange(count) / count, method="higher"))
+    starts = np.quantile(some(values), np.arange(count) / count, method="higher")
+    starts[0] = values.min()
+    return np.unique(starts)
 
 
 def _ranges(starts: np.ndarray, maximum: float, whole: bool, text: Callable[[float], str]) -> list[str]:

@@ -41,11 +41,11 @@ class Contents:
         """Write the version to a folder and return it; `code` is the package whose code goes into the pickle."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / formats.FILE).write_text(f"{formats.CURRENT}\n")
-        (folder / artifact.PICKLE).write_bytes(_pickle(self.model, code))
+        _pickle(self.model, code, folder / artifact.PICKLE)
         if self.onnx:
             (folder / artifact.ONNX).write_bytes(self.onnx)
         if self.features:
-            (folder / artifact.FEATURES).write_bytes(_pickle(self.features.function, code))
+            _pickle(self.features.function, code, folder / artifact.FEATURES)
             (folder / artifact.FEATURE_COLUMNS).write_text(json.dumps(self.features.kinds, indent=1))
         (folder / artifact.CONTRACT).write_text(self.contract.model_dump_json(indent=1, exclude_defaults=True))
         (folder / artifact.EXAMPLE).write_text(self.example.model_dump_json(indent=1))
@@ -58,10 +58,11 @@ class Contents:
         return artifact.Artifact(folder)
 
 
-def _pickle(model: Any, code: ModuleType) -> bytes:
+def _pickle(model: Any, code: ModuleType, path: Path) -> None:
     # By value: the version must outlive the next change to model/.
     cloudpickle.register_pickle_by_value(code)
     try:
-        return cloudpickle.dumps(model)
+        with path.open("wb") as file:
+            cloudpickle.dump(model, file)
     finally:
         cloudpickle.unregister_pickle_by_value(code)

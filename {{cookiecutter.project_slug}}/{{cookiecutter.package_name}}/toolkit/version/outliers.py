@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..contract.columns import Columns
 from .binning import CategoryBins, NumberBins, field_of
+from .large_arrays import few_distinct, some
 
 Features = Mapping[str, NumberBins | CategoryBins]
 """The bins of each feature."""
@@ -71,7 +72,7 @@ class OutlierDetector(BaseModel):
 
     features: dict[str, FeatureScores]
     threshold: float
-    #: The share of outliers in the hold-out rows, with half a row added.
+    #: The share of outliers in the hold-out rows, or in half a million of them, with half a row added.
     rate: float
 
     def is_outlier(self, features: Features, columns: Columns, positions: Positions) -> np.ndarray:
@@ -82,12 +83,7 @@ class OutlierDetector(BaseModel):
 def fit(features: Features, training: Columns, holdout: Columns) -> OutlierDetector:
     """Return the detector of a version."""
     scored = {name: _feature_scores(bins, training[field_of(name)]) for name, bins in features.items()}
-    seen, unseen = (
-        _score(
-            scored, features, columns, {name: bins.assign(columns[field_of(name)]) for name, bins in features.items()}
-        )
-        for columns in (training, holdout)
-    )
+    seen, unseen = (_score_some(scored, features, columns) for columns in (training, holdout))
     threshold = float(np.quantile(seen, 1 - TRAINING_RATE, method="higher"))
     return OutlierDetector(
         features=scored,
@@ -105,6 +101,16 @@ def _score(
     return total
 
 
+def _score_some(scored: Mapping[str, FeatureScores], features: Features, columns: Columns) -> np.ndarray:
+    """Return the scores of some rows, or of all if they are not many."""
+    # One feature after the other: the positions of all would take more memory than the rows.
+    total = np.zeros(1)
+    for name, feature in scored.items():
+        bins, array = features[name], some(columns[field_of(name)])
+        total = total + feature.score(bins, array, bins.assign(array))
+    return total
+
+
 def _feature_scores(bins: NumberBins | CategoryBins, array: np.ndarray) -> FeatureScores:
     scores = -np.log(bins.shares)
     if isinstance(bins, CategoryBins) or len(bins.edges) < 2:
@@ -113,7 +119,7 @@ def _feature_scores(bins: NumberBins | CategoryBins, array: np.ndarray) -> Featu
     values = values[np.isfinite(values)]
     scale = float(values.std()) or 1.0
     inner = len(bins.edges) - 1
-    if len(np.unique(values)) > inner:  # bins of many numbers have a density, those of one number have not
+    if few_distinct(values, inner) is None:  # bins of many numbers have a density, those of one number have not
         scores[1 : inner + 1] += np.log(np.fmax(np.diff(bins.edges) / scale, MIN_BIN_WIDTH))
     tail = Tail(low=float(np.min(values)), high=float(np.max(values)), scale=scale)
     return FeatureScores(scores=tuple(scores.tolist()), tail=tail)
