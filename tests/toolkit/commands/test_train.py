@@ -140,7 +140,7 @@ def test_why_python_serves_is_printed_recorded_and_in_the_card(
     lines = ("hold-out row 3 differs", "What usually helps: patience")
     monkeypatch.setattr(train, "export", lambda *_: OnnxExport(None, "parity check failed", lines))
     monkeypatch.setattr(train.plots, "draw", lambda *_: None)
-    monkeypatch.setattr(evaluation, "importance", lambda *_: {})
+    monkeypatch.setattr(evaluation, "importance", lambda *_: Importance({}, 0))
     number = train.run(project)
     printed = capsys.readouterr().out
     assert "Python serves: parity check failed\n  - hold-out row 3 differs\n  - What usually helps: patience" in printed
@@ -158,7 +158,7 @@ def test_onnx_options_of_the_model_reach_the_converter(
     monkeypatch.setattr(pipeline, "onnx_options", lambda: {"target_opset": 15}, raising=False)
     monkeypatch.setattr(train, "export", lambda *arguments: given.append(arguments[-1]) or OnnxExport(None, ""))
     monkeypatch.setattr(train.plots, "draw", lambda *_: None)
-    monkeypatch.setattr(evaluation, "importance", lambda *_: {})
+    monkeypatch.setattr(evaluation, "importance", lambda *_: Importance({}, 0))
     train.run(project)
     assert given == [{"target_opset": 15}]
 

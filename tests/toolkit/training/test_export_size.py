@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydantic import BaseModel
-from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import ExtraTreesRegressor, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -36,7 +36,6 @@ class Prediction(BaseModel):
     [
         (DecisionTreeClassifier(max_leaf_nodes=7), 7 * 20),
         (make_pipeline(StandardScaler(), RandomForestClassifier(3, max_leaf_nodes=5)), 3 * 5 * 20),
-        (GradientBoostingClassifier(n_estimators=2, max_leaf_nodes=4), 2 * 20 * 4),
         (LogisticRegression(), 0),
     ],
 )

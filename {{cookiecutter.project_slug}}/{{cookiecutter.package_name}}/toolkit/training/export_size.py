@@ -9,12 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from .converters import parts
+
 MOST_VALUES = 5_000_000
-#: Where scikit-learn's estimators keep the fitted ones that they consist of.
-PARTS = (
-    *("steps", "transformers_", "estimators_", "estimator_", "final_estimator_"),
-    *("calibrated_classifiers_", "estimator"),
-)
 
 
 def too_large(estimator: Any) -> str:
@@ -30,10 +27,5 @@ def too_large(estimator: Any) -> str:
 
 def leaf_values(estimator: Any) -> int:
     """Return the numbers in the leaves of scikit-learn's trees."""
-    if isinstance(estimator, list | tuple | np.ndarray):
-        return sum(map(leaf_values, estimator))
-    tree = getattr(estimator, "tree_", None)
-    if tree is not None:
-        return int(tree.n_leaves * np.prod(tree.value.shape[1:]))
-    found = (vars(estimator).get(name) for name in PARTS) if hasattr(estimator, "get_params") else ()
-    return sum(leaf_values(part) for part in found if part is not None)
+    trees = (getattr(part, "tree_", None) for part in parts(estimator))
+    return sum(int(tree.n_leaves * np.prod(tree.value.shape[1:])) for tree in trees if tree is not None)
