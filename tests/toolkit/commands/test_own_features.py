@@ -28,6 +28,7 @@ from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.protocols import open_inference
 from titanic_survival.toolkit.serving.scoring import Scorer
 from titanic_survival.toolkit.training import evaluation
+from titanic_survival.toolkit.training.importance import Importance
 from titanic_survival.toolkit.version.artifact import Artifact
 from titanic_survival.toolkit.version.runtime import OnnxRuntime
 
@@ -65,7 +66,7 @@ def own(isolated: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[co
     with pytest.MonkeyPatch.context() as patch:
         # Plots and importance take the most time, and are tested elsewhere.
         patch.setattr(train.plots, "draw", lambda *_: None)
-        patch.setattr(evaluation, "importance", lambda *_: {})
+        patch.setattr(evaluation, "importance", lambda *_: Importance({}, 0))
         write(SOURCE)
         assert train.run(settings) == 1
         write(CHANGED)
