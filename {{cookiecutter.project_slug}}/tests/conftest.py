@@ -15,11 +15,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from {{ cookiecutter.package_name }} import config, train
-from {{ cookiecutter.package_name }}.model import schema
+from {{ cookiecutter.package_name }}.model import data, schema
 from {{ cookiecutter.package_name }}.toolkit.contract.derivation import derive
 from {{ cookiecutter.package_name }}.toolkit.contract.schema import Contract
 from {{ cookiecutter.package_name }}.toolkit.release.reconcile import pull_release
 from {{ cookiecutter.package_name }}.toolkit.release.store import Store
+from {{ cookiecutter.package_name }}.toolkit.training.labels import with_labels
 from {{ cookiecutter.package_name }}.toolkit.version.artifact import Artifact
 
 Rows = list[dict[str, Any]]
@@ -43,8 +44,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[config.Settin
 
 @pytest.fixture(scope="session")
 def contract() -> Contract:
-    """Return the contract that `model/schema.py` describes."""
-    return derive(schema.Row, schema.Prediction)
+    """Return the contract that `model/schema.py` describes, with the labels that the data has."""
+    return with_labels(data.load(), derive(schema.Row, schema.Prediction))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from {{ cookiecutter.package_name }}.model import schema
+from {{ cookiecutter.package_name }}.toolkit.contract.schema import Contract
 
 Rows = list[dict[str, Any]]
 
@@ -30,11 +31,11 @@ def test_explanation_has_a_contribution_for_every_field(client: TestClient, rows
     assert list(answer.json()[0]["contributions"]) == list(schema.Row.model_fields)
 
 
-def test_feedback_is_accepted(client: TestClient, rows: Rows) -> None:
-    label = next(iter(schema.Prediction.model_fields))
-    feedback = [{"id": row["id"], label: row[label]} for row in client.post("/predict", json=rows).json()]
-    answer = client.post("/feedback", json=feedback)
-    assert (answer.status_code, answer.json()["taken"]) == (202, len(rows))
+def test_feedback_is_accepted_if_there_is_a_label(client: TestClient, rows: Rows, contract: Contract) -> None:
+    labels = [label.name for label in contract.labels]
+    answers = client.post("/predict", json=rows).json()
+    answer = client.post("/feedback", json=[{name: row[name] for name in ("id", *labels)} for row in answers])
+    assert (answer.status_code, answer.json().get("taken")) == ((202, len(rows)) if labels else (409, None))
 
 
 def test_documentation_describes_every_field(client: TestClient) -> None:

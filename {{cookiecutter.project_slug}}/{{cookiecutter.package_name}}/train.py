@@ -21,7 +21,18 @@ from .toolkit.registry.identity import who
 from .toolkit.registry.packaging import register
 from .toolkit.registry.runs import Run, start_run
 from .toolkit.release.store import Store
-from .toolkit.training import checks, feature_checks, fitting, memory, model_card, plots, provenance, samples
+from .toolkit.training import (
+    checks,
+    feature_checks,
+    fitting,
+    labels,
+    memory,
+    model_card,
+    plots,
+    provenance,
+    samples,
+    threshold,
+)
 from .toolkit.training.converters import check_arguments
 from .toolkit.training.dataset import Dataset
 from .toolkit.training.details import Details, Origin
@@ -29,6 +40,7 @@ from .toolkit.training.evaluation import Criteria, Evaluation, evaluate
 from .toolkit.training.fitting import FittedModel
 from .toolkit.training.gates import is_comparison
 from .toolkit.training.onnx_export import export
+from .toolkit.training.threshold import Threshold
 from .toolkit.version import artifact
 from .toolkit.version.artifact import Artifact
 from .toolkit.version.contents import Contents
@@ -51,8 +63,8 @@ def run(settings: config.Settings) -> int:
         rows = training_data.load(contract, strict=settings.strict)
         checks.check_criteria(criteria, rows)
         rows = _with_features(rows)
-        _fit(estimator, rows)
-        fitted = _export(estimator, rows, options)
+        estimator, rows, tuned = _fit(estimator, rows, criteria)
+        fitted = _export(estimator, rows, options, tuned)
         evaluation = _evaluate(fitted, rows, criteria, registry, store)
         version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation)
         number = _register(registry, version, evaluation)
@@ -87,22 +99,27 @@ def _onnx_options() -> dict[str, Any]:
         return check_arguments(getattr(pipeline, "onnx_options", dict)())
 
 
-def _fit(estimator: Any, rows: Dataset) -> None:
-    """Fit the estimator on the training rows."""
+def _fit(estimator: Any, rows: Dataset, criteria: Criteria) -> tuple[Any, Dataset, Threshold | None]:
+    """Fit the estimator on the training rows; return what serves, and the rows with the threshold in their contract."""
     checks.check_probabilities(estimator, rows)
+    labels.check_fit(estimator, rows.contract, rows.holdout.table)
     memory.release()
     with console.step("fit") as step, attribute_errors_to(training_data.MODEL, "pipeline.py"):
-        fitting.fit(estimator, rows)
         step.detail = fitting.name_of(estimator)
+        estimator, tuned = threshold.fit(estimator, criteria.threshold, rows)
+        if tuned:
+            step.detail += f"; threshold {tuned.value:.4g}, {tuned.note}"
+            rows = replace(rows, contract=rows.contract.model_copy(update={"threshold": tuned.value}))
+    return estimator, rows, tuned
 
 
-def _export(estimator: Any, rows: Dataset, options: dict[str, Any]) -> FittedModel:
+def _export(estimator: Any, rows: Dataset, options: dict[str, Any], tuned: Threshold | None) -> FittedModel:
     """Export the estimator to ONNX and check its parity on hold-out rows."""
     with console.step("export") as step, attribute_errors_to(training_data.MODEL, "pipeline.py"):
         checked = samples.of_columns(rows.holdout.columns, PARITY_ROWS)
         contract, columns = feature_checks.parity_rows(rows.contract, rows.features, checked)
         exported = export(estimator, contract, columns, options)
-        fitted = FittedModel(estimator, exported, rows.contract, features=rows.features)
+        fitted = FittedModel(estimator, exported, rows.contract, tuned.note if tuned else "", rows.features)
         step.detail = f"{'ONNX' if exported.model else 'Python'} serves: {exported.note}"
     for line in exported.details:
         console.say(f"  - {line}")

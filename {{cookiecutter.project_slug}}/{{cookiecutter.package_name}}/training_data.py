@@ -17,7 +17,7 @@ from .toolkit.contract.derivation import derive
 from .toolkit.contract.schema import Contract
 from .toolkit.registry.client import Registry
 from .toolkit.release.store import Store
-from .toolkit.training import dataset, gates, leakage, rounding
+from .toolkit.training import dataset, gates, labels, leakage, rounding
 from .toolkit.training.data_digest import data_digest
 from .toolkit.training.dataset import Dataset, Source
 from .toolkit.training.evaluation import ChampionMetrics, Criteria, evaluate_champion
@@ -30,7 +30,7 @@ COLOURS = {"passed": "green", "failed": "red"}
 
 def criteria() -> Criteria:
     """Return what `model/quality.py` defines; `UserError` if the gates cannot be read."""
-    return Criteria(quality.metrics, quality.SLICES, gates.parse(quality.GATES))
+    return Criteria(quality.metrics, quality.SLICES, gates.parse(quality.GATES), getattr(quality, "THRESHOLD", None))
 
 
 def contract() -> Contract:
@@ -60,12 +60,14 @@ def load(contract: Contract, *, strict: bool = False) -> Dataset:
     with console.step("load") as step, attribute_errors_to(MODEL, "data.py"):
         table = data.load()
         step.detail = f"{len(table)} rows"
+    contract = labels.with_labels(table, contract)
     with console.step("check") as step:
         rows = dataset.labelled_rows(table, contract).without_columns()
         names = column_names.check(map(str, rows.table.columns), contract)
         if names.unknown and strict:
             raise UserError(f"STRICT=1: {names.unknown}. Drop them in load(), or add them to model/schema.py.")
         step.detail = f"all rows are valid by model/schema.py ({len(contract.row)} fields)"
+        step.detail += "" if contract.label_count == 1 else f"; {labels.text(contract)}"
         step.detail += f"; {names.unknown}" if names.unknown else ""
         source = Source(data_digest(rows.table), len(rows.table))
         rounded = list(rounding.warnings(rows.table, contract))
@@ -77,7 +79,9 @@ def load(contract: Contract, *, strict: bool = False) -> Dataset:
         if text:
             console.warn(text)
     if contract.task == "classification":
-        contract = contract.with_classes(dataset.classes(training.label))
+        contract = contract.with_classes(
+            training.label if contract.label_count > 1 else dataset.classes(training.label)
+        )
     return Dataset(contract, source, training.without_table(), holdout)
 
 

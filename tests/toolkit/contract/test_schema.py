@@ -68,7 +68,7 @@ REFUSED = [
     ((str, Field(max_length=9, pattern="a+")), "not supported"),
     ((Annotated[float, "key"], ...), "a key is"),
     ((Annotated[int, "key"], Field(ge=0)), "no bounds"),
-    ((dict[str, float], ...), "is none of float"),
+    ((dict[str, float], ...), "a dict is for probabilities in Prediction"),
     ((float | str, ...), "one of several"),
     ((Literal[1, 2], ...), "non-empty strings"),
     ((Literal["a", ""], ...), "non-empty strings"),

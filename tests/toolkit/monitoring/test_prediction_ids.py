@@ -19,9 +19,9 @@ LABELS: dict[str, tuple[FieldSpec, list[Any]]] = {
 def test_id_holds_version_and_label(kind: str) -> None:
     label, values = LABELS[kind]
     array = np.array(values, object if kind == "category" else None)
-    made = prediction_ids.IdGenerator("ours", 12, label).make(array)
+    made = prediction_ids.IdGenerator("ours", 12, label).make({label.name: array})
     assert [prediction_ids.decode(text, "ours") for text in made] == [
-        prediction_ids.DecodedId(12, code) for code in prediction_ids.codes(array, label)
+        prediction_ids.DecodedId(12, (code,)) for code in prediction_ids.codes(array, label)
     ]
     assert len(set(prediction_ids.codes(array, label))) == len(values)
 
@@ -35,13 +35,13 @@ def test_number_comes_back_as_it_was_predicted() -> None:
 def test_ids_differ_within_and_between_requests() -> None:
     label, _ = LABELS["bool"]
     maker = prediction_ids.IdGenerator("ours", 1, label)
-    made = [text for _ in range(50) for text in maker.make(np.ones(50, np.bool_))]
+    made = [text for _ in range(50) for text in maker.make({label.name: np.ones(50, np.bool_)})]
     assert len(set(made)) == 2500
 
 
 def test_text_that_is_not_an_id_of_this_model_is_not_decoded() -> None:
     label, _ = LABELS["bool"]
-    (text,) = prediction_ids.IdGenerator("ours", 3, label).make(np.array([True]))
+    (text,) = prediction_ids.IdGenerator("ours", 3, label).make({label.name: np.array([True])})
     changed = "1" if text[9] == "0" else "0"
     for other in (
         text[:9] + changed + text[10:],
@@ -56,6 +56,19 @@ def test_text_that_is_not_an_id_of_this_model_is_not_decoded() -> None:
         assert prediction_ids.decode(other, "ours") is None
     assert prediction_ids.decode(text, "ours") is not None
     assert prediction_ids.decode(text, "another model") is None
+
+
+def test_id_holds_several_labels() -> None:
+    fields = [FieldSpec(name=name, kind="float") for name in ("height", "width", "depth")]
+    made = prediction_ids.IdGenerator("ours", 4, *fields).make(
+        {field.name: np.array([i, i + 0.5], np.float32) for i, field in enumerate(fields)}
+    )
+    decoded = [prediction_ids.decode(text, "ours") for text in made]
+    assert [found and [prediction_ids.number_of(code) for code in found.codes] for found in decoded] == [
+        [0, 1, 2],
+        [0.5, 1.5, 2.5],
+    ]
+    assert prediction_ids.decode(made[0][:-16] + made[0][-8:], "ours") is None
 
 
 def test_classes_have_names_unless_there_are_too_many() -> None:

@@ -173,5 +173,5 @@ def test_id_of_a_prediction_holds_its_label(make: Make, rows: list[dict[str, Any
     for row in answer:
         value = np.array([row[label.name]], object if label.kind == "category" else None)
         assert prediction_ids.decode(row["id"], release.model) == prediction_ids.DecodedId(
-            2, prediction_ids.codes(value, label)[0]
+            2, (prediction_ids.codes(value, label)[0],)
         )

@@ -46,7 +46,7 @@ def another(tmp_path: Path) -> Path:
 def change(package: Path) -> None:
     """Change a line of a package's toolkit."""
     loader = package / packaging.LOADER
-    old, new = "predictions.items()})", 'predictions.items()} | {"note": "another"})'
+    old, new = "for field in fields})", 'for field in fields} | {"note": "another"})'
     assert old in loader.read_text()
     loader.write_text(loader.read_text().replace(old, new))
 

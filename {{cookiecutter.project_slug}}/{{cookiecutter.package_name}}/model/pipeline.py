@@ -7,7 +7,8 @@ missing; a vector `v` of length n as the columns `v_0` to `v_<n-1>`; a date `d` 
 that this returns.
 
 An object of your own works too: give it `predict(frame)`, which returns one label per row, or a dict or DataFrame with
-every field of `Prediction`; and `fit(frame, label)` if it learns. Fix its seed: the same data must give the same model.
+every field of `Prediction`; and `fit(frame, label)` if it learns, or `fit(frame)` where the data has no label. Several
+labels are an array (n, labels). Fix its seed: the same data must give the same model.
 
 Add LightGBM or another library as docs/libraries.md says; the page also tells what ONNX serves, and what helps if not.
 """

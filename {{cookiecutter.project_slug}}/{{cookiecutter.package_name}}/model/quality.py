@@ -7,6 +7,10 @@ metrics are computed too; and set in `GATES` what a version must reach to become
     "tolerance"                how much worse than the champion's, on the same rows, the metric may be (default 0)
 
 A gate may name the metric of one group, for example "accuracy/sex/female".
+
+Without `THRESHOLD`, the likelier of two classes is predicted. `THRESHOLD = 0.3` predicts the second one from that
+probability on; `THRESHOLD = {"maximize": "f1"}` or `{"maximize": "recall", "at_least": {"precision": 0.5}}` has it
+tuned, by cross-validation on the training rows.
 """
 
 import numpy as np
@@ -24,7 +28,10 @@ GATES = {
 
 
 def metrics(actual: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
-    """Return metrics by name; `actual` has the labels (n,), `predictions` n rows with the fields of `Prediction`."""
+    """Return metrics by name; `actual` has the labels (n,), `predictions` n rows with the fields of `Prediction`.
+
+    Of several labels, `actual` is a DataFrame with a column for each; without label, it is the rows of `load`.
+    """
     probability = predictions["probability"]
     return {
         "accuracy": accuracy_score(actual, predictions["survived"]),

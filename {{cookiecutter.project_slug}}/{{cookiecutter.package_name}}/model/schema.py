@@ -12,10 +12,13 @@ To make it yours, list the fields of your own rows in `Row`. A field is one of
 All may be missing: add `| None`. `description` shows in the API's documentation; docs/rows.md says more on each kind.
 
 The first field of `Prediction` is the label: the model learns the column of that name in the data. A float label makes
-a regression, any other a classification. A classification may add `probability: float` (of the second of two classes,
-such as True), `probabilities: list[float]` (of all classes) or `confidence: float` (the highest of them). Classes are
-in the order of the `Literal` or enum, others ascending; some metrics of scikit-learn expect them sorted. The model's
-own `predict` must return all other fields of `Prediction`.
+a regression, any other a classification. If the fields after it are columns of the data too, and have its type, they
+are labels as well; if the first field is none, there is no label, and the model learns from the features alone.
+
+A classification may add `probability: float` (of the second of two classes, such as True), `probabilities: list[float]`
+or `dict[str, float]` (of all classes, or of several bool labels) or `confidence: float` (the highest of them). Classes
+are in the order of the `Literal` or enum, others ascending; some metrics of scikit-learn expect them sorted. The
+model's own `predict` must return all other fields of `Prediction`. docs/outputs.md says more on each kind.
 """
 
 from typing import Literal

@@ -20,7 +20,7 @@ from ..common.errors import UserError, explain_os_errors
 from ..common.file_state import file_state
 from ..common.scratch import locked, scratch_file
 from ..contract import column_names, dataframes
-from ..contract.columns import Columns, plain, take
+from ..contract.columns import Columns, output_values, take
 from ..contract.schema import Contract, FieldSpec, Violation
 from ..version.artifact import Artifact
 
@@ -166,6 +166,8 @@ def _fields(contract: Contract) -> list[pa.Field]:
 
 
 def _arrow_type(field: FieldSpec) -> pa.DataType:
+    if field.kind == "map":
+        return pa.struct([pa.field(name, pa.float64()) for name in field.names])
     return pa.list_(pa.float64()) if field.length is not None else ARROW_TYPES.get(field.kind, pa.string())
 
 
@@ -177,7 +179,9 @@ def _scored(
     arrays = [pa.array([], type=field.type) for field in _fields(artifact.contract)]
     if valid.any():
         predictions = artifact.runtime.score(take(columns, valid))
-        arrays = [pa.array(plain(predictions[f.name]), type=_arrow_type(f)) for f in artifact.contract.prediction]
+        arrays = [
+            pa.array(output_values(predictions[f.name], f), type=_arrow_type(f)) for f in artifact.contract.prediction
+        ]
         arrays.append(pa.array([version] * len(kept), type=pa.int64()))
     return pa.table([*kept.columns, *arrays], schema=schema)
 
@@ -207,10 +211,10 @@ def _writer(path: Path, suffix: str, schema: pa.Schema, stack: ExitStack) -> Cal
 
 
 def _flatten(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return a table with lists as JSON text, as CSV files have them."""
+    """Return a table with lists and dicts as JSON text, as CSV files have them."""
 
     def text(value: Any) -> str | None:
-        return None if value is None else json.dumps(value)
+        return None if value is None else json.dumps(value, ensure_ascii=False)
 
     return pa.table(
         [

@@ -86,8 +86,14 @@ def json_values(array: np.ndarray, field: FieldSpec) -> list[Any]:
 
 def as_records(predictions: Columns, contract: Contract) -> list[dict[str, Any]]:
     """Return one dict for each prediction; numbers have the fewest digits that give the same float32."""
-    lists = {field.name: plain(predictions[field.name]) for field in contract.prediction}
+    lists = {field.name: output_values(predictions[field.name], field) for field in contract.prediction}
     return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
+
+
+def output_values(array: np.ndarray, field: FieldSpec) -> list[Any]:
+    """Return the values of one field of predictions as plain Python values: of a map dicts, of a vector lists."""
+    values = plain(array)
+    return [dict(zip(field.names, row, strict=True)) for row in values] if field.kind == "map" else values
 
 
 def plain(array: np.ndarray) -> list[Any]:

@@ -34,8 +34,8 @@ def check_features(frame: pd.DataFrame, contract: Contract) -> CheckResult:
 
 
 def check_label(frame: pd.DataFrame, contract: Contract) -> CheckResult:
-    """Check the label of a DataFrame."""
-    return _check_columns(frame, (contract.label,))
+    """Check the labels of a DataFrame."""
+    return _check_columns(frame, contract.labels)
 
 
 def as_frame(columns: Columns, contract: Contract) -> pd.DataFrame:

@@ -50,6 +50,11 @@ def _label_problems(contract: Contract) -> Iterator[str]:
     for field in contract.prediction:
         if field.is_time or field.shape:
             yield f"Prediction.{field.name}: a prediction has no dates, times or matrices; use numbers or a vector"
+        if field.kind == "map" and (field.name != "probabilities" or field.nullable or not field.required):
+            yield f"Prediction.{field.name}: a dict is for probabilities; give it that name, and have it not optional"
+    for field in contract.row:
+        if field.kind == "map":
+            yield f"Row.{field.name}: a dict is for probabilities in Prediction; use one field for each key"
     if label.name in contract.by_name:
         yield f"Prediction.{label.name}, the label, is a field of Row too: that leaks the label to the model"
     names = contract.model_columns
@@ -92,6 +97,8 @@ def _type_properties(annotation: Any, metadata: list[Any]) -> dict[str, Any]:
         return _text({"max_length": MAX_KEY_LENGTH} | found) | {"kind": "key", "whole": annotation is int}
     if get_origin(annotation) is list:
         return _vector(annotation, metadata)
+    if get_origin(annotation) is dict:
+        return {"kind": "map"} | _map_constraints(*get_args(annotation)) | _constraints(metadata)
     if categories := _categories(annotation):
         return {"kind": "category", "categories": categories} | _constraints(metadata)
     if annotation is str:
@@ -142,6 +149,13 @@ def _text(properties: dict[str, Any]) -> dict[str, Any]:
             f"as a zip code, is Annotated[str, {KEY!r}]"
         )
     return properties
+
+
+def _map_constraints(key: Any, value: Any) -> dict[str, Any]:
+    item, nullable, metadata = _unwrap(value)
+    if key is not str or item is not float or nullable:
+        raise ValueError("a dict must be a dict[str, float]")
+    return _constraints(metadata)
 
 
 def _check_bounds(field: FieldSpec) -> None:

@@ -44,7 +44,7 @@ class Violation(NamedTuple):
         return "missing" if self.value is None else repr(self.value)
 
 
-NumberKind = Literal["float", "int", "bool", "vector"]
+NumberKind = Literal["float", "int", "bool", "vector", "map"]
 TextKind = Literal["category", "text", "key"]
 TimeKind = Literal["date", "datetime", "time", "timedelta"]
 TEXT_KINDS = frozenset(get_args(TextKind))
@@ -80,6 +80,8 @@ class FieldSpec(BaseModel):
     whole: bool = False
     #: Whether a number may be text in JSON, as clients write decimals.
     decimal: bool = False
+    #: The keys of a map, which is an array (n, length) elsewhere: the names of the classes, known after the training.
+    names: tuple[str, ...] = ()
     description: str = ""
 
     @property
@@ -138,6 +140,8 @@ def _phrase(field: FieldSpec) -> str:
         return "one of " + ", ".join(shown) + (f" and {more} more" if more else "")
     if field.kind == "bool":
         return "true or false"
+    if field.kind == "map":
+        return f"a number for each of {', '.join(map(repr, field.names)) or 'the classes'}"
     if field.is_text:
         if field.whole:
             return "a whole number"
@@ -181,16 +185,32 @@ class Contract(BaseModel):
     #: The classes of a trained classification, in the order of the schema, which is that of `probabilities`. Empty
     #: before the training, and of versions before format 3: they keep the order that their model has.
     classes: tuple[bool | int | str, ...] = ()
+    #: The first so many fields of a prediction are labels: 0 where the data has none.
+    label_count: int = 1
+    #: The probability of the second class from which on that class is predicted; None where the model decides itself.
+    threshold: float | None = None
 
     @property
     def label(self) -> FieldSpec:
-        """What the model predicts: the first field of a prediction."""
+        """What the model predicts: the first field of a prediction, and the label unless the data has none."""
         return self.prediction[0]
 
     @property
-    def task(self) -> Literal["regression", "classification"]:
-        """The kind of problem, which follows from the kind of the label."""
+    def labels(self) -> tuple[FieldSpec, ...]:
+        """The labels, which have one kind; none where the data has none."""
+        return self.prediction[: self.label_count]
+
+    @property
+    def task(self) -> Literal["regression", "classification", "unsupervised"]:
+        """The kind of problem, which follows from the labels."""
+        if not self.label_count:
+            return "unsupervised"
         return "regression" if self.label.kind == "float" else "classification"
+
+    @property
+    def probability_names(self) -> tuple[bool | int | str, ...]:
+        """What `probabilities` are of: the classes, or of several labels each label that is true."""
+        return tuple(field.name for field in self.labels) if self.label_count > 1 else self.classes
 
     @cached_property
     def by_name(self) -> dict[str, FieldSpec]:
@@ -198,20 +218,30 @@ class Contract(BaseModel):
         return {field.name: field for field in self.row}
 
     def with_classes(self, label: np.ndarray) -> Contract:
-        """Return the contract with the classes of labels (n,): categories as in the schema, others ascending."""
-        if self.task == "regression":
+        """Return the contract with the classes of labels (n,): categories as in the schema, others ascending.
+
+        Several labels, and a model without label, have no classes.
+        """
+        if self.task != "classification":
             return self
-        found = np.unique(label).tolist()
-        classes = [category for category in self.label.categories if category in found] or found
-        return self.model_copy(update={"classes": tuple(classes)})
+        classes: list[Any] = []
+        if self.label_count == 1:
+            found = np.unique(label).tolist()
+            classes = [category for category in self.label.categories if category in found] or found
+        contract = self.model_copy(update={"classes": tuple(classes)})
+        keys = tuple(str(name).lower() if isinstance(name, bool) else str(name) for name in contract.probability_names)
+        named = {"names": keys, "length": len(keys)}
+        prediction = tuple(f.model_copy(update=named) if f.kind == "map" else f for f in self.prediction)
+        return contract.model_copy(update={"prediction": prediction})
 
     def class_of(self, output: str) -> bool | int | str | None:
         """Return the class whose probability an output is, such as "probabilities[3]"; None if there is none."""
         name, _, position = output.rstrip("]").partition("[")
+        names = self.probability_names
         if name == "probability" and len(self.classes) == 2:
             return self.classes[1]
-        if name == "probabilities" and position.isdecimal() and int(position) < len(self.classes):
-            return self.classes[int(position)]
+        if name == "probabilities" and position.isdecimal() and int(position) < len(names):
+            return names[int(position)]
         return None
 
     @property

@@ -1,8 +1,11 @@
-"""Prediction ids: each holds the version and the predicted label, so that feedback needs no look-up.
+"""Prediction ids: each holds the version and the predicted labels, so that feedback needs no look-up.
 
 A label that arrives days later can be compared with its prediction by any worker of any replica:
 
     version (4 bytes), code of the predicted label (4), random (8), checksum with the model's name (4), as 40 hex digits
+
+Of several labels, the codes of the others (4 bytes each) are between the random part and the checksum. A model without
+label has the code of the first field.
 
 The checksum tells ids of this model from others; it keeps no secret, since the caller has the prediction anyway.
 """
@@ -16,52 +19,59 @@ from zlib import crc32
 
 import numpy as np
 
+from ..contract.columns import Columns
 from ..contract.schema import FieldSpec
 
 HEAD, CHECKSUM = struct.Struct(">IIQ"), struct.Struct(">I")
-#: The hexadecimal digits of an id.
+#: The hexadecimal digits of an id with one label, of the code of another label, and of the longest id.
 ID_LENGTH = 2 * (HEAD.size + CHECKSUM.size)
+CODE_LENGTH, MAX_LENGTH = 8, 8_000
 #: The random part counts modulo this.
 RANDOM_VALUES = 2**64
 
 
 class DecodedId(NamedTuple):
-    """What an id holds: the version, and the code of the label that it predicted."""
+    """What an id holds: the version, and the codes of the labels that it predicted."""
 
     version: int
-    code: int
+    codes: tuple[int, ...]
 
 
 class IdGenerator:
     """Makes the ids of one version's predictions."""
 
-    def __init__(self, model: str, version: int, label: FieldSpec) -> None:
-        self._version, self._label, self._seed = version, label, crc32(model.encode())
+    def __init__(self, model: str, version: int, *fields: FieldSpec) -> None:
+        self._version, self._seed = version, crc32(model.encode())
+        self._first, *self._others = fields
 
-    def make(self, labels: np.ndarray) -> list[str]:
-        """Return an id for each predicted label (n,)."""
+    def make(self, predictions: Columns) -> list[str]:
+        """Return an id for each prediction."""
         # One random number for all rows, incremented for each: a draw a row would cost more than the rest.
         start = randbits(64)
         heads = [
             HEAD.pack(self._version, code, (start + row) % RANDOM_VALUES)
-            for row, code in enumerate(codes(labels, self._label))
+            for row, code in enumerate(codes(predictions[self._first.name], self._first))
         ]
+        if self._others:
+            others = np.array([codes(predictions[field.name], field) for field in self._others], ">u4").T
+            heads = [head + row.tobytes() for head, row in zip(heads, others, strict=True)]
         return [(head + CHECKSUM.pack(crc32(head, self._seed))).hex() for head in heads]
 
 
 def decode(text: str, model: str) -> DecodedId | None:
     """Return what an id holds; None if it is not an id of this model."""
-    if len(text) != ID_LENGTH:  # fromhex() skips spaces, millions of which would go into the log
+    # fromhex() skips spaces, millions of which would go into the log.
+    if not ID_LENGTH <= len(text) <= MAX_LENGTH or (len(text) - ID_LENGTH) % CODE_LENGTH:
         return None
     try:
         content = bytes.fromhex(text)
     except ValueError:
         return None
-    head, checksum = content[: HEAD.size], content[HEAD.size :]
-    if len(head) < HEAD.size or checksum != CHECKSUM.pack(crc32(head, crc32(model.encode()))):
+    head, checksum = content[: -CHECKSUM.size], content[-CHECKSUM.size :]
+    if 2 * len(content) != len(text) or checksum != CHECKSUM.pack(crc32(head, crc32(model.encode()))):
         return None
-    version, code, _ = HEAD.unpack(head)
-    return DecodedId(version, code)
+    version, code, _ = HEAD.unpack_from(head)
+    return DecodedId(version, (code, *np.frombuffer(head[HEAD.size :], ">u4").tolist()))
 
 
 def codes(labels: np.ndarray, label: FieldSpec) -> list[int]:

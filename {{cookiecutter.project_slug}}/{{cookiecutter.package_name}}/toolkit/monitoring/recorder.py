@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from ..contract.columns import Columns, concatenate
+from ..contract.columns import Columns, concatenate, output_values
 from .metrics import REQUESTS, SHADOW_REQUESTS
 from .prediction_log import PredictionLog
 from .version_counters import VersionCounters
@@ -178,10 +178,16 @@ def log_line(block: Block) -> bytes:
         "keys": block.keys,
         "key": block.key_indices,
         "inputs": _lists(block.columns),
-        "outputs": _lists(block.predictions),
+        "outputs": _lists(block.predictions) | _maps(block),
     }
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NAIVE_UTC
     return orjson.dumps(content, option=options)
+
+
+def _maps(block: Block) -> dict[str, Any]:
+    """Return the dicts of predictions, one a row; elsewhere they are arrays."""
+    fields = [field for field in block.counters.contract.prediction if field.kind == "map"]
+    return {field.name: output_values(block.predictions[field.name], field) for field in fields}
 
 
 def _lists(columns: Columns) -> dict[str, Any]:

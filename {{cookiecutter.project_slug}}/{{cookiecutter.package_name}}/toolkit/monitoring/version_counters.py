@@ -20,13 +20,13 @@ class VersionCounters:
         self.number = number
         self.seconds = metrics.SECONDS.labels(number)
         self._rows = metrics.ROWS.labels(number)
-        self._label = artifact.contract.label.name
+        self._first, self.contract = artifact.contract.label.name, artifact.contract
         self._drift = DriftCounters(number, artifact.profile)
         for code in (200, 400, 500):
             metrics.REQUESTS.labels(number, code)
         metrics.SHADOW_REQUESTS.labels(number, 200)
         metrics.EXPLAINED_ROWS.labels(number)
-        create_series(number, artifact.contract.label)
+        create_series(number, artifact.contract.labels)
         # Metrics of slices, such as "accuracy/sex/male", would be a series for each category.
         quality = {name: value for name, value in artifact.details["metrics"].items() if "/" not in name}
         for name, value in (quality | artifact.profile.quality).items():
@@ -34,5 +34,5 @@ class VersionCounters:
 
     def add(self, columns: Columns, predictions: Columns) -> None:
         """Count rows (n,) and their predictions (n,), usually of many requests together."""
-        self._rows.inc(len(predictions[self._label]))
+        self._rows.inc(len(predictions[self._first]))
         self._drift.add(columns, predictions)

@@ -11,7 +11,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 from mlflow.models import ModelSignature
-from mlflow.types.schema import AnyType, Array, ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType, Array, ColSpec, DataType, Object, Property, Schema
 
 from ..contract.schema import Contract, FieldSpec
 from ..version.artifact import Artifact, digest
@@ -97,6 +97,8 @@ def _spec(field: FieldSpec) -> ColSpec:
 
 
 def _type(field: FieldSpec) -> Any:
+    if field.kind == "map":
+        return Object([Property(name, DataType.double) for name in field.names])
     if field.length is not None:
         vector = Array(DataType.double)
         return Array(vector) if field.shape else vector

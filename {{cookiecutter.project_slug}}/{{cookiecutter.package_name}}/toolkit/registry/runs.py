@@ -55,7 +55,7 @@ class Run:
         mlflow.log_artifacts(str(folder), artifact_path=under)
 
     def log_dataset(self, name: str, digest: str, rows: int, contract: Contract) -> None:
-        """Record which rows were used: their number, their digest, and the columns of the contract, label included."""
+        """Record which rows were used: their number, their digest, and the columns of the contract, labels included."""
         columns = signature(contract)
         with quiet():
             # MLflow would infer the columns from all values, and its own digest has the first 10,000 rows only.
@@ -63,7 +63,7 @@ class Run:
                 CodeDatasetSource({key: redact(value) for key, value in resolve_tags().items()}),
                 name=name,
                 digest=digest,
-                schema=Schema([*columns.inputs, columns.outputs.inputs[0]]),
+                schema=Schema([*columns.inputs, *columns.outputs.inputs[: contract.label_count]]),
             )
             dataset.rows = rows
             mlflow.log_input(dataset, context="training")

@@ -20,6 +20,7 @@ METRIC_REASONS = {
     404: "version",
     405: "method",
     408: "timeout",
+    409: "label",
     413: "size",
     415: "format",
     429: "overload",

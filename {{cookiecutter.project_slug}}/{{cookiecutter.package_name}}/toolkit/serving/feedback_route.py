@@ -24,12 +24,12 @@ from .protocols.predict import JSON_CODEC
 
 
 class Item(NamedTuple):
-    """One actual label, with the id of its prediction and what that id holds."""
+    """The actual label of one row, or its labels, with the id of its prediction and what that id holds."""
 
     id: str
     prediction: prediction_ids.DecodedId
-    label: FieldSpec
-    actual: Any
+    labels: tuple[FieldSpec, ...]
+    actual: list[Any]
     #: Whether the version of the prediction is part of the current release.
     served: bool
 
@@ -44,8 +44,15 @@ class FeedbackRoute:
         self._writing = asyncio.Lock()
 
     async def answer(self, body: bytes) -> tuple[int, bytes]:
-        """Return status and JSON for a body: how many labels were taken, and the violations of the others."""
+        """Return status and JSON for a body: how many labels were taken, and the violations of the others.
+
+        409 if no version that is served has a label.
+        """
         try:
+            snapshot = self._live.snapshot
+            if snapshot.versions and not any(v.artifact.contract.labels for v in snapshot.versions.values()):
+                text = "the model learns without a label, so there is none that feedback could be compared with"
+                raise RejectedError(409, text)
             items, violations = await parse(self._check, body)
             if violations and not items:
                 raise InvalidRowsError(violations)
@@ -54,7 +61,7 @@ class FeedbackRoute:
         except (RejectedError, InvalidRowsError) as error:
             return reject(JSON_CODEC, error)
         for item in items:
-            feedback_counters.count(item.prediction, item.label, item.actual, served=item.served)
+            feedback_counters.count(item.prediction, item.labels, item.actual, served=item.served)
         return 202, orjson.dumps({"taken": len(items), "problems": as_json(violations)})
 
     def _check(self, body: bytes) -> tuple[list[Item], list[Violation]]:
@@ -101,17 +108,25 @@ class FeedbackRoute:
             return Violation(row, "id", text, "not the id of a prediction of this model")
         # A version that is no longer served is taken to have the label of the champion.
         version = snapshot.versions.get(prediction.version) or snapshot.find(CHAMPION)
-        label = version.artifact.contract.label
+        labels = version.artifact.contract.labels
+        if len(prediction.codes) != max(1, len(labels)):
+            return Violation(row, "id", text, "the id of a version that is no longer served, and had other labels")
+        if not labels:
+            return Violation(row, "id", text, f"version {prediction.version} learned without a label")
+        names = [label.name for label in labels]
         for name in content:
-            if name not in ("id", label.name):
-                return Violation(row, name, content[name], f"not a field of feedback; its fields are id, {label.name}")
-        if label.name not in content:
-            return Violation(row, label.name, None, f"the label is missing; expected {label.expects}")
-        try:
-            actual = self._adapter(label).validate_python(content[label.name])
-        except ValidationError:
-            return Violation(row, label.name, content[label.name], f"expected {label.expects}")
-        return Item(text, prediction, label, actual, prediction.version in snapshot.versions)
+            if name not in ("id", *names):
+                expected = ", ".join(["id", *names])
+                return Violation(row, name, content[name], f"not a field of feedback; its fields are {expected}")
+        actual = []
+        for label in labels:
+            if label.name not in content:
+                return Violation(row, label.name, None, f"the label is missing; expected {label.expects}")
+            try:
+                actual.append(self._adapter(label).validate_python(content[label.name]))
+            except ValidationError:
+                return Violation(row, label.name, content[label.name], f"expected {label.expects}")
+        return Item(text, prediction, labels, actual, prediction.version in snapshot.versions)
 
     def _adapter(self, label: FieldSpec) -> TypeAdapter[Any]:
         key = label.model_dump_json()
@@ -124,7 +139,8 @@ class FeedbackRoute:
         now = datetime.now(UTC)
         lines = b"".join(
             orjson.dumps(
-                {"time": now, "version": item.prediction.version, "id": item.id, item.label.name: item.actual},
+                {"time": now, "version": item.prediction.version, "id": item.id}
+                | {label.name: value for label, value in zip(item.labels, item.actual, strict=True)},
                 option=orjson.OPT_APPEND_NEWLINE,
             )
             for item in items

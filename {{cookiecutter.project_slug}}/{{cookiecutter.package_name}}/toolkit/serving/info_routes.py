@@ -68,11 +68,14 @@ def content(live: LiveRelease, description: str) -> dict[str, Any]:
             {"version": number, "aliases": release.versions[number], "digest": release.digests.get(number, "")}
             | {key: version.artifact.details[key] for key in DETAILS}
             | version.features
+            | {"threshold": version.artifact.contract.threshold}
             for number, version in versions.items()
         ],
         "inputs": {field.name: field.expects for field in champion.contract.row},
         "outputs": {field.name: field.expects for field in champion.contract.prediction},
+        "labels": [label.name for label in champion.contract.labels],
         "classes": list(champion.contract.classes),
+        "threshold": champion.contract.threshold,
         "example": champion.example.rows[:1],
     }
 

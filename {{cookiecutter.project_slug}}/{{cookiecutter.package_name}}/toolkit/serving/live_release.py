@@ -33,9 +33,8 @@ class LiveVersion:
 
     def __init__(self, number: int, artifact: Artifact, model: str) -> None:
         self.number, self.artifact = number, artifact
-        self.label = artifact.contract.label.name
         self.parser = RowParser(artifact.contract)
-        self.ids = IdGenerator(model, number, artifact.contract.label)
+        self.ids = IdGenerator(model, number, *(artifact.contract.labels or artifact.contract.prediction[:1]))
         self.counters = VersionCounters(number, artifact)
         self._batcher = Batcher(artifact.runtime)
         #: The columns of `features.py` and what they cost here, under "features"; empty without them.

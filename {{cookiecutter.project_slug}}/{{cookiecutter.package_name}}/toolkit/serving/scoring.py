@@ -108,7 +108,7 @@ async def _score(
         predictions = await version.score(rows, columns) if rows else {}
 
         def result() -> ScoringResult:
-            made = ids if ids is not None else version.ids.make(predictions[version.label]) if rows else []
+            made = ids if ids is not None else version.ids.make(predictions) if rows else []
             return ScoringResult(made, columns, predictions, codec.encode(predictions, made, version))
 
         return await beside(result) if rows > LARGE_ROWS else result()

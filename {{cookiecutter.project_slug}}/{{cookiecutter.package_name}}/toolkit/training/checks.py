@@ -12,9 +12,10 @@ import pandas as pd
 from ..common.errors import UserError
 from ..contract.dataframes import LABEL_TYPES
 from ..contract.schema import Contract, FieldSpec
-from ..version.runtime import PROBABILITY_FIELDS
+from ..version.outputs import PROBABILITY_FIELDS
+from . import labels, threshold
 from .dataset import Dataset, LabelledRows
-from .evaluation import SMALLEST_GROUP, Criteria
+from .evaluation import SMALLEST_GROUP, Criteria, as_frame
 from .gates import Gate
 
 #: Rows on which the names of the metrics are found out.
@@ -36,13 +37,18 @@ def check_probabilities(estimator: Any, data: Dataset) -> None:
     names = [field.name for field in contract.prediction if field.name in PROBABILITY_FIELDS]
     final = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
     # Other estimators may return these fields themselves.
-    if contract.task != "classification" or not names or not type(final).__module__.startswith("sklearn."):
+    if contract.task == "regression" or not names or not type(final).__module__.startswith("sklearn."):
         return
     if not hasattr(estimator, "predict_proba"):
         raise UserError(
             f"model/pipeline.py: {type(final).__name__} has no predict_proba(), from which Prediction.{names[0]} "
             "comes: choose a setting or an estimator that has it, or remove the field from model/schema.py"
         )
+    if contract.task == "unsupervised":
+        return
+    if contract.label_count > 1:
+        _check_several(contract, names)
+        return
     classes = len(data.contract.classes)
     length = next((field.length for field in contract.prediction if field.name == "probabilities"), None)
     if length not in (None, classes):
@@ -59,8 +65,26 @@ def check_probabilities(estimator: Any, data: Dataset) -> None:
         )
 
 
+def _check_several(contract: Contract, names: list[str]) -> None:
+    """Raise `UserError` for probabilities that several labels do not have."""
+    others = [name for name in names if name != "probabilities"]
+    if others or contract.label.kind != "bool":
+        cure = "probabilities, of which each is that one label is true" if contract.label.kind == "bool" else "none"
+        raise UserError(
+            f"Prediction.{(others or names)[0]}: of several labels of type {contract.label.kind} there are {cure}; "
+            "correct model/schema.py"
+        )
+    length = next(field.length for field in contract.prediction if field.name == "probabilities")
+    if length != contract.label_count:
+        raise UserError(
+            f"Prediction.probabilities has the length {length}, and there are {contract.label_count} labels: correct "
+            "the length in model/schema.py"
+        )
+
+
 def check_criteria(criteria: Criteria, data: Dataset) -> None:
-    """Raise `UserError` if slices or gates of `model/quality.py` cannot be evaluated on the hold-out rows."""
+    """Raise `UserError` if threshold, slices or gates of `model/quality.py` do not fit the data."""
+    threshold.check(criteria.threshold, data.contract)
     groups = _groups(criteria.slices, data.holdout.table)
     names = _metrics(criteria, data.holdout, data.contract)
     if names:
@@ -90,22 +114,23 @@ def _metrics(criteria: Criteria, rows: LabelledRows, contract: Contract) -> list
     where = np.linspace(0, len(rows.label) - 1, min(TRIAL_ROWS, len(rows.label))).astype(int)
     label = rows.label[where]
     try:
-        predictions = pd.DataFrame({field.name: _predictions(field, label, contract) for field in contract.prediction})
+        columns = {field.name: _predictions(field, label, contract) for field in contract.prediction}
+        actual = labels.actual(label, rows.table.iloc[where].reset_index(drop=True), contract)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return [str(name) for name in criteria.metrics(label, predictions)]
+            return [str(name) for name in criteria.metrics(actual, as_frame(columns, contract))]
     except Exception:  # the real predictions may suit the function better
         return []
 
 
 def _predictions(field: FieldSpec, label: np.ndarray, contract: Contract) -> Any:
     """Return predictions of a field: for the label the actual values, for the others values that are possible."""
-    if field == contract.label:
-        return label
-    if field.name == "probability":
+    if field in contract.labels:
+        return label.reshape(len(label), -1)[:, contract.labels.index(field)]
+    if field.name == "probability" and contract.classes:
         return np.where(label == contract.classes[-1], 0.9, 0.1)
     if field.length is not None:
-        return list(np.full((len(label), field.length), 1 / field.length))
+        return np.full((len(label), field.length), 1 / field.length)
     if field.kind == "category":
         return np.full(len(label), field.categories[0], dtype=object)
     return np.full(len(label), 0.5).astype(LABEL_TYPES[field.kind])

@@ -14,10 +14,14 @@ from ..contract import column_names, dataframes
 from ..contract.columns import Columns
 from ..contract.schema import Contract, Violation
 from ..version.features import Features
+from . import labels
 
 
 class LabelledRows(NamedTuple):
-    """Checked rows: the table as loaded, the model's columns and the label of shape (n,), all of the same length."""
+    """Checked rows: the table as loaded, the model's columns and the label, all of the same length.
+
+    The label has the shape (n,); several labels have (n, labels), and without label it is (n, 0).
+    """
 
     table: pd.DataFrame
     columns: Columns
@@ -71,12 +75,8 @@ def labelled_rows(table: Any, contract: Contract, part: Literal["", "training", 
     if not problems and part != "hold-out":
         lines += _never_given(table, columns, contract)
     if not label_problems:
-        label = dataframes.label_array(label_columns, contract.label)
-        found = classes(label) if contract.task == "classification" else label[:2]
-        if contract.task == "classification" and len(found) < 2:
-            only = label_text(found[0])
-            rows = f"{len(table)} {part} rows" if part else f"{len(table)} rows"
-            lines.append(f"{contract.label.name}: the label is {only} in all {rows}; two classes are needed")
+        label = labels.array_of(label_columns, contract, len(table))
+        lines += _single_classes(label, contract, f"{len(table)} {part} rows" if part else f"{len(table)} rows")
     if lines:
         raise UserError(
             "The data breaks the contract of model/schema.py:\n"
@@ -99,15 +99,24 @@ def split_rows(parts: Any, contract: Contract) -> tuple[LabelledRows, LabelledRo
     return training, labelled_rows(parts[1], contract, "hold-out"), warning
 
 
+def _single_classes(label: np.ndarray, contract: Contract, rows: str) -> Iterator[str]:
+    """Yield one line for each label of a classification that has one class only."""
+    if contract.task != "classification":
+        return
+    for field, values in zip(contract.labels, label.reshape(len(label), -1).T, strict=True):
+        if len(found := classes(values)) < 2:
+            yield f"{field.name}: the label is {label_text(found[0])} in all {rows}; two classes are needed"
+
+
 def _unknown_classes(training: LabelledRows, table: Any, contract: Contract) -> str:
     """Return a sentence on the classes of the hold-out rows that no training row has."""
-    if contract.task != "classification" or not isinstance(table, pd.DataFrame):
+    if contract.task != "classification" or contract.label_count > 1 or not isinstance(table, pd.DataFrame):
         return ""
     columns, problems = dataframes.check_label(table, contract)
     if problems or not len(table):
         return ""
     known = set(classes(training.label).tolist())
-    counts = pd.Series(dataframes.label_array(columns, contract.label)).value_counts().sort_index()
+    counts = pd.Series(labels.array_of(columns, contract, len(table))).value_counts().sort_index()
     unknown = {label_text(name): count for name, count in counts.items() if name not in known}
     if not unknown:
         return ""

@@ -50,6 +50,11 @@ class Details(Origin):
     runtime_note: str
     #: Why Python serves, in a few lines; none where ONNX does.
     runtime_details: list[str] = []
+    #: The labels; none of a model without label. Versions of earlier releases have one, which is not said here.
+    labels: list[str] = []
+    #: The probability of the second class from which on it is predicted, and where that comes from.
+    threshold: float | None = None
+    threshold_note: str = ""
     #: PSI of the hold-out rows against the training rows, by field.
     drift: dict[str, float]
     #: The share of the hold-out rows that are outliers.
@@ -76,6 +81,9 @@ class Details(Origin):
             runtime=model.runtime.name,
             runtime_note=model.onnx.note,
             runtime_details=list(model.onnx.details),
+            labels=[label.name for label in data.contract.labels],
+            threshold=data.contract.threshold,
+            threshold_note=model.threshold_note,
             drift=evaluation.drift,
             outliers=evaluation.profile.outliers.rate,
         )

@@ -12,29 +12,31 @@ import pandas as pd
 
 from ..common.errors import UserError
 from ..contract import dataframes
-from ..contract.columns import Columns
+from ..contract.columns import Columns, output_values
 from ..contract.schema import Contract
 from ..version.artifact import Artifact
 from ..version.reference_profile import Profile
-from . import gates
+from . import gates, labels
 from .dataset import Dataset, LabelledRows
 from .fitting import FittedModel
 from .gates import Gate, GateResult
 from .importance import Importance, importance
 
-MetricsFunction = Callable[[np.ndarray, pd.DataFrame], dict[str, Any]]
-"""The owner's `metrics`: actual labels (n,) and predictions with the fields of `Prediction` in, metrics out."""
+MetricsFunction = Callable[[Any, pd.DataFrame], dict[str, Any]]
+"""The owner's `metrics`: actual labels, see `labels.actual`, and predictions with the fields of `Prediction` in."""
 
 #: Metrics of smaller groups are mostly noise.
 SMALLEST_GROUP = 10
 
 
 class Criteria(NamedTuple):
-    """What `model/quality.py` defines: the metrics, the columns whose groups are measured, and the gates."""
+    """What `model/quality.py` defines: the metrics, the columns whose groups are measured, the gates, the threshold."""
 
     metrics: MetricsFunction
     slices: Iterable[str]
     gates: Mapping[str, Gate]
+    #: A probability, or the rule by which one is tuned; None where the model decides itself.
+    threshold: Any = None
 
 
 class Measurement(NamedTuple):
@@ -75,7 +77,7 @@ class Evaluation:
 def evaluate(model: FittedModel, data: Dataset, criteria: Criteria, champion: ChampionMetrics) -> Evaluation:
     """Return the results of a model on the hold-out rows, with the gates compared with the champion."""
     predictions = model.runtime.score(data.holdout.columns)
-    measured = measure(data.holdout, predictions, criteria.metrics, criteria.slices)
+    measured = measure(data.holdout, predictions, criteria, data.contract)
     profile = Profile.of(
         data.contract,
         training=data.training.columns,
@@ -108,8 +110,10 @@ def evaluate_version(version: Artifact, data: Dataset, criteria: Criteria) -> di
     columns, violations = dataframes.check_features(data.holdout.table, version.contract)
     if violations or version.contract.prediction != data.contract.prediction:
         return None
+    if version.contract.label_count != data.contract.label_count:
+        return None
     predictions = _in_order_of(data.contract, version.runtime.score(columns), version.contract)
-    return measure(data.holdout, predictions, criteria.metrics, criteria.slices).metrics
+    return measure(data.holdout, predictions, criteria, data.contract).metrics
 
 
 def _in_order_of(contract: Contract, predictions: Columns, made_by: Contract) -> Columns:
@@ -127,23 +131,34 @@ def _in_order_of(contract: Contract, predictions: Columns, made_by: Contract) ->
     return changed
 
 
-def measure(rows: LabelledRows, predictions: Columns, metrics: MetricsFunction, slices: Iterable[str]) -> Measurement:
-    """Compute metrics of predictions on all rows and on each group of the columns in `slices`."""
-    frame = pd.DataFrame({name: list(array) if array.ndim > 1 else array for name, array in predictions.items()})
-    values, groups = _finite(metrics, rows.label, frame), {}
-    for column in slices:
+def measure(rows: LabelledRows, predictions: Columns, criteria: Criteria, contract: Contract) -> Measurement:
+    """Compute the metrics of predictions on all rows and on each group of the columns in the slices."""
+
+    def measured(part: LabelledRows, frame: pd.DataFrame) -> dict[str, float]:
+        return _finite(criteria.metrics, labels.actual(part.label, part.table, contract), frame)
+
+    frame = as_frame(predictions, contract)
+    values, groups = measured(rows, frame), {}
+    for column in criteria.slices:
         if column not in rows.table:
             raise UserError(f"model/quality.py: SLICES names {column!r}, which is no column of the data")
         for value, where in sorted(rows.table.groupby(column).indices.items(), key=lambda item: str(item[0])):
             if len(where) >= SMALLEST_GROUP:
                 group = f"{column}/{value}"
                 groups[group] = len(where)
-                part = _finite(metrics, rows.label[where], frame.iloc[where].reset_index(drop=True))
-                values |= {f"{name}/{group}": number for name, number in part.items()}
+                part = LabelledRows(rows.table.iloc[where].reset_index(drop=True), {}, rows.label[where])
+                numbers = measured(part, frame.iloc[where].reset_index(drop=True))
+                values |= {f"{name}/{group}": number for name, number in numbers.items()}
     return Measurement(values, groups)
 
 
-def _finite(metrics: MetricsFunction, actual: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
+def as_frame(predictions: Columns, contract: Contract) -> pd.DataFrame:
+    """Return predictions as a DataFrame: of a vector an array for each row, of a map a dict."""
+    maps = {field.name: output_values(predictions[field.name], field) for field in contract.prediction if field.names}
+    return pd.DataFrame({name: list(array) if array.ndim > 1 else array for name, array in predictions.items()} | maps)
+
+
+def _finite(metrics: MetricsFunction, actual: Any, predictions: pd.DataFrame) -> dict[str, float]:
     with warnings.catch_warnings():  # a group of one class has no ROC curve: that metric is NaN, and left out
         warnings.simplefilter("ignore")
         found = metrics(actual, predictions)

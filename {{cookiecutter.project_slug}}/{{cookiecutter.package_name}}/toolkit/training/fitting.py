@@ -23,6 +23,8 @@ class FittedModel:
     estimator: Any
     onnx: OnnxExport
     contract: Contract
+    #: Where the threshold of the contract comes from, "" without one.
+    threshold_note: str = ""
     #: What makes the columns that the estimator sees; None where it sees those of the row.
     features: Features | None = None
 
@@ -42,9 +44,10 @@ class FittedModel:
 
 
 def fit(estimator: Any, data: Dataset) -> None:
-    """Fit an estimator on the training rows, if it can be fitted."""
+    """Fit an estimator on the training rows, if it can be fitted; without label, on the features alone."""
     if hasattr(estimator, "fit"):
-        estimator.fit(training_frame(data), dataframes.training_label(data.training.label))
+        label = [dataframes.training_label(data.training.label)] if data.contract.labels else []
+        estimator.fit(training_frame(data), *label)
 
 
 def training_frame(data: Dataset) -> pd.DataFrame:

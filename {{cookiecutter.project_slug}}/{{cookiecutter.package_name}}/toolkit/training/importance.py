@@ -23,6 +23,7 @@ VALUES_AT_ONCE = 2**21
 class Importance(NamedTuple):
     """The loss of accuracy (of R² for a regression) when a field is shuffled, by field, largest first.
 
+    Of several labels it is the mean of theirs; without label, predictions are compared with those for unshuffled rows.
     `rows` is the number of hold-out rows that it was measured on.
     """
 
@@ -35,14 +36,18 @@ def importance(runtime: Runtime, holdout: LabelledRows, contract: Contract) -> I
     names = [field.name for field in contract.row]
     wanted = int(np.clip(TOTAL_ROWS // len(names), LEAST_ROWS, MOST_ROWS))
     where = positions(len(holdout.label), wanted)
-    rows, actual, count = take(holdout.columns, where), holdout.label[where], len(where)
+    rows, count = take(holdout.columns, where), len(where)
     repeats = min(MOST_REPEATS, max(1, wanted // count))
-    metric = r2_score if contract.task == "regression" else _accuracy
+    outputs = contract.labels or (contract.label,)
+    metric = r2_score if contract.label.kind == "float" else _accuracy
 
     def predicted(columns: Columns) -> np.ndarray:
-        return runtime.score(columns)[contract.label.name]
+        predictions = runtime.score(columns)
+        return np.stack([predictions[field.name] for field in outputs], axis=1)
 
-    whole = float(metric(actual, predicted(rows)))
+    unshuffled = predicted(rows)
+    actual = holdout.label[where].reshape(count, -1) if contract.labels else unshuffled
+    whole = float(metric(actual, unshuffled))
 
     width = len(contract.model_columns) + sum(field.length or 1 for field in contract.prediction)
     random, at_once = np.random.default_rng(0), max(1, VALUES_AT_ONCE // (count * width))

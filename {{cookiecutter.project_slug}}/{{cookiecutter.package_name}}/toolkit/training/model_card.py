@@ -29,8 +29,9 @@ def write(details: Details, contract: Contract, features: Mapping[str, str] | No
         ),
         *_groups(details),
         "## Feature importance",
-        f"The loss of {'R²' if contract.task == 'regression' else 'accuracy'} when the values of one field are "
-        f"shuffled (permutation importance, on {details.importance_rows} hold-out rows).",
+        f"The loss of {'R²' if contract.label.kind == 'float' else 'accuracy'} when the values of one field are "
+        f"shuffled (permutation importance, on {details.importance_rows} hold-out rows)"
+        + ("." if contract.labels else ", compared with the predictions for unshuffled rows."),
         table(["field", "loss"], _largest(details.importance)),
         "## Drift and outliers",
         "The drift of the hold-out rows against the training rows, as population stability index (PSI); the service "
@@ -41,6 +42,7 @@ def write(details: Details, contract: Contract, features: Mapping[str, str] | No
         _fields("allowed", contract.row),
         *_features(features or {}),
         "## Outputs",
+        _outputs(details, contract),
         _fields("values", contract.prediction),
     ]
     return "\n\n".join(parts) + "\n"
@@ -81,6 +83,25 @@ def _features(kinds: Mapping[str, str]) -> list[str]:
         return []
     text = "The model sees these columns, which `model/features.py` makes of the inputs."
     return ["## Features", text, table(["column", "kind"], [list(item) for item in kinds.items()])]
+
+
+def _outputs(details: Details, contract: Contract) -> str:
+    """Return what follows from the labels, in a paragraph."""
+    if not contract.labels:
+        return f"The model learned without a label: the data has no column {contract.label.name}."
+    texts = [f"The label is {contract.label.name}."]
+    if len(contract.labels) > 1:
+        texts = [f"The labels are {', '.join(label.name for label in contract.labels)}."]
+    if contract.classes:
+        texts.append(
+            f"Its classes, in the order of probabilities: {', '.join(map(str, contract.classes[:MOST_FIELDS]))}."
+        )
+    if contract.threshold is not None:
+        texts.append(
+            f"{contract.classes[1]} is predicted where its probability is {contract.threshold:.4g} or more "
+            f"({details.threshold_note})."
+        )
+    return " ".join(texts)
 
 
 def _largest(values: dict[str, float]) -> list[list[str]]:

@@ -32,6 +32,7 @@ def write(subject: Subject, details: Details) -> str:
         f"# {details.project}: version {subject.number}",
         subject.outcome,
         _origin(subject, details, other),
+        *([f"Threshold: {details.threshold:.4g}, {details.threshold_note}."] if details.threshold is not None else []),
         "## Gates",
         _gates(details, other),
         "## Metrics on the hold-out rows",

@@ -21,8 +21,8 @@ CURE = (
 
 
 def warnings(table: pd.DataFrame, contract: Contract) -> Iterator[str]:
-    """Yield a sentence for each float field of valid rows, the label included, with values that rounding changes."""
-    for field in (*contract.row, contract.label):
+    """Yield a sentence for each float field of valid rows, the labels included, with values that rounding changes."""
+    for field in (*contract.row, *contract.labels):
         if field.kind not in ("float", "vector"):
             continue
         exact = numbers(table, field)

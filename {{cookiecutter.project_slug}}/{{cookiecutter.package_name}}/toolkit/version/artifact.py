@@ -149,6 +149,9 @@ def is_close(expected: Any, predicted: Any) -> bool:
     """Whether a value of a prediction is the one of the training, but for the tolerance."""
     if isinstance(expected, bool | str):
         return expected == predicted
+    if isinstance(expected, dict):
+        same = isinstance(predicted, dict) and expected.keys() == predicted.keys()
+        return same and all(is_close(value, predicted[name]) for name, value in expected.items())
     # As float, since JSON has null for NaN.
     numbers = np.array(expected, float), np.array(predicted, float)
     return np.allclose(*numbers, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)

@@ -191,7 +191,7 @@ def _number_bins(field: FieldSpec, array: np.ndarray) -> NumberBins:
     if field.kind == "bool":
         return NumberBins(names=("false", "true", *missing), edges=(1,))
     bins = NumberBins(names=("any", *missing), edges=())
-    if field.kind == "vector":
+    if field.kind in ("vector", "map"):
         # The mean of probabilities is the same in every row.
         bins = bins.model_copy(update={"reduce": "max" if field.name == "probabilities" else "mean"})
     elif field.is_time:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..contract.columns import Columns
 from ..contract.schema import Contract
+from .outputs import SCORE
 from .shapley import exact_plan, sampled_permutations_plan
 
 #: The most mixed rows for one explained row: values are exact up to there, which with 50 background rows is up to 8
@@ -35,13 +36,15 @@ class Explanations(NamedTuple):
 class Explainer:
     """Explains rows against a background; a vector is one field.
 
-    One number of a prediction is explained. Of a regression it is the label. Of a classification it is, of these, the
-    first that `Prediction` has:
+    One number of a prediction is explained. Of a regression it is the label, of several the first one. Of a
+    classification it is, of these, the first that `Prediction` has:
 
         probability      as it is
         probabilities    that of the class which is likeliest for the row: "probabilities[3]"
         confidence       as it is where the label is that of the row, and 0 elsewhere
         the label        a bool as 0 or 1; any other as 1 where it is that of the row, and 0 elsewhere: "species=setosa"
+
+    Of a model without label it is `score`, if `Prediction` has that; else the first field, as if it were the label.
     """
 
     def __init__(self, contract: Contract, background: Columns) -> None:
@@ -148,11 +151,13 @@ def _output(
     kinds, count = {field.name: field.kind for field in contract.prediction}, len(whole)
     label = contract.label.name
     labels = predictions[label]
-    if contract.task == "regression":
+    if contract.task == "unsupervised" and kinds.get(SCORE) == "float":
+        return predictions[SCORE], [SCORE] * count
+    if kinds[label] == "float":
         return labels, [label] * count
     if kinds.get("probability") == "float":
         return predictions["probability"], ["probability"] * count
-    if kinds.get("probabilities") == "vector":
+    if kinds.get("probabilities") in ("vector", "map"):
         probabilities = predictions["probabilities"]
         likeliest = probabilities[whole].argmax(axis=1)
         return probabilities[np.arange(len(row)), likeliest[row]], [f"probabilities[{i}]" for i in likeliest]

@@ -9,7 +9,8 @@ keep a folder of the new format in the tests.
     2    contract: "choices" became "categories"; profile: the kind of bins "words" became "categories", their reduction
          "largest" became "max", and of the outlier detector "rarities" became "features", their "bins" "scores",
          "spread" "scale", and "share" "rate"; details: "shift" became "drift"
-    3    contract: "classes", in whose order probabilities are; before, they had the order of the model, and keep it
+    3    contract: "classes", in whose order probabilities are; before, they had the order of the model, and keep it;
+         "label_count" and "threshold", without which there is one label, and the model decides
 """
 
 from __future__ import annotations

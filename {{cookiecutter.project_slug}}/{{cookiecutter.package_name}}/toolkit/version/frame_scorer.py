@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..contract.columns import plain
+from ..contract.columns import output_values
 from ..contract.dataframes import check_features
 from .artifact import Artifact
 
@@ -27,4 +27,5 @@ class FrameScorer:
             named = [f"row {v.row}: {v.field} {v.value_text}: {v.reason}" for v in violations[:MAX_NAMED]]
             raise ValueError(f"{len(violations)} values break the contract: " + "; ".join(named))
         predictions = self._version.runtime.score(columns)
-        return pd.DataFrame({name: plain(array) for name, array in predictions.items()})
+        fields = self._version.contract.prediction
+        return pd.DataFrame({field.name: output_values(predictions[field.name], field) for field in fields})

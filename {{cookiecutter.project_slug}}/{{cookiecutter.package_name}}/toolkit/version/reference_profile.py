@@ -32,15 +32,15 @@ class Profile(BaseModel):
     def of(
         cls, contract: Contract, *, training: Columns, holdout: Columns, predictions: Columns, label: np.ndarray
     ) -> Profile:
-        """Return the profile of a version; predictions and label (n,) are those of the hold-out rows."""
+        """Return the profile of a version; predictions and label are those of the hold-out rows."""
         features = {name: bins for field in contract.row for name, bins in _features(field, training, holdout)}
         # A model may return NaN, whatever its contract says.
-        outputs = (f.model_copy(update={"nullable": f.kind in ("float", "vector")}) for f in contract.prediction)
+        outputs = (f.model_copy(update={"nullable": f.kind in ("float", "vector", "map")}) for f in contract.prediction)
         return cls(
             features=features,
             outputs=_bins(outputs, predictions),
             outliers=fit(features, training, holdout),
-            quality=_quality(contract, predictions[contract.label.name], label),
+            quality=_quality(contract, predictions, label),
         )
 
     def positions(self, columns: Columns) -> dict[str, np.ndarray]:
@@ -70,9 +70,14 @@ def _bins(fields: Iterable[FieldSpec], columns: Columns) -> dict[str, Bins]:
     return {field.name: make(field, columns[field.name]) for field in fields}
 
 
-def _quality(contract: Contract, predicted: np.ndarray, label: np.ndarray) -> dict[str, float]:
+def _quality(contract: Contract, predictions: Columns, label: np.ndarray) -> dict[str, float]:
+    """Return the quality: of several labels the share of rows in which all are right, and the mean of their errors."""
+    if contract.task == "unsupervised":
+        return {}
+    predicted = np.stack([predictions[field.name] for field in contract.labels], axis=1)
+    label = label.reshape(len(label), -1)
     if contract.task == "classification":
-        return {"accuracy": float((predicted == label).mean())}
+        return {"accuracy": float((predicted == label).all(axis=1).mean())}
     error = predicted.astype(np.float64) - label
     error = error[np.isfinite(error)]
     if not len(error):

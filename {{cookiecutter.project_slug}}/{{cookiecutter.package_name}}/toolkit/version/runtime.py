@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..common.errors import UserError
 from ..contract.columns import Columns
-from ..contract.schema import Contract, FieldSpec
+from ..contract.schema import Contract
+from .outputs import Outputs
 
 #: The name of the input of an ONNX model that takes all features as one matrix; they are all numbers then.
 MATRIX_INPUT = "numbers"
+#: What gives the field `score` of a model without label: the first of these methods that the model has.
+SCORE_METHODS = ("decision_function", "score_samples")
 
 
 class Runtime(Protocol):
@@ -52,7 +54,7 @@ class OnnxRuntime:
             for i, name in enumerate(field.columns)
             if name in inputs
         ]
-        self._outputs = _Outputs(contract)
+        self._outputs = Outputs(contract)
         self._classes = sorted(contract.classes)  # as scikit-learn has them, of which ONNX models are exports
 
     def score(self, columns: Columns) -> Columns:
@@ -62,8 +64,12 @@ class OnnxRuntime:
             feed = {MATRIX_INPUT: arrays[0] if len(arrays) == 1 and arrays[0].ndim == 2 else np.column_stack(arrays)}
         else:
             feed = {name: _as_matrix(columns[field])[:, part] for name, field, part in self._inputs}
-        label, *probabilities = self._session.run(None, feed)
-        return self._outputs.predictions(label, probabilities[0] if probabilities else None, self._classes)
+        label, *more = self._session.run(None, feed)
+        second = more[0] if more else None
+        if self._outputs.need_score:  # the export of a model without label has its scores there
+            return self._outputs.of_arrays(label, score=second)
+        needed = self._outputs.need_probabilities
+        return self._outputs.of_arrays(label, second if needed else None, self._classes)
 
 
 def _as_matrix(array: np.ndarray) -> np.ndarray:
@@ -79,7 +85,7 @@ class PythonRuntime:
     def __init__(self, model: Any, contract: Contract) -> None:
         self.model = model
         self.contract = contract
-        self._outputs = _Outputs(contract)
+        self._outputs = Outputs(contract)
 
     def score(self, columns: Columns) -> Columns:
         """Return the predictions for the rows of `columns`; `UserError` if the output of the model does not fit."""
@@ -89,72 +95,12 @@ class PythonRuntime:
         output = self.model.predict(frame)
         # A Series has keys too, which are rows.
         if isinstance(output, Mapping) or hasattr(output, "columns"):
-            outputs = {str(name): np.asarray(output[name]) for name in output.keys()}  # noqa: SIM118 (a DataFrame too)
-            return {field.name: _conform(field, outputs, len(frame)) for field in self.contract.prediction}
-        probabilities = None
+            return self._outputs.of_mapping(output, len(frame))
+        probabilities = score = None
         if self._outputs.need_probabilities and hasattr(self.model, "predict_proba"):
-            probabilities = np.asarray(self.model.predict_proba(frame))
-        return self._outputs.predictions(np.asarray(output), probabilities, getattr(self.model, "classes_", None))
-
-
-class _Outputs:
-    """Makes the fields of a prediction from the outputs of a model."""
-
-    def __init__(self, contract: Contract) -> None:
-        self._contract = contract
-        self._derived = [field.name for field in contract.prediction if field.name in PROBABILITY_FIELDS]
-        self.need_probabilities = bool(self._derived) and contract.task == "classification"
-
-    def predictions(
-        self, label: np.ndarray, probabilities: np.ndarray | None, classes: Sequence[Any] | None
-    ) -> Columns:
-        """Return the fields from labels (n,) and, of a classification, probabilities (n, classes).
-
-        `classes` are those of the columns, None if they have the order of the schema already.
-        """
-        outputs = {self._contract.label.name: label}
-        if probabilities is not None:
-            probabilities = self._in_order(probabilities, classes)
-            outputs |= {
-                name: PROBABILITY_FIELDS[name](probabilities)
-                for name in self._derived
-                if name != "probability" or probabilities.shape[1] == 2
-            }
-        return {field.name: _conform(field, outputs, len(label)) for field in self._contract.prediction}
-
-    def _in_order(self, probabilities: np.ndarray, classes: Sequence[Any] | None) -> np.ndarray:
-        """Return probabilities with their columns in the order of the schema."""
-        wanted, found = list(self._contract.classes), None if classes is None else list(classes)
-        if not wanted or found is None or found == wanted or set(found) != set(wanted):
-            return probabilities
-        return probabilities[:, [found.index(name) for name in wanted]]
-
-
-#: The fields of `Prediction` that are derived from the probabilities (n, classes) of a classification.
-PROBABILITY_FIELDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "probability": lambda probabilities: probabilities[:, 1],
-    "probabilities": lambda probabilities: probabilities,
-    "confidence": lambda probabilities: probabilities.max(axis=1, initial=0),
-}
-
-
-def _conform(field: FieldSpec, outputs: Columns, rows: int) -> np.ndarray:
-    """Return the output of a field in the type and shape of the schema."""
-    if field.name not in outputs:
-        raise UserError(
-            f"Prediction.{field.name} is not among the outputs of the model ({', '.join(sorted(outputs))}): "
-            "have predict() return it, or remove the field from model/schema.py"
-        )
-    array = outputs[field.name]
-    shape = (rows,) if field.length is None else (rows, field.length)
-    if field.length is None and array.shape == (rows, 1):
-        array = array[:, 0]
-    if array.shape != shape:
-        raise UserError(f"Prediction.{field.name}: the model returns an array of shape {array.shape}, not {shape}")
-    if field.is_text:
-        return array if array.dtype == object else array.astype(str).astype(object)
-    return array.astype(DTYPES.get(field.kind, np.float32), copy=False)
-
-
-#: The data types of predictions that are not float32.
-DTYPES: dict[str, type] = {"int": np.int64, "bool": np.bool_}
+            probabilities = self.model.predict_proba(frame)
+        if self._outputs.need_score:
+            method = next((name for name in SCORE_METHODS if hasattr(self.model, name)), None)
+            score = np.asarray(getattr(self.model, method)(frame)) if method else None
+        classes = getattr(self.model, "classes_", None) if self.contract.task == "classification" else None
+        return self._outputs.of_arrays(np.asarray(output), probabilities, classes, score)

@@ -8,8 +8,9 @@ from .fields import input_schema, output_schemas
 from .json_schema import INTEGER_FROM_0, STRING, TIMESTAMP, Schema, array_of, map_of, object_of, ref
 
 VERSION_NUMBER: Schema = {"type": "integer", "minimum": 1, "description": "the number of the version"}
-PREDICTION_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{40}$", "description": "the id of a prediction"}
+PREDICTION_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{40,}$", "description": "the id of a prediction"}
 CLASS: Schema = {"type": ["string", "integer", "boolean"]}
+THRESHOLD = "the probability of the second class from which on that class is predicted; null if the model decides"
 NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
 
 
@@ -32,7 +33,9 @@ def contract_schemas(contract: Contract, suffix: str) -> dict[str, Schema]:
             },
             "class",
         ),
-        "Label": object_of({"id": PREDICTION_ID, contract.label.name: input_schema(contract.label)}, closed=True),
+        "Label": object_of(
+            {"id": PREDICTION_ID} | {label.name: input_schema(label) for label in contract.labels}, closed=True
+        ),
     }
     return {name + suffix: schema for name, schema in schemas.items()}
 
@@ -47,6 +50,7 @@ VERSION = object_of(
         "commit": STRING,
         "runtime": STRING,
         "runtime_note": STRING,
+        "threshold": NUMBER_OR_NULL | {"description": THRESHOLD},
         "metrics": map_of({"type": "number"}, "on the hold-out rows, by name"),
         "data": {"type": "object"},
         "features": object_of(
@@ -83,7 +87,10 @@ SHARED_SCHEMAS: dict[str, Schema] = {
             "versions": array_of(VERSION),
             "inputs": map_of(STRING, "allowed values of each input field"),
             "outputs": map_of(STRING, "possible values of each output field"),
+            "labels": array_of(STRING)
+            | {"description": "the fields that feedback is compared with; empty without label"},
             "classes": array_of(CLASS) | {"description": "in the order of probabilities; empty of a regression"},
+            "threshold": NUMBER_OR_NULL | {"description": THRESHOLD},
             "example": array_of(ref("Row")),
         }
     ),

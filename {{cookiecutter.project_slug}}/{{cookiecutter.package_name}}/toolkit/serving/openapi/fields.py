@@ -11,7 +11,7 @@ from pydantic_core import core_schema
 
 from ...contract.annotations import annotation
 from ...contract.schema import Contract, FieldSpec
-from .json_schema import Schema, nullable, string_enum
+from .json_schema import Schema, nullable, object_of, string_enum
 
 NO_BOUNDS = dict.fromkeys(("at_least", "above", "at_most", "below"))
 
@@ -35,7 +35,10 @@ def input_schema(field: FieldSpec) -> Schema:
 
 def output_schema(field: FieldSpec, contract: Contract) -> Schema:
     """Return the JSON Schema of the values that predictions have in a field: declared bounds, and null for NaN."""
-    if field == contract.label and field.kind == "float":
+    if field.kind == "map":
+        each = _output_number(_schema(field.model_copy(update={"kind": "float", "length": None})), field)
+        return object_of(dict.fromkeys(field.names, each)) | _description(field)
+    if field in contract.labels and field.kind == "float":
         # A regression that learned from bounded labels may predict beyond their bounds.
         field = field.model_copy(update=NO_BOUNDS)
     schema, description = _schema(field), _description(field) | _classes(field, contract)
@@ -65,11 +68,23 @@ def _schema(field: FieldSpec) -> Schema:
 
 
 def _classes(field: FieldSpec, contract: Contract) -> Schema:
-    """Return the description of probabilities that names their classes, nothing for other fields."""
-    if field.name != "probabilities" or field.length != len(contract.classes):
+    """Return the description of probabilities that names their classes, and of a label with a threshold."""
+    notes = _threshold(field, contract)
+    if field.name == "probabilities" and contract.probability_names and field.length == len(contract.probability_names):
+        names = ", ".join(json.dumps(name, ensure_ascii=False) for name in contract.probability_names)
+        notes = f"of {names}, in this order"
+    if not notes:
         return {}
-    text = f"of {', '.join(json.dumps(name, ensure_ascii=False) for name in contract.classes)}, in this order"
+    text = notes
     return {"description": f"{field.description}; {text}" if field.description else text}
+
+
+def _threshold(field: FieldSpec, contract: Contract) -> str:
+    """Return what is to say on the threshold of a label, nothing for other fields."""
+    if field != contract.label or contract.threshold is None:
+        return ""
+    second = json.dumps(contract.classes[1], ensure_ascii=False)
+    return f"{second} where its probability is {contract.threshold:.6g} or more"
 
 
 def _description(field: FieldSpec) -> Schema:

@@ -111,7 +111,8 @@ def _range(kind: str) -> Schema:
 
 
 def _output_tensor(field: FieldSpec, contract: Contract) -> Schema:
-    value = output_schema(field, contract)
+    # The values of a dict are those of a vector here.
+    value = output_schema(field.model_copy(update={"kind": "vector"}) if field.kind == "map" else field, contract)
     data = array_of(_element(value, field))
     return _tensor(field, [datatype(field)], array_of(INTEGER_FROM_0), data)
 

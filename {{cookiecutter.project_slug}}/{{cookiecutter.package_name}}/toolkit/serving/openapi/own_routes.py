@@ -64,17 +64,19 @@ def _by_version(content: dict[str, Any], version: DocumentedVersion, release: Do
 def _feedback(release: DocumentedRelease) -> dict[str, Any]:
     """Return the operation that takes actual labels; its example has the id of a prediction that is possible."""
     champion = release.champion.live
-    values = np.array([row[champion.label] for row in champion.artifact.example.predictions[:1]])
-    examples = zip(champion.ids.make(values), values.tolist(), strict=True)
+    contract, rows = champion.artifact.contract, champion.artifact.example.predictions[:1]
+    names = [field.name for field in contract.labels or contract.prediction[:1]]
+    ids = champion.ids.make({name: np.array([row[name] for row in rows]) for name in names})
     labels = {
         "schema": array_of(
             any_of([ref(f"Label{suffix}") for suffix in release.suffixes.values()]), release.limits.max_rows
         ),
-        "example": [{"id": prediction_id, champion.label: value} for prediction_id, value in examples],
+        "example": [{"id": made} | {name: row[name] for name in names} for made, row in zip(ids, rows, strict=True)],
     }
     responses = {
         "202": response("how many labels were recorded, and the violations of the others", ref("FeedbackResult")),
         "400": response("no valid label", ref("InvalidRows")),
+        "409": response("the model learns without a label", ref("Error")),
         "503": response("no version is loaded yet, or the labels cannot be recorded", ref("Error")),
     }
     summary = "Send actual labels for predictions, by id"

@@ -94,7 +94,7 @@ class MlflowCodec:
 
     def encode(self, predictions: Columns, ids: list[str], version: LiveVersion) -> bytes:
         """Return the predictions as MLflow writes a DataFrame."""
-        rows = records(predictions) if ids else []
+        rows = records(predictions, version.artifact.contract) if ids else []
         content = {"predictions": rows} | ({"warnings": self._warnings} if self._warnings else {})
         return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
 

@@ -1,9 +1,9 @@
 """The Open Inference Protocol, version 2 (REST): what KServe, Triton and their clients speak.
 
-A field is a tensor of shape [n] (or [n, 1]), a vector one of shape [n, length], a matrix one of [n, rows, columns].
-Dates and times are texts in ISO 8601. A missing value is null in `data`, or NaN among numbers, or one of
-`MISSING_TEXTS`, such as "", among texts; a vector is missing where all of its numbers are. Fields that have a default
-may be left out.
+A field is a tensor of shape [n] (or [n, 1]), a vector one of shape [n, length], a matrix one of [n, rows, columns]; a
+dict of probabilities is one of shape [n, classes], whose parameter `names` has the order of its keys. Dates and times
+are texts in ISO 8601. A missing value is null in `data`, or NaN among numbers, or one of `MISSING_TEXTS`, such as "",
+among texts; a vector is missing where all of its numbers are. Fields that have a default may be left out.
 Nullable int and bool fields are FP32, the only datatype among these that has a NaN. Of the extensions there are binary
 tensors (`binary_tensors.py`), and the index of the model repository.
 """
@@ -80,7 +80,7 @@ class OpenInferenceCodec:
             tensor = _tensor(field, len(ids))
             if _parameter(wanted, "binary_data", default=self._binary_output):
                 parts.append(binary_tensors.encode(predictions[field.name], datatype(field)) if ids else b"")
-                tensor["parameters"] = {"binary_data_size": len(parts[-1])}
+                tensor["parameters"] = tensor.get("parameters", {}) | {"binary_data_size": len(parts[-1])}
             else:
                 tensor["data"] = array_data(predictions[field.name]) if ids else []
             outputs.append(tensor)
@@ -171,7 +171,8 @@ def request(rows: list[dict[str, Any]], contract: Contract) -> dict[str, Any]:
 
 
 def _tensor(field: FieldSpec, rows: int) -> dict[str, Any]:
-    return {"name": field.name, "datatype": datatype(field), "shape": [rows, *dimensions(field)]}
+    names = {"parameters": {"names": list(field.names)}} if field.names else {}
+    return {"name": field.name, "datatype": datatype(field), "shape": [rows, *dimensions(field)]} | names
 
 
 def _parameter(holder: Any, name: str, *, default: bool) -> bool:

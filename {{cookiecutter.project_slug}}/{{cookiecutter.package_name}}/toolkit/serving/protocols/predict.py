@@ -24,7 +24,9 @@ class JsonCodec:
 
     def encode(self, predictions: Columns, ids: list[str], version: LiveVersion) -> bytes:
         """Return the predictions, each with its id and the version's number."""
-        rows = records(predictions, id=ids, version=[version.number] * len(ids)) if ids else []
+        rows = (
+            records(predictions, version.artifact.contract, id=ids, version=[version.number] * len(ids)) if ids else []
+        )
         return orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)
 
     def encode_error(self, error: RejectedError | InvalidRowsError) -> bytes:
