@@ -40,13 +40,17 @@ class NumberBins(BaseModel):
     reduce: Literal["mean", "max", "weights", "length", "unseen"] | None = None
     #: Of the parts of a date or time, see `times.WEIGHTS`.
     weights: tuple[float, ...] = ()
-    #: The tokens that count as seen.
-    vocabulary: frozenset[str] = frozenset()
+    #: The tokens that count as seen, in alphabetical order.
+    vocabulary: tuple[str, ...] = ()
 
     @cached_property
     def _edges(self) -> np.ndarray:
         # NaN is sorted behind infinity.
         return np.array([*self.edges, np.inf])
+
+    @cached_property
+    def _vocabulary(self) -> frozenset[str]:
+        return frozenset(self.vocabulary)
 
     def values(self, array: np.ndarray) -> np.ndarray:
         """Return one number for each row, of shape (n,)."""
@@ -57,7 +61,7 @@ class NumberBins(BaseModel):
         if self.reduce == "length":
             return tokens.lengths(array)
         if self.reduce == "unseen":
-            return tokens.unseen(array, self.vocabulary)
+            return tokens.unseen(array, self._vocabulary)
         return array.max(axis=1) if self.reduce else array
 
     def assign(self, array: np.ndarray) -> np.ndarray:
@@ -116,7 +120,7 @@ def make_unseen(field: FieldSpec, array: np.ndarray) -> NumberBins:
     """Return bins for the share of a text's tokens that no training row (n,) has."""
     names = ("0 none", "1 to 5%", "2 to 20%", "3 to 50%", "4 to 100%", *([MISSING_BIN] if field.nullable else []))
     return NumberBins(
-        names=names, edges=(1e-9, 0.05, 0.2, 0.5), reduce="unseen", vocabulary=frozenset(tokens.vocabulary(array))
+        names=names, edges=(1e-9, 0.05, 0.2, 0.5), reduce="unseen", vocabulary=tuple(tokens.vocabulary(array))
     )
 
 

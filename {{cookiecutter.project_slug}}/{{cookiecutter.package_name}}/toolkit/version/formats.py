@@ -9,8 +9,9 @@ keep a folder of the new format in the tests.
     2    contract: "choices" became "categories"; profile: the kind of bins "words" became "categories", their reduction
          "largest" became "max", and of the outlier detector "rarities" became "features", their "bins" "scores",
          "spread" "scale", and "share" "rate"; details: "shift" became "drift"
-    3    contract: "classes", in whose order probabilities are; before, they had the order of the model, and keep it;
-         "label_count" and "threshold", without which there is one label, and the model decides
+    3    contract: "classes", in whose order probabilities are; before, they had the order of the model, and keep it
+    4    contract: kinds of fields for texts, keys, dates and times; "label_count" and "threshold", without which there is
+         one label, and the model decides; `features.pkl` and `features.json`, without which the model sees the row
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 from ..common.errors import UserError
 
 FILE = "format"
-CURRENT = 3
+CURRENT = 4
 
 Document = dict[str, Any]
 Upgrade = Callable[[Document], Document]
@@ -93,4 +94,5 @@ UPGRADES: dict[int, dict[str, Upgrade]] = {
         "details.json": lambda details: _rename(details, shift="drift"),
     },
     2: {},
+    3: {},
 }
