@@ -45,7 +45,7 @@ LONGEST = (
 )
 #: Files whose tests may run on different workers. Those of others share servers or build on one another.
 #: They come last, and fill up the workers: none is left with a long file at the end.
-INDEPENDENT = ("test_toolkit", "test_problems", "test_mistakes")
+INDEPENDENT = ("test_toolkit", "test_problems", "test_unusual", "test_mistakes")
 #: This one waits for the others.
 LAST = "test_makefile"
 

@@ -98,3 +98,15 @@ def test_example_holds_rows_as_a_caller_would_send_them(version: Any) -> None:
     assert example.rows[1] == {"matters": 1.0, "idle": 0.0, "group": "large"}
     assert example.predictions[1] == {"label": 1.0}
     assert version.example.rows[0].keys() == version.contract.by_name.keys()
+
+
+def test_metrics_without_label_get_the_table_of_each_group() -> None:
+    contract = CONTRACT.model_copy(update={"label_count": 0})
+    rows = ROWS._replace(label=np.zeros((len(ROWS.label), 0)))
+
+    def largest(table: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]:
+        assert len(table) == len(predictions)
+        return {"largest": table["matters"].max()}
+
+    found = evaluation.measure(rows, RUNTIME.score(rows.columns), Criteria(largest, ["group"], {}), contract)
+    assert found.metrics == {"largest": 29, "largest/group/large": 24}

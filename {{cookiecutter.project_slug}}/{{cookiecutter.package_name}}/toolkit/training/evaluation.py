@@ -146,7 +146,9 @@ def measure(rows: LabelledRows, predictions: Columns, criteria: Criteria, contra
             if len(where) >= SMALLEST_GROUP:
                 group = f"{column}/{value}"
                 groups[group] = len(where)
-                part = LabelledRows(rows.table.iloc[where].reset_index(drop=True), {}, rows.label[where])
+                # Only where there is no label, the metrics get the table.
+                table = rows.table.iloc[:, :0] if contract.labels else rows.table
+                part = LabelledRows(table.iloc[where].reset_index(drop=True), {}, rows.label[where])
                 numbers = measured(part, frame.iloc[where].reset_index(drop=True))
                 values |= {f"{name}/{group}": number for name, number in numbers.items()}
     return Measurement(values, groups)
