@@ -10,8 +10,8 @@ keep a folder of the new format in the tests.
          "largest" became "max", and of the outlier detector "rarities" became "features", their "bins" "scores",
          "spread" "scale", and "share" "rate"; details: "shift" became "drift"
     3    contract: "classes", in whose order probabilities are; before, they had the order of the model, and keep it
-    4    contract: kinds of fields for texts, keys, dates and times; "label_count" and "threshold", without which there is
-         one label, and the model decides; `features.pkl` and `features.json`, without which the model sees the row
+    4    contract: kinds of fields for texts, keys, dates and times; "label_count" and "threshold", without which there
+         is one label, and the model decides; `features.pkl` and `features.json`, without which the model sees the row
 """
 
 from __future__ import annotations
