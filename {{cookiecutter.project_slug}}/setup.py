@@ -77,6 +77,9 @@ setup(
     author=" ".join(AUTHOR.split()),
     license=LICENSE or None,
     packages=find_packages(include=["{{ cookiecutter.package_name }}*"]),
+    # Whatever files your code reads beside itself.
+    package_data={"{{ cookiecutter.package_name }}": ["**/*"]},
+    exclude_package_data={"": ["*.py[co]"]},
     python_requires=">=3.11",
     install_requires=SERVE,
     extras_require={

@@ -104,7 +104,8 @@ def build(
     """Package the service and the registry's release as a Bento, and as an image by docker, podman or buildah."""
     from . import build
 
-    build.run(_settings(), push=push, rebuild=rebuild)
+    with terminable():
+        build.run(_settings(), push=push, rebuild=rebuild)
 
 
 @app.command(

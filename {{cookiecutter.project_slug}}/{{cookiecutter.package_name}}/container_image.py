@@ -14,6 +14,8 @@ from .toolkit.registry.errors import mlflow_errors
 from .toolkit.release import image, image_layers
 from .toolkit.release.container_engine import Engine, Image, find_engine
 from .toolkit.release.containers import IMAGE_USER
+from .toolkit.release.started_container import CannotRunError, started_container
+from .toolkit.release.startup_check import Built
 from .toolkit.release.store import Release, Store
 from .toolkit.training import provenance
 
@@ -38,8 +40,20 @@ SERVICE_SETTINGS = (
 )
 
 
-def build(settings: config.Settings, engine: Engine, store: Store, release: Release, environment: str = "") -> Image:
-    """Build the image of a release of the store, with the libraries that it needs or those of an environment."""
+def build(
+    settings: config.Settings,
+    engine: Engine,
+    store: Store,
+    release: Release,
+    environment: str = "",
+    *,
+    start: bool = True,
+) -> Image:
+    """Build the image of a release of the store, with the libraries that it needs or those of an environment.
+
+    To `start`, it is started once, if the engine runs containers.
+    """
+    environment = environment or image.environment(store, release)
     project = image.Project(
         config.ROOT,
         config.PACKAGE,
@@ -55,13 +69,28 @@ def build(settings: config.Settings, engine: Engine, store: Store, release: Rele
             store,
             release,
             run_id=_run_id(settings, release),
-            environment=environment or image.environment(store, release),
+            environment=environment,
             base_image=settings.base_image,
             options=_options(settings),
             progress=step.progress,
         )
         step.detail = f"{built.name}, {built.size / 1e6:.0f} MB, {built.id[:19]}"
+        if start:
+            step.progress("starting it once")
+            check = Built("The image", f"requirements/{environment}.lock", config.PACKAGE, store, release)
+            step.detail += f", {_start_once(engine, built, check, step.progress)}"
     return built
+
+
+def _start_once(engine: Engine, built: Image, check: Built, progress: Callable[[str], None]) -> str:
+    """Return what an image answered in a container, or why none was started."""
+    if engine.name not in RUNNERS:
+        return f"not started: {engine.name} runs no containers"
+    try:
+        with started_container(engine.name, built.id) as started:
+            return check.check(started, progress)
+    except CannotRunError as error:
+        return f"not started: {engine.name} runs no containers here ({error})"
 
 
 def name(settings: config.Settings, release: Release) -> str:
@@ -193,7 +222,8 @@ def runnable(settings: config.Settings) -> Image:
     engine, store = engine_to_run(settings), Store(settings.store)
     if settings.image:
         return engine.fetch(settings.image)
-    return build(settings, engine, store, store.required_release())
+    # The deployment starts it, and asks it the same.
+    return build(settings, engine, store, store.required_release(), start=False)
 
 
 def service_options(settings: config.Settings) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -53,6 +53,8 @@ EXTRAS = {
     "mangum": "lambda",
     "psycopg2": "postgresql",
 }
+#: How a library of the model's own comes into every environment; the next target of make installs it.
+MODEL_CURE = "add the package that has it to the list MODEL in setup.py, then: make lock"
 
 
 @contextmanager
@@ -93,13 +95,15 @@ def _errno_in(text: str) -> int:
 
 def missing_library(error: ModuleNotFoundError, extra: str) -> UserError:
     """Return an error that says how to get a missing library: into the environment, or into the image."""
+    if (library := _library(error)) not in EXTRAS:
+        return UserError(f"This needs {library}, which is not installed: {MODEL_CURE}")
     environment = extra in ("model", "train")
     # The image sets this variable. It has no pip; what it lacks is built in.
     if "IMAGE_ENVIRONMENT" in os.environ:
         cure = f"build the image with --build-arg {'ENVIRONMENT' if environment else 'EXTRAS'}={extra}."
     else:
         cure = f"make setup{'' if environment else f' EXTRAS={extra}'} installs it (or: pip install '.[{extra}]')."
-    return UserError(f"This needs {_library(error)}, which is not installed: {cure}")
+    return UserError(f"This needs {library}, which is not installed: {cure}")
 
 
 def _library(error: ModuleNotFoundError) -> str:
@@ -122,8 +126,10 @@ def attribute_errors_to(folder: Path, file: str = "") -> Iterator[None]:
         if not location or os.environ.get("DEBUG"):
             raise
         text = str(error).strip() or "no message"
-        message = f"{folder.name}/{location}: {type(error).__name__}: {text}\nDEBUG=1 shows the whole traceback."
-        raise UserError(message) from error
+        message = f"{folder.name}/{location}: {type(error).__name__}: {text}"
+        if isinstance(error, ModuleNotFoundError) and _library(error) not in ("", folder.parent.name):
+            message += f". If it is a library, {MODEL_CURE}"
+        raise UserError(f"{message}\nDEBUG=1 shows the whole traceback.") from error
 
 
 def location_of(error: Exception, folder: Path) -> str:

@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..common.commands import run
 from ..common.errors import UserError
 
 ENGINES = ("docker", "podman", "buildah")
 #: The time of every file and layer, in seconds since 1970. Another one for each commit would keep an engine that has
 #: layers of an earlier commit from building the same image as one that has none.
 TIMESTAMP = "0"
-#: Lines of an engine's output that are shown when it fails.
-SHOWN_LINES = 15
 
 
 class Image(NamedTuple):
@@ -51,73 +50,51 @@ class Engine:
             # buildah alone would else make one layer of all steps, and a new release would be a new image.
             command += ["--layers", "--timestamp", TIMESTAMP]
         command += [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
-        self._run([*command, str(context)], progress)
+        run([*command, str(context)], progress)
         return self.inspect(name)
 
     def inspect(self, name: str) -> Image:
         """Return an image that was built."""
         if self.name == "buildah":
-            found = self._run([self.name, "images", "--no-trunc", "--format", "{{.ID}} {{.Size}}", name]).split()
+            found = run([self.name, "images", "--no-trunc", "--format", "{{.ID}} {{.Size}}", name]).split()
             return Image(name, found[0], _bytes(" ".join(found[1:])))
-        found = self._run([self.name, "image", "inspect", "--format", "{{.Id}} {{.Size}}", name]).split()
+        found = run([self.name, "image", "inspect", "--format", "{{.Id}} {{.Size}}", name]).split()
         return Image(name, f"sha256:{found[0].removeprefix('sha256:')}", int(found[1]))
 
     def tag(self, name: str, other: str) -> None:
         """Give an image another name."""
-        self._run([self.name, "tag", name, other])
+        run([self.name, "tag", name, other])
 
     def fetch(self, name: str) -> Image:
         """Return an image, pulled from its registry if this machine does not have it."""
         try:
             return self.inspect(name)
         except UserError:
-            self._run([self.name, "pull", name])
+            run([self.name, "pull", name])
             return self.inspect(name)
 
     def push(self, name: str, progress: Callable[[str], None] = lambda line: None) -> str:
         """Push an image to the registry in its name, and return the digest under which it is there (sha256:...)."""
         if self.name == "docker":
-            found = re.findall(r"digest: (sha256:[0-9a-f]{64})", self._run([self.name, "push", name], progress))
+            found = re.findall(r"digest: (sha256:[0-9a-f]{64})", run([self.name, "push", name], progress))
             return str(found[-1])
         with tempfile.TemporaryDirectory() as scratch:
             digest = Path(scratch) / "digest"
             plain = ["--tls-verify=false"] if _is_local(name.partition("/")[0]) else []
-            self._run([self.name, "push", *plain, "--digestfile", str(digest), name], progress)
+            run([self.name, "push", *plain, "--digestfile", str(digest), name], progress)
             return digest.read_text().strip()
 
     def login(self, registry: str, user: str, password: str) -> None:
         """Log in to an image registry; `UserError` if it does not accept the credentials."""
         plain = ["--tls-verify=false"] if self.name != "docker" and _is_local(registry) else []
         command = [self.name, "login", "--username", user, "--password-stdin", *plain, registry]
-        # Not by `_run`: the password goes through standard input, where no list of processes shows it.
+        # Not by `run`: the password goes through standard input, where no list of processes shows it.
         done = subprocess.run(command, input=password, capture_output=True, text=True, check=False)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise UserError(
                 f"{registry} does not accept {user!r}: {reason}. Correct REGISTRY_USERNAME and REGISTRY_PASSWORD."
             )
-
-    def _run(self, command: list[str], progress: Callable[[str], None] = lambda line: None) -> str:
-        """Return what a command prints, shown line by line on the way."""
-        lines: list[str] = []
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                lines.append(line.rstrip())
-                progress(lines[-1][:80])
-        if process.returncode:
-            shown = "\n".join(f"  {line}" for line in lines[-SHOWN_LINES:])
-            raise UserError(
-                f"{' '.join(command[:2])} ended with exit code {process.returncode}. Its last lines:\n{shown}"
-            )
-        return "\n".join(lines)
 
 
 def find_engine(wanted: str = "") -> Engine | None:

@@ -16,12 +16,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..common.errors import UserError
+from ..registry import dependencies
 from ..training import provenance
 from .container_engine import Engine, Image
 from .store import Release, Store
 
 #: The locks in requirements/ with the libraries of ONNX models alone, and of models or features in Python too.
 ONNX_ENVIRONMENT, PYTHON_ENVIRONMENT = "serve", "model"
+#: What the list SERVE of setup.py has, as it is imported.
+SERVE_LIBRARIES = frozenset(
+    ("bentoml", "dotenv", "httptools", "httpx", "numpy", "onnxruntime", "orjson", "prometheus_client", "pydantic")
+    + ("pydantic_settings", "rich", "starlette", "typer", "uvicorn", "uvloop")
+)
 #: The lock with the libraries of every command.
 FULL_ENVIRONMENT = "train"
 #: What the labels begin with whose names the OCI gives.
@@ -123,10 +129,20 @@ def labels(release: Release, run_id: str) -> dict[str, str]:
 
 
 def environment(store: Store, release: Release) -> str:
-    """Return which of the project's environments serves a release."""
+    """Return which of the project's environments serves a release, and the endpoints of the project's own beside it."""
     versions = [store.load(number) for number in release.versions]
     runtimes = {"python" if version.has_features else version.details["runtime"] for version in versions}
-    return ONNX_ENVIRONMENT if runtimes == {"onnx"} else PYTHON_ENVIRONMENT
+    return ONNX_ENVIRONMENT if runtimes == {"onnx"} and not _endpoint_libraries() else PYTHON_ENVIRONMENT
+
+
+def _endpoint_libraries() -> set[str]:
+    """Return what endpoints of the project's own import that the service of ONNX models does without."""
+    endpoints = dependencies.PACKAGE / "model" / "endpoints.py"
+    try:
+        found = dependencies.modules(endpoints) if endpoints.exists() else set()
+    except SyntaxError:
+        return set()
+    return dependencies.libraries(found) - SERVE_LIBRARIES
 
 
 def stage(

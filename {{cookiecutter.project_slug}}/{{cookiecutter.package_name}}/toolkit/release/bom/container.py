@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from ...common.commands import last_lines
 from ...common.errors import UserError
-from ..container_engine import SHOWN_LINES, Engine
+from ..container_engine import Engine
 from . import inventory
 from .software import ImageFacts
 
@@ -56,6 +57,6 @@ def contents(engine: Engine, name: str) -> dict[str, Any]:
 def _output(command: list[str]) -> str:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
-        shown = "\n".join(f"  {line}" for line in done.stderr.splitlines()[-SHOWN_LINES:])
+        shown = last_lines(done.stderr.splitlines())
         raise UserError(f"{' '.join(command[:2])} ended with exit code {done.returncode}. Its last lines:\n{shown}")
     return done.stdout
