@@ -9,6 +9,7 @@ from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.sockets import listen
 from .toolkit.registry.local_server import run_local_server
+from .toolkit.registry.moved_artifacts import correct_addresses
 
 
 def run(settings: config.Settings, port: int) -> None:
@@ -22,5 +23,6 @@ def run(settings: config.Settings, port: int) -> None:
         listen("127.0.0.1", port).close()
     except UserError as error:
         raise UserError(f"Port {port} is in use. Choose another: make mlflow ARGS='--port {port + 1}'") from error
+    correct_addresses(uri)
     console.say(f"MLflow: http://127.0.0.1:{port}  (over {uri}; Ctrl-C ends it)")
     sys.exit(run_local_server(uri, port))

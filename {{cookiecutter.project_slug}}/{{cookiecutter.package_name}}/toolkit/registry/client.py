@@ -18,6 +18,7 @@ from ..common.redaction import redact
 from .connection import alone_with, check_address
 from .downloads import place_version
 from .errors import is_forbidden, mlflow_errors
+from .moved_artifacts import correct_addresses
 
 
 class RegisteredVersion(NamedTuple):
@@ -164,4 +165,5 @@ def connect(tracking_uri: str, model_name: str) -> Registry:
             requests.get(f"{tracking_uri.rstrip('/')}/health", timeout=10)
         registry = Registry(tracking_uri, model_name)
         registry.client.search_experiments(max_results=1)
+        correct_addresses(tracking_uri)
         return registry
