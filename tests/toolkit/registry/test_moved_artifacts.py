@@ -1,4 +1,4 @@
-"""A database that was moved or copied with its artifacts: what is recorded in it is found, and what comes lies beside."""
+"""A database that was moved or copied with its artifacts: what it records is found, and what comes lies beside."""
 
 import shutil
 import sqlite3

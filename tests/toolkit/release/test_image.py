@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from titanic_survival import config
+from titanic_survival.toolkit.common import commands
 from titanic_survival.toolkit.common.errors import UserError, explain_missing_extras
 from titanic_survival.toolkit.release import container_engine, image
 from titanic_survival.toolkit.release.store import Release, Store
@@ -100,7 +101,7 @@ def test_failed_build_shows_the_engines_last_lines(monkeypatch: pytest.MonkeyPat
         UserError, match=r"podman build ended with exit code 125(?s:.*)no space left on device"
     ) as raised:
         container_engine.Engine("podman").build(tmp_path, "name:1", arguments={}, progress=lines.append)
-    assert len(str(raised.value).splitlines()) == 1 + container_engine.SHOWN_LINES
+    assert len(str(raised.value).splitlines()) == 1 + commands.SHOWN_LINES
     assert lines[0] == "1"
 
 

@@ -1,7 +1,7 @@
 """Addresses of files in an SQLite database: MLflow writes them absolute, so they are corrected after a move.
 
-A database and the folder of its artifacts lie side by side. Where both were moved or copied, runs and versions, and with
-the experiment those to come, would else keep the addresses of the folder before.
+A database and the folder of its artifacts lie side by side. Where both were moved or copied, runs and versions would
+else keep the addresses of the folder before, and so would what comes, by the experiment's.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ from .store import Release, Store
 ONNX_ENVIRONMENT, PYTHON_ENVIRONMENT = "serve", "model"
 #: What the list SERVE of setup.py has, as it is imported.
 SERVE_LIBRARIES = frozenset(
-    ("bentoml", "dotenv", "httptools", "httpx", "numpy", "onnxruntime", "orjson", "prometheus_client", "pydantic")
-    + ("pydantic_settings", "rich", "starlette", "typer", "uvicorn", "uvloop")
+    {"bentoml", "dotenv", "httptools", "httpx", "numpy", "onnxruntime", "orjson", "prometheus_client", "pydantic"}
+    | {"pydantic_settings", "rich", "starlette", "typer", "uvicorn", "uvloop"}
 )
 #: The lock with the libraries of every command.
 FULL_ENVIRONMENT = "train"

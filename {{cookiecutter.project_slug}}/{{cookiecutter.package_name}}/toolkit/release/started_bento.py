@@ -86,4 +86,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     _, left = psutil.wait_procs(workers, timeout=1)
     for worker in left:
         worker.kill()
-

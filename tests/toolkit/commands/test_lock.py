@@ -1,0 +1,32 @@
+"""What of a lock is intact."""
+
+import pytest
+from titanic_survival import config, lock
+
+LOCK = (config.ROOT / "requirements" / "serve.lock").read_text()
+
+
+def test_a_whole_lock_is_intact() -> None:
+    for path in config.ROOT.glob("requirements/**/*.lock"):
+        text = path.read_text()
+        kept, broken = lock.intact(text)
+        assert not broken, path
+        assert "".join(entry for entries in kept.values() for entry in entries) == text.partition("make lock\n")[2]
+
+
+@pytest.mark.parametrize("place", [*range(1000, 1200, 7), len(LOCK) - 1])
+def test_a_lock_that_was_cut_off_keeps_its_complete_entries_alone(place: int) -> None:
+    whole, _ = lock.intact(LOCK)
+    kept, broken = lock.intact(LOCK[:place])
+    assert broken
+    assert all(whole[name] == entries for name, entries in kept.items())
+    assert len(kept) < len(whole)
+
+
+def test_marks_of_a_merge_and_other_text_are_no_entries() -> None:
+    entries = LOCK.partition("make lock\n")[2]
+    other = entries.replace("==", "==9", 1)
+    merged = f"<<<<<<< HEAD\n{entries[: entries.index('aiohappy')]}=======\n{other}>>>>>>> theirs\n\x00\ufffd"
+    kept, broken = lock.intact(merged)
+    assert broken
+    assert set(kept) == set(lock.intact(entries)[0])
