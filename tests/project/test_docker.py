@@ -141,6 +141,18 @@ def test_settings_reach_the_container_and_no_command_line(deployed: Project, con
         call(f"{deployed.url}/livez")
 
 
+def test_container_from_before_a_move_of_the_project_is_removed(deployed: Project, containers: Containers) -> None:
+    [name] = names(deployed, containers)
+    elsewhere = deployed.path.with_name("elsewhere")
+    deployed.path.rename(elsewhere)
+    try:
+        assert "stopped" in deployed.run("make", "undeploy", cwd=elsewhere)
+    finally:
+        elsewhere.rename(deployed.path)
+    assert containers("ps", "--all", "--filter", f"name={name}", "--format", "{{.Names}}") == ""
+    deployed.make("deploy")
+
+
 def test_undeploy_removes_the_container_and_leaves_images(deployed: Project, containers: Containers) -> None:
     assert "stopped" in deployed.make("undeploy")
     assert names(deployed, containers) == []

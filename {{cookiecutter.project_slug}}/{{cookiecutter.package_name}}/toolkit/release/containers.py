@@ -72,10 +72,13 @@ class Containers:
         state = found["State"]
         return Container(name, state["Status"], state["ExitCode"], found.get("RestartCount", 0))
 
-    def names(self) -> list[str]:
-        """Return the names of all containers of the deployment."""
-        found = self._run("ps", "--all", "--filter", f"label={LABEL}={self._folder}", "--format", "{{.Names}}")
-        return found.split()
+    def names(self, known: str = "") -> list[str]:
+        """Return the names of all containers of the deployment, a known one among them if there is one.
+
+        Labels have the folder in which containers were started, so one from before a move of it has to be known.
+        """
+        found = self._run("ps", "--all", "--filter", f"label={LABEL}={self._folder}", "--format", "{{.Names}}").split()
+        return [*found, known] if known and known not in found and self.find(known) else found
 
     def log_end(self, name: str) -> str:
         """Return the last lines of a container's log."""

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 TIMEOUT_SECONDS = 300
 #: As the image is meant to run: it writes to /tmp alone.
 OPTIONS = ("--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+#: Over what somebody's Dockerfile may set.
+ENVIRONMENT = ("--env=AUTH=none", "--env=PORT=3000", "--env=ROOT_PATH=")
 #: Asks the service in the container, by Python's own library: the image has no other client for certain.
 CLIENT = """
 import sys, urllib.request as http
@@ -65,7 +67,7 @@ def started_container(engine: str, image: str) -> Iterator[StartedContainer]:
     name = f"startup-check-{secrets.token_hex(4)}"
     container = StartedContainer(engine, name)
     try:
-        done = container.run("run", "--detach", "--name", name, *OPTIONS, image)
+        done = container.run("run", "--detach", "--name", name, *OPTIONS, *ENVIRONMENT, image)
         if done.returncode:
             raise CannotRunError((done.stderr.strip().splitlines() or ["no reason given"])[-1])
         yield container

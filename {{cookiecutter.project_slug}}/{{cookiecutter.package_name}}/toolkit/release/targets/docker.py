@@ -139,7 +139,8 @@ class Docker:
         """Remove the containers after their requests in progress, and return whether there was one; images stay."""
         owned_folder(self._folder)
         with self._instances.locked("undeploy", LOCK_SECONDS):
-            names = self._containers.names()
+            record = ContainerRecord.read(self._record)
+            names = self._containers.names(record.container if record else "")
             for name in names:
                 self._end(name)
             self._record.unlink(missing_ok=True)
@@ -178,7 +179,7 @@ class Docker:
         # From here on the new container takes over, whatever happens to this process.
         record.write(self._record)
         self._await_serving(record, old)
-        for name in self._containers.names():
+        for name in self._containers.names(old.container if old else ""):
             if name != record.container:
                 self._end(name)
         self._instances.sweep()
