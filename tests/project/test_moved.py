@@ -49,12 +49,9 @@ def test_environment_that_was_moved_or_copied_is_made_anew(project: Project, tmp
     first = project.copy(tmp_path / "first")
     (first.path / ".venv").unlink()
     # The libraries that an environment has at least: quick to install.
-    lock = first.path / "requirements" / "dev.lock"
+    lock, needed = first.path / "requirements" / "dev.lock", "uv|setuptools|pytest|pluggy|iniconfig|packaging|pygments"
     entries = re.split(r"\n(?=\S)", lock.read_text())
-    lock.write_text(
-        "\n".join(entry for entry in entries if re.match("(uv|setuptools|pytest|pluggy|iniconfig)==", entry))
-    )
-    lock.write_text(lock.read_text() + "\n".join(e for e in entries if re.match("(packaging|pygments)==", e)) + "\n")
+    lock.write_text("\n".join(entry.strip("\n") for entry in entries if re.match(f"({needed})==", entry)) + "\n")
     first.make("setup")
     assert "Making" not in first.make("setup")
 

@@ -45,6 +45,7 @@ def test_moved_and_copied_versions_are_downloaded_from_the_new_place(
         assert all(address.startswith(folder.as_uri()) for address in addresses(folder))
         registry.download(1, folder / "version")
         assert (folder / "version" / "contract.json").exists()
+        shutil.rmtree(folder / "version")
         # As anybody would load it.
         assert mlflow.pyfunc.load_model(f"models:/{trained.model_name}/1")
         with start_run(registry, "train") as run:
