@@ -26,6 +26,8 @@ class helper:
         x = 1
         x = "a"
         self.seen[x] = X
+        self.more = helper(1)
+        self.more.other = 2
         return self.nothing
 
 
@@ -34,7 +36,6 @@ async def other(rows: list[Row], predict=None):
     for P in await predict(rows):
         found.append(P)
     mine = helper(found)
-    mine.more = 2
     return mine.Value(found)
 """
 
