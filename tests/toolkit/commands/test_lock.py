@@ -1,5 +1,8 @@
 """What of a lock is intact."""
 
+import subprocess
+import sys
+
 import pytest
 from titanic_survival import config, lock
 
@@ -30,3 +33,10 @@ def test_marks_of_a_merge_and_other_text_are_no_entries() -> None:
     kept, broken = lock.intact(merged)
     assert broken
     assert set(kept) == set(lock.intact(entries)[0])
+
+
+def test_the_command_needs_no_library() -> None:
+    # Without -S, libraries would be found; from another folder, the project itself would not.
+    command = [sys.executable, "-S", "-c", f"import {config.PACKAGE}.lock"]
+    done = subprocess.run(command, cwd=config.ROOT, env={}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
