@@ -12,12 +12,20 @@ TIMEOUT_SECONDS = 300
 OPTIONS = ("--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 #: Over what somebody's Dockerfile may set.
 ENVIRONMENT = ("--env=AUTH=none", "--env=PORT=3000", "--env=ROOT_PATH=")
-#: Asks the service in the container, by Python's own library: the image has no other client for certain.
+#: Asks the service in the container, by Python's own library: the image has no other client for certain. It waits by
+#: itself, since each call of the engine takes a while.
 CLIENT = """
-import sys, urllib.request as http
-url, headers = "http://127.0.0.1:3000" + sys.argv[1], {"Content-Type": "application/json"}
+import sys, time, urllib.request as http
+url, body = "http://127.0.0.1:3000" + sys.argv[1], sys.stdin.buffer.read()
+headers = {"Content-Type": "application/json"}
 opener = http.build_opener(http.ProxyHandler({}))
-print(opener.open(http.Request(url, sys.stdin.buffer.read(), headers), timeout=30).read().decode())
+for _ in range(100):
+    try:
+        print(opener.open(http.Request(url, body, headers), timeout=30).read().decode())
+        sys.exit()
+    except OSError:
+        time.sleep(0.1)
+sys.exit(1)
 """
 
 

@@ -55,10 +55,10 @@ class Built(NamedTuple):
     def _await(self, started: Started, path: str, body: str) -> str:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            ended = started.has_ended()
-            if not ended and (answer := started.ask(path, body)) is not None:
+            answer = started.ask(path, body)
+            if answer is not None:
                 return answer
-            if ended or MISSING.search(started.log()):
+            if started.has_ended() or MISSING.search(started.log()):
                 break
             time.sleep(0.2)
         raise self._failure(started.log())
