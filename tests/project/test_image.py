@@ -145,7 +145,7 @@ def test_another_version_is_one_layer_and_quick(trained: Project, containers: Co
     assert before[-1] != after[-1]
     containers("rmi", "--force", other)
     print(f"rebuild with another version: {took:.1f} s")
-    assert took < 20
+    assert took < 30, "a Bento and a container are started once on the way"
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +249,7 @@ def test_another_version_is_published_without_an_engine(
         for name in containers("images", "--format", "{{.Repository}}:{{.Tag}}").splitlines():
             if name.startswith(f"{repository}:"):
                 containers("rmi", "--force", name)
-        assert took < 20
+        assert took < 30, "a Bento and a container are started once on the way"
     finally:
         trained.env["IMAGE_REPOSITORY"] = local
         shutil.rmtree(trained.path / ".git", ignore_errors=True)
