@@ -147,7 +147,7 @@ def test_bento_that_lacks_a_library_is_not_built(trained: Project, tmp_path: Pat
 
 
 def test_image_that_lacks_a_library_is_not_built(project: Project, tmp_path: Path) -> None:
-    needed(os.environ.get("CONTAINER_ENGINE", "podman"))
+    engine = needed(os.environ.get("CONTAINER_ENGINE", "podman"))
     copy = project.copy(tmp_path / "titanic-survival")
     copy.env["IMAGE_REPOSITORY"] = f"localhost/test-{tmp_path.parent.name}/lacking".lower()
     model = copy.path / copy.package / "model"
@@ -173,3 +173,5 @@ except Exception as error:
     assert "✓ image" not in said
     assert "The image does not start: it needs pandas, which requirements/serve.lock does not have." in said
     assert re.search(r"\d+ example rows predicted as at training", copy.make("build").partition("✓ image")[2])
+    images = copy.run(engine, "images", "--quiet", copy.env["IMAGE_REPOSITORY"]).split()
+    copy.run(engine, "rmi", "--force", *dict.fromkeys(images))
