@@ -12,7 +12,7 @@ LOCK = .venv/bin/uv pip compile requirements/dev.in --quiet --universal --python
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-toolkit lint bench bench-soak bench-training lock
+.PHONY: help setup demo example test test-fast test-toolkit lint bench bench-soak bench-training lock
 
 help:  ## Explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ setup: .venv/.done  ## Make the environment .venv from requirements/dev.lock
 
 demo: .venv/.done  ## Generate a project, train, deploy, call it and take it down (a minute or two)
 	@.venv/bin/python demo.py
+
+example: .venv/.done  ## Generate the project of the example NAME=houses in DEST=folder (build); without NAME: list them
+	@.venv/bin/python example.py "$(NAME)" "$(DEST)"
 
 test: .venv/.done  ## Run every test, the slow ones last; those install and run generated projects. ARGS="-k word" selects
 	$(PYTEST) $(ARGS)
@@ -34,7 +37,7 @@ test-toolkit: .venv/.done  ## Run tests of the toolkit in a generated project th
 lint: .venv/.done  ## Check style (ruff) here and in the template as it stands, and types (mypy) here
 	.venv/bin/ruff check --config pyproject.toml . $(TEMPLATE)
 	.venv/bin/ruff format --config pyproject.toml --check . $(TEMPLATE)
-	.venv/bin/mypy demo.py hooks tests/*.py benchmarks/serving.py benchmarks/soak.py benchmarks/training.py
+	.venv/bin/mypy demo.py example.py hooks tests/*.py benchmarks/serving.py benchmarks/soak.py benchmarks/training.py
 
 bench: .venv/.done  ## Compare the service with what one would otherwise use (a quarter of an hour; needs wrk)
 	@.venv/bin/python -m benchmarks.serving $(ARGS)

@@ -23,6 +23,8 @@ import run_toolkit
 from conftest import file_lock
 from cookiecutter.main import cookiecutter
 
+import example
+
 PROBLEMS = Path(__file__).parents[1] / "problems"
 #: Settings of the person who runs the tests must not reach the project under test.
 FOREIGN = (
@@ -159,12 +161,17 @@ print(json.dumps({{
         return Project(path, self._called, self.package)
 
     def variant(self, path: Path, problem: str) -> "Project":
-        """Return a copy with the four files of another problem and without the data of this one."""
+        """Return a copy with the four files and the data of another problem instead of its own."""
         copy = self.copy(path)
-        shutil.rmtree(path / "data")
-        for file in (PROBLEMS / problem).glob("*.py"):
-            shutil.copy(file, path / self.package / "model")
+        example.lay_over(folder_of(problem), path)
         return copy
+
+
+def folder_of(problem: str) -> Path:
+    """Return the folder of a problem: an example, or one that is for tests only."""
+    folders = [folder for folder in (example.EXAMPLES / problem, PROBLEMS / problem) if folder.is_dir()]
+    assert len(folders) == 1, folders
+    return folders[0]
 
 
 def call(url: str, body: Any = None, authorization: str = "") -> tuple[int, Any]:

@@ -1,33 +1,55 @@
-"""Other problems, by rewriting the four files of `model/` and nothing else. Their own tests cover batch scoring."""
+"""Other problems, by rewriting the four files of `model/` and nothing else: the examples, and some for tests only."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+
+import example
 
 from .conftest import PROBLEMS, Project, call
 
 pytestmark = pytest.mark.slow
 
-#: For each problem: the fields of a prediction, and what the training says of the model.
+SAME_ANSWERS = Path(__file__).with_name("same_answers.py")
+#: For each problem: the fields of a prediction, what the training says of the model, and what serves it.
 EXPECTED = {
-    "diabetes": ({"progression"}, "Ridge"),
-    "digits": ({"digit", "confidence", "probabilities"}, "RandomForestClassifier"),
-    "direction": ({"direction", "probability"}, "LogisticRegression"),
-    "plain_python": ({"seat", "score", "reason"}, "Rule"),
+    "diabetes": ({"progression"}, "Ridge", "ONNX"),
+    "digits": ({"digit", "confidence", "probabilities"}, "RandomForestClassifier", "ONNX"),
+    "direction": ({"direction", "probability"}, "LogisticRegression", "ONNX"),
+    "plain_python": ({"seat", "score", "reason"}, "Rule", "Python"),
+    "churn": ({"left", "probability"}, "LGBMClassifier", "ONNX"),
+    "demand": ({"sold"}, "HistGradientBoostingRegressor", "ONNX"),
+    "fraud": ({"fraud", "probability"}, "RandomForestClassifier", "ONNX"),
+    "houses": ({"price"}, "GammaRegressor", "ONNX"),
+    "sentiment": ({"sentiment", "probability"}, "LogisticRegression", "ONNX"),
 }
+
+#: Those that are trained and deployed by their Makefile too.
+DEPLOYED = ("diabetes", "digits", "direction", "plain_python")
 
 
 def test_every_problem_is_expected() -> None:
-    assert {path.name for path in PROBLEMS.iterdir()} == set(EXPECTED)
+    assert {path.name for path in PROBLEMS.iterdir()} | set(example.names()) == set(EXPECTED)
 
 
 @pytest.mark.parametrize("problem", EXPECTED)
-def test_another_problem_needs_only_the_four_files(project: Project, tmp_path: Path, problem: str) -> None:
-    fields, model = EXPECTED[problem]
+def test_every_way_to_score_the_raw_csv_gives_the_same_predictions(
+    project: Project, tmp_path: Path, problem: str
+) -> None:
     variant = project.variant(tmp_path / problem, problem)
-    assert model in variant.make("train", MODEL_NAME=problem)
+    shutil.copy(SAME_ANSWERS, variant.path / "tests" / "test_same_answers.py")
+    assert " passed" in variant.make("test", RUNTIME=EXPECTED[problem][2].lower())
+
+
+@pytest.mark.parametrize("problem", DEPLOYED)
+def test_another_problem_needs_only_the_four_files(project: Project, tmp_path: Path, problem: str) -> None:
+    fields, model, runtime = EXPECTED[problem]
+    variant = project.variant(tmp_path / problem, problem)
+    printed = variant.make("train", MODEL_NAME=problem)
+    assert model in printed
+    assert f"{runtime} serves" in printed
     assert variant.registry(MODEL_NAME=problem)["aliases"] == {"challenger": 1, "champion": 1}
-    assert " passed" in variant.make("test")
     try:
         variant.make("deploy", MODEL_NAME=problem)
         rows = variant.rows(4)
