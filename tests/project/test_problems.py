@@ -18,6 +18,7 @@ EXPECTED = {
     "digits": ({"digit", "confidence", "probabilities"}, "RandomForestClassifier", "ONNX"),
     "direction": ({"direction", "probability"}, "LogisticRegression", "ONNX"),
     "plain_python": ({"seat", "score", "reason"}, "Rule", "Python"),
+    "anomalies": ({"outlier", "score"}, "IsolationForest", "ONNX"),
     "churn": ({"left", "probability"}, "LGBMClassifier", "ONNX"),
     "demand": ({"sold"}, "HistGradientBoostingRegressor", "ONNX"),
     "fraud": ({"fraud", "probability"}, "RandomForestClassifier", "ONNX"),
