@@ -164,6 +164,8 @@ print(json.dumps({{
         """Return a copy with the four files and the data of another problem instead of its own."""
         copy = self.copy(path)
         example.lay_over(folder_of(problem), path)
+        # Which libraries the environment has is up to the test; a newer setup.py would have it made again.
+        shutil.copy2(self.path / "setup.py", path)
         return copy
 
 

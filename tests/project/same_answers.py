@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import pytest
-from mlflow.types import DataType
+from mlflow.types.schema import Array, DataType
 from starlette.testclient import TestClient
 from titanic_survival import config, predict
 from titanic_survival.model import data
@@ -133,10 +133,9 @@ def test_pyfunc(settings: config.Settings, raw: Path, predicted: Rows) -> None:
     model = mlflow.pyfunc.load_model(f"models:/{settings.model_name}@champion")
     # A CSV file has no types; the model's signature has them.
     types = {field.name: field.type for field in model.metadata.get_input_schema().inputs}
-    lists = [name for name, kind in types.items() if not isinstance(kind, DataType)]
     frame = pd.read_csv(
         raw,
-        dtype={name: kind.to_pandas() for name, kind in types.items() if name not in lists},
-        converters=dict.fromkeys(lists, json.loads),
+        dtype={name: kind.to_pandas() for name, kind in types.items() if isinstance(kind, DataType)},
+        converters={name: json.loads for name, kind in types.items() if isinstance(kind, Array)},
     )
     assert same(predicted, model.predict(frame).to_dict("records"))
