@@ -1,7 +1,7 @@
 """Generate a project for one of the examples, with its data, ready to train: `make example NAME=houses`.
 
-An example is a folder: Python files for `model/`, a folder `data`, and `example.json` with answers to cookiecutter's
-questions and the libraries that the model needs.
+An example is a folder: Python files for `model/`, a folder `data`, and `example.json` with the answers to the questions
+of cookiecutter.json, the libraries that the model needs, and the file to score, if it is not that of the data.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent
 EXAMPLES = ROOT / "examples"
-#: Where a generated project names the file of its sample data.
-SAMPLE, PAGES = "data/titanic.csv", ("README.md", "docs/batch.md")
+#: The file of rows that these pages of a generated project score.
+INPUT, PAGES = "data/titanic.csv", ("README.md", "docs/batch.md")
 
 
 def main(name: str = "", destination: str = "") -> int:
@@ -27,9 +27,9 @@ def main(name: str = "", destination: str = "") -> int:
         for known in names():
             libraries = details(EXAMPLES / known).get("libraries", [])
             with_them = f" With {' and '.join(libraries)}." if libraries else ""
-            print(f"  {known:<10}  {details(EXAMPLES / known)['description']}{with_them}")
+            print(f"  {known:<10}  {answers(EXAMPLES / known)['description']}{with_them}")
         return 1 if name else 0
-    project = Path(destination or "build").expanduser() / details(EXAMPLES / name)["project_slug"]
+    project = Path(destination or "build").expanduser() / answers(EXAMPLES / name)["project_slug"]
     if project.exists():
         print(f"{project} exists. Remove it, or name another folder: make example NAME={name} DEST=...")
         return 1
@@ -53,18 +53,22 @@ def details(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
+def answers(folder: Path) -> dict[str, str]:
+    """Return an example's answers to cookiecutter's questions."""
+    return dict(details(folder)["answers"])
+
+
 def generate(folder: Path, destination: Path) -> Path:
     """Generate an example's project in a folder, and return where it is; `CalledProcessError` if that fails."""
-    answers = {name: text for name, text in details(folder).items() if isinstance(text, str)}
     options = ["--no-input", "--output-dir", str(destination)]
     command = [sys.executable, "-m", "cookiecutter", str(ROOT), *options]
-    command += [f"{name}={text}" for name, text in answers.items()]
+    command += [f"{name}={text}" for name, text in answers(folder).items()]
     subprocess.run(command, check=True, capture_output=True, text=True)
-    project = destination / answers["project_slug"]
+    project = destination / answers(folder)["project_slug"]
     lay_over(folder, project)
-    [data] = folder.glob("data/*.csv")
+    scored = details(folder).get("input", f"data/{folder.name}.csv")
     for page in (project / name for name in PAGES):
-        page.write_text(page.read_text(encoding="utf-8").replace(SAMPLE, f"data/{data.name}"), encoding="utf-8")
+        page.write_text(page.read_text(encoding="utf-8").replace(INPUT, scored), encoding="utf-8")
     return project
 
 

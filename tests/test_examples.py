@@ -29,21 +29,24 @@ def run(template: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_example_has_its_four_files_and_little_data(name: str) -> None:
     folder = example.EXAMPLES / name
     assert set(FOUR) <= files(folder) <= {*FOUR, "features.py", *kept(name)}
-    assert (folder / "data" / f"{name}.csv").stat().st_size < MAX_BYTES
+    assert all(file.stat().st_size < MAX_BYTES for file in (folder / "data").iterdir())
     for path in folder.glob("*.py"):
         assert ast.get_docstring(ast.parse(path.read_text())), path
         assert "from .." not in path.read_text(), f"{path}: model/ imports nothing of the project"
 
 
 def kept(name: str) -> set[str]:
-    return {"example.json", "data/README.md", "data/generate.py", f"data/{name}.csv"}
+    scored = example.details(example.EXAMPLES / name).get("input", f"data/{name}.csv")
+    return {"example.json", "data/README.md", "data/generate.py", f"data/{name}.csv", scored}
 
 
 @pytest.mark.parametrize("name", example.names())
 def test_generator_writes_the_data_of_the_example(name: str, tmp_path: Path) -> None:
     shutil.copy(example.EXAMPLES / name / "data" / "generate.py", tmp_path)
     subprocess.run([sys.executable, tmp_path / "generate.py"], check=True)
-    assert (tmp_path / f"{name}.csv").read_bytes() == (example.EXAMPLES / name / "data" / f"{name}.csv").read_bytes()
+    written = {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")}
+    assert written == {path.name: path.read_bytes() for path in (example.EXAMPLES / name).glob("data/*.csv")}
+    assert f"{name}.csv" in written
 
 
 def test_the_readme_shows_the_four_files_of_an_example() -> None:
@@ -67,10 +70,17 @@ def test_example_is_generated_with_its_model_data_and_answers(template: Path, tm
     assert files(project / "data") == {"README.md", "generate.py", "houses.csv"}
     record = json.loads((project / ".cruft.json").read_text())
     assert (
-        record["context"]["cookiecutter"]["description"] == example.details(example.EXAMPLES / "houses")["description"]
+        record["context"]["cookiecutter"]["description"] == example.answers(example.EXAMPLES / "houses")["description"]
     )
+
+
+@pytest.mark.parametrize(("name", "file"), [("houses", "data/houses.csv"), ("demand", "data/tomorrow.csv")])
+def test_pages_of_an_example_score_a_file_of_its_own(template: Path, tmp_path: Path, name: str, file: str) -> None:
+    assert run(template, name, str(tmp_path)).returncode == 0
+    [project] = tmp_path.iterdir()
+    assert (project / file).exists()
     for page in ("README.md", "docs/batch.md"):
-        assert "INPUT=data/houses.csv" in (project / page).read_text()
+        assert f"INPUT={file}" in (project / page).read_text()
         assert "titanic.csv" not in (project / page).read_text()
 
 
@@ -97,4 +107,4 @@ def test_examples_are_listed_with_a_sentence_each(template: Path, name: str, cod
     done = run(template, name, "")
     assert done.returncode == code
     for known in example.names():
-        assert f"  {known:<10}  {example.details(example.EXAMPLES / known)['description']}" in done.stdout
+        assert f"  {known:<10}  {example.answers(example.EXAMPLES / known)['description']}" in done.stdout

@@ -1,12 +1,12 @@
-"""Boosted trees over the calendar and the lags."""
+"""Boosted trees over the calendar, the lags, and what features.py makes of them."""
 
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-#: Parts of the date by which days of the past and of the future differ: trees cannot go on with a trend.
-UNUSED = ["day_year", "day_days"]
+#: The year and the number of the day only grow, and trees cannot go on with a trend; month and day are in day_of_year.
+UNUSED = ["day_year", "day_days", "day_month", "day_day"]
 
 
 def build() -> Pipeline:

@@ -32,7 +32,7 @@ def raw(version: Artifact, contract: Contract, tmp_path_factory: pytest.TempPath
     path = tmp_path_factory.mktemp("raw") / "rows.csv"
     names = [field.name for field in contract.row]
     tables = [pd.read_csv(file, dtype=str, keep_default_na=False) for file in config.ROOT.glob("data/*.csv")]
-    table = next((table for table in tables if set(names) <= set(table)), None)
+    table = next((table for table in tables if set(names) <= set(table) and len(table) >= COUNT), None)
     if table is None:
         # Lists are JSON in a cell.
         table = data.load().map(lambda value: json.dumps(np.asarray(value).tolist()) if is_list(value) else value)

@@ -40,7 +40,9 @@ def test_every_way_to_score_the_raw_csv_gives_the_same_predictions(
 ) -> None:
     variant = project.variant(tmp_path / problem, problem)
     shutil.copy(SAME_ANSWERS, variant.path / "tests" / "test_same_answers.py")
-    assert " passed" in variant.make("test", "ARGS=--ignore tests/test_monitoring_rules.py", RUNTIME=EXPECTED[problem][2].lower())
+    assert " passed" in variant.make(
+        "test", "ARGS=--ignore tests/test_monitoring_rules.py", RUNTIME=EXPECTED[problem][2].lower()
+    )
 
 
 @pytest.mark.parametrize("problem", DEPLOYED)

@@ -1,4 +1,7 @@
-"""Write demand.csv: invented daily sales of three bakeries, with weekdays, seasons, holidays, promotions and growth."""
+"""Write demand.csv, and tomorrow.csv with the rows to score for the day after.
+
+The sales of three bakeries are invented: they have weekdays, seasons, holidays, promotions and growth.
+"""
 
 import csv
 import math
@@ -18,13 +21,29 @@ HOLIDAYS = {(1, 1), (5, 1), (10, 3), (12, 25), (12, 26)}
 
 
 def main() -> None:
-    """Write the file beside this one."""
+    """Write the files beside this one."""
     draw = random.Random(3)
-    with Path(__file__).with_name("demand.csv").open("w", newline="", encoding="utf-8") as file:
+    shops = {shop: days(draw, shop) for shop in SHOPS}
+    names = ["day", "shop", "holiday", "promotion", "temperature"]
+    write("demand.csv", [*names, "sold"], [row for rows in shops.values() for row in rows])
+    lags = ["sold_1", "sold_7", "sold_14", "mean_28"]
+    write("tomorrow.csv", [*names, *lags], [tomorrow(draw, shop, rows) for shop, rows in shops.items()])
+
+
+def write(name: str, header: list[str], rows: list[list[object]]) -> None:
+    """Write a file beside this one."""
+    with Path(__file__).with_name(name).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["day", "shop", "holiday", "promotion", "temperature", "sold"])
-        for shop in SHOPS:
-            writer.writerows(days(draw, shop))
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def tomorrow(draw: random.Random, shop: str, rows: list[list[object]]) -> list[object]:
+    """Return the row of the day after the last one, with its lags as data.py makes them."""
+    day = FIRST + timedelta(days=len(rows))
+    sold = [int(str(row[-1])) for row in rows]
+    lags = [sold[-1], sold[-7], sold[-14], round(sum(sold[-28:]) / 28, 2)]
+    return [day.isoformat(), shop, int((day.month, day.day) in HOLIDAYS), 0, f"{draw.gauss(2, 3):.1f}", *lags]
 
 
 def days(draw: random.Random, shop: str) -> list[list[object]]:
