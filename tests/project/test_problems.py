@@ -1,9 +1,12 @@
 """Other problems, by rewriting the four files of `model/` and nothing else: the examples, and some for tests only."""
 
+import csv
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+import run_toolkit
 
 import example
 
@@ -43,6 +46,21 @@ def test_every_way_to_score_the_raw_csv_gives_the_same_predictions(
     assert " passed" in variant.make(
         "test", "ARGS=--ignore tests/test_monitoring_rules.py", RUNTIME=EXPECTED[problem][2].lower()
     )
+
+
+def test_example_trains_and_scores_as_its_readme_says(project: Project, called: Path, tmp_path: Path) -> None:
+    path = example.generate(example.EXAMPLES / "demand", tmp_path)
+    (path / ".venv").symlink_to((project.path / ".venv").resolve())
+    for name in run_toolkit.INPUTS:  # an environment that is older than these would be made again
+        shutil.copystat(project.path / name, path / name)
+    generated = Project(path, called, "bakery_demand")
+    assert "Version 1 is champion now" in generated.make("train")
+    [command] = re.findall(r"^make (predict .*\.csv)\b", (path / "README.md").read_text(), re.MULTILINE)
+    generated.make(*command.split())
+    with (path / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["shop"] for row in rows] == ["harbour", "market", "station"]
+    assert all(0 < float(row["sold"]) < 1000 for row in rows)
 
 
 @pytest.mark.parametrize("problem", DEPLOYED)
