@@ -10,7 +10,7 @@ import run_toolkit
 
 import example
 
-from .conftest import PROBLEMS, Project, call
+from .conftest import PROBLEMS, Project, call, folder_of
 
 pytestmark = pytest.mark.slow
 
@@ -37,15 +37,21 @@ def test_every_problem_is_expected() -> None:
     assert {path.name for path in PROBLEMS.iterdir()} | set(example.names()) == set(EXPECTED)
 
 
-@pytest.mark.parametrize("problem", EXPECTED)
+def score_in_every_way(project: Project, path: Path, problem: str, arguments: str) -> None:
+    """Test a problem in a copy of a project that has its libraries: the owner's tests, and ours of its raw CSV."""
+    variant = project.variant(path, problem)
+    shutil.copy(SAME_ANSWERS, variant.path / "tests" / "test_same_answers.py")
+    assert " passed" in variant.make("test", f"ARGS={arguments}", RUNTIME=EXPECTED[problem][2].lower())
+
+
+# test_other_libraries.py has the environment for the others.
+@pytest.mark.parametrize(
+    "problem", [name for name in EXPECTED if not example.details(folder_of(name)).get("libraries")]
+)
 def test_every_way_to_score_the_raw_csv_gives_the_same_predictions(
     project: Project, tmp_path: Path, problem: str
 ) -> None:
-    variant = project.variant(tmp_path / problem, problem)
-    shutil.copy(SAME_ANSWERS, variant.path / "tests" / "test_same_answers.py")
-    assert " passed" in variant.make(
-        "test", "ARGS=--ignore tests/test_monitoring_rules.py", RUNTIME=EXPECTED[problem][2].lower()
-    )
+    score_in_every_way(project, tmp_path / problem, problem, "--ignore tests/test_monitoring_rules.py")
 
 
 def test_example_trains_and_scores_as_its_readme_says(project: Project, called: Path, tmp_path: Path) -> None:
