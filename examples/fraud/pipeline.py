@@ -15,4 +15,4 @@ def build() -> Pipeline:
         (OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["trade", "country"]),
         (SimpleImputer(strategy="median"), NUMBERS),
     )
-    return make_pipeline(columns, RandomForestClassifier(n_estimators=100, min_samples_leaf=3, random_state=0))
+    return make_pipeline(columns, RandomForestClassifier(n_estimators=60, min_samples_leaf=3, random_state=0))

@@ -13,8 +13,8 @@ def build() -> Pipeline:
     columns = make_column_transformer(
         # A zip code that training has not seen counts as an average one.
         (OneHotEncoder(handle_unknown="ignore"), ["kind", "energy", "zip_code"]),
-        # Simple words in one spelling are cut alike by scikit-learn and ONNX.
-        (CountVectorizer(binary=True, min_df=5, lowercase=False, token_pattern="[a-zA-Z]+"), "description"),
+        # ONNX cuts a text into words as scikit-learn does, if the pattern is as simple as this.
+        (CountVectorizer(binary=True, min_df=5, token_pattern="[a-zA-Z]+"), "description"),
         (make_pipeline(SimpleImputer(), PowerTransformer()), ["area", "rooms"]),
         # Of the date, the number of days: prices rise.
         (make_pipeline(SimpleImputer(), StandardScaler()), ["built", "sold_days"]),

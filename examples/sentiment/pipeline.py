@@ -8,6 +8,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 def build() -> Pipeline:
     """Return the pipeline, not yet fitted."""
-    # Simple words in one spelling are cut alike by scikit-learn and ONNX.
-    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, lowercase=False, token_pattern="[a-zA-Z']+")
+    # ONNX cuts a text into words as scikit-learn does, if the pattern is as simple as this.
+    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, token_pattern="[a-zA-Z']+")
     return make_pipeline(make_column_transformer((words, "review")), LogisticRegression(C=10))

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 from mlflow.types.schema import Array, DataType
+from pyarrow.types import is_nested
 from starlette.testclient import TestClient
 from titanic_survival import config, predict
 from titanic_survival.model import data
@@ -50,7 +51,9 @@ def predicted(settings: config.Settings, raw: Path, contract: Contract) -> Rows:
     output = raw.with_name("predictions.parquet")
     result = predict.run(settings, raw, output, "champion")
     assert (result.rows, result.rejected) == (COUNT, 0)
-    return pyarrow.parquet.read_table(output, columns=[field.name for field in contract.prediction]).to_pylist()
+    table = pyarrow.parquet.read_table(output, columns=[field.name for field in contract.prediction])
+    assert any(len(column.unique()) > 1 for column in table.columns if not is_nested(column.type))
+    return table.to_pylist()
 
 
 @pytest.fixture(scope="module")
