@@ -10,6 +10,7 @@ import pytest
 from run_toolkit import environment
 
 from .conftest import Project, call
+from .test_problems import score_in_every_way
 
 pytestmark = pytest.mark.slow
 
@@ -80,3 +81,7 @@ print(json.dumps(as_records(scored, version.contract)))
         assert len(set(probabilities)) > 1
     finally:
         libraries.make("undeploy")
+
+
+def test_three_hundred_columns_are_scored_in_every_way(libraries: Project, tmp_path: Path) -> None:
+    score_in_every_way(libraries, tmp_path / "churn", "churn", "tests/test_same_answers.py tests/test_service.py")
