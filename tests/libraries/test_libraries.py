@@ -23,7 +23,7 @@ from sklearn.preprocessing import OneHotEncoder
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import Columns
 from titanic_survival.toolkit.contract.derivation import derive
-from titanic_survival.toolkit.training import onnx_export
+from titanic_survival.toolkit.training.export import onnx_export
 from titanic_survival.toolkit.training.fitting import FittedModel
 from titanic_survival.toolkit.version.runtime import PythonRuntime
 from xgboost import XGBClassifier, XGBRegressor, XGBRFClassifier

@@ -33,13 +33,13 @@ from .toolkit.training import (
     samples,
     threshold,
 )
-from .toolkit.training.converters import check_arguments
 from .toolkit.training.dataset import Dataset
 from .toolkit.training.details import Details, Origin
 from .toolkit.training.evaluation import Criteria, Evaluation, evaluate
+from .toolkit.training.export.converters import check_arguments
+from .toolkit.training.export.onnx_export import export
 from .toolkit.training.fitting import FittedModel
 from .toolkit.training.gates import is_comparison
-from .toolkit.training.onnx_export import export
 from .toolkit.training.threshold import Threshold
 from .toolkit.version import artifact
 from .toolkit.version.artifact import Artifact

@@ -18,8 +18,8 @@ from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.store import Store
 from titanic_survival.toolkit.training import evaluation
+from titanic_survival.toolkit.training.export.onnx_export import OnnxExport
 from titanic_survival.toolkit.training.importance import Importance
-from titanic_survival.toolkit.training.onnx_export import OnnxExport
 from titanic_survival.toolkit.version import artifact
 
 IMPOSSIBLE = {"log_loss": {"at_most": -1}}

@@ -20,8 +20,9 @@ from titanic_survival.toolkit.serving import app
 from titanic_survival.toolkit.serving.limits import Limits
 from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.scoring import Scorer
-from titanic_survival.toolkit.training import evaluation, gates, onnx_export, samples
+from titanic_survival.toolkit.training import evaluation, gates, samples
 from titanic_survival.toolkit.training.dataset import Dataset, LabelledRows, labelled_rows
+from titanic_survival.toolkit.training.export import onnx_export
 from titanic_survival.toolkit.version.artifact import Artifact
 from titanic_survival.toolkit.version.contents import Contents
 from titanic_survival.toolkit.version.reference_profile import Profile

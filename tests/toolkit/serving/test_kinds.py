@@ -33,8 +33,9 @@ from titanic_survival.toolkit.serving.limits import Limits
 from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.protocols.open_inference import request
 from titanic_survival.toolkit.serving.scoring import Scorer
-from titanic_survival.toolkit.training import onnx_export, samples
+from titanic_survival.toolkit.training import samples
 from titanic_survival.toolkit.training.dataset import labelled_rows
+from titanic_survival.toolkit.training.export import onnx_export
 from titanic_survival.toolkit.version.artifact import Artifact
 from titanic_survival.toolkit.version.contents import Contents
 from titanic_survival.toolkit.version.frame_scorer import FrameScorer
@@ -260,8 +261,9 @@ def test_schema_of_mlflow_takes_text_and_native_values(version: Artifact, sent: 
         ("sold", "yesterday", "expected a date and time such as 2026-01-31T18:30:00Z, or missing"),
         ("opens", "25:00", "expected a time of day"),
         ("lasts", "P1M", "expected a duration"),
-        ("note", "x" * 81, "expected a text of at most 80 characters, or missing"),
-        ("zip_code", 2134, "expected a text of at most 5 characters"),
+        ("note", "x" * 81, "expected a text of 1 to 80 characters, or missing"),
+        ("zip_code", "", "expected a text of 1 to 5 characters"),
+        ("zip_code", 2134, "expected a text of 1 to 5 characters"),
         ("account", "seven", "expected a whole number, or missing"),
         ("price", "1,50", "expected a number"),
         ("grid", [1, 2, 3, 4], "expected a list of 2 lists of 2 numbers"),

@@ -20,8 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.derivation import derive
-from titanic_survival.toolkit.training import converters, onnx_export
-from titanic_survival.toolkit.training.converters import Inputs
+from titanic_survival.toolkit.training.export import converters, onnx_export
+from titanic_survival.toolkit.training.export.converters import Inputs
 
 
 class Numbers(BaseModel):

@@ -13,8 +13,8 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, SplineTran
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import Columns
 from titanic_survival.toolkit.contract.derivation import derive
-from titanic_survival.toolkit.training import onnx_export
-from titanic_survival.toolkit.training.onnx_export import OnnxExport
+from titanic_survival.toolkit.training.export import onnx_export
+from titanic_survival.toolkit.training.export.onnx_export import OnnxExport
 from titanic_survival.toolkit.version.runtime import OnnxRuntime
 
 

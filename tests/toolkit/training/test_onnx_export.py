@@ -20,7 +20,7 @@ from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import from_rows
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.json_rows import RowParser
-from titanic_survival.toolkit.training import onnx_export, parity
+from titanic_survival.toolkit.training.export import onnx_export, parity
 from titanic_survival.toolkit.version import artifact
 from titanic_survival.toolkit.version.runtime import MATRIX_INPUT, OnnxRuntime, PythonRuntime
 

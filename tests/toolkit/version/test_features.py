@@ -21,7 +21,8 @@ from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import Columns, as_records, from_rows, take
 from titanic_survival.toolkit.contract.derivation import derive
-from titanic_survival.toolkit.training import feature_checks, onnx_export
+from titanic_survival.toolkit.training import feature_checks
+from titanic_survival.toolkit.training.export import onnx_export
 from titanic_survival.toolkit.version import artifact
 from titanic_survival.toolkit.version.artifact import Artifact, Example
 from titanic_survival.toolkit.version.contents import Contents

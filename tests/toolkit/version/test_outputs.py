@@ -18,7 +18,7 @@ from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.columns import Columns
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.schema import Contract
-from titanic_survival.toolkit.training.onnx_export import export
+from titanic_survival.toolkit.training.export.onnx_export import export
 from titanic_survival.toolkit.version.runtime import OnnxRuntime, PythonRuntime
 
 COLUMNS: Columns = dict(zip("ab", np.random.default_rng(0).normal(size=(2, 300)).astype(np.float32), strict=True))

@@ -29,8 +29,9 @@ from sklearn.tree import DecisionTreeClassifier
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import take
 from titanic_survival.toolkit.contract.derivation import derive
-from titanic_survival.toolkit.training import onnx_export, samples
+from titanic_survival.toolkit.training import samples
 from titanic_survival.toolkit.training.dataset import LabelledRows
+from titanic_survival.toolkit.training.export import onnx_export
 from titanic_survival.toolkit.version import formats
 from titanic_survival.toolkit.version.contents import Contents
 from titanic_survival.toolkit.version.reference_profile import Profile

@@ -146,7 +146,7 @@ def _phrase(field: FieldSpec) -> str:
         if field.whole:
             return "a whole number"
         least, most = field.min_length, field.max_length
-        span = f"{most}" if least == most else f"at most {most}" if least <= 1 else f"{least} to {most}"
+        span = f"{most}" if least == most else f"{least} to {most}"
         return f"a text of {span} characters"
     return _NOUNS.get(field.kind, times.EXPECTED.get(field.kind, "")).format(_size(field)) + _limits(field)
 

@@ -17,7 +17,7 @@ from ..contract.dataframes import as_frame
 from ..contract.schema import Contract, FieldSpec
 from ..version.artifact import TOLERANCE
 from ..version.features import Features, Function, Kind, call
-from .parity import edge_rows
+from .export.parity import edge_rows
 
 #: Training rows of which the columns are computed again, beside other rows and alone.
 SAMPLE_ROWS, ROWS_ALONE = 500, 5

@@ -13,7 +13,7 @@ from ..contract.schema import Contract
 from ..version.features import Features, FeaturesRuntime
 from ..version.runtime import OnnxRuntime, PythonRuntime, Runtime
 from .dataset import Dataset
-from .onnx_export import OnnxExport
+from .export.onnx_export import OnnxExport
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..common.errors import UserError, explain_missing_extras
-from ..contract.columns import Columns
-from ..contract.schema import Contract
-from ..version.artifact import TOLERANCE
-from ..version.runtime import OnnxRuntime, PythonRuntime
-from . import converters, export_diagnosis
-from .export_diagnosis import Failure
-from .export_size import too_large
+from ...common.errors import UserError, explain_missing_extras
+from ...contract.columns import Columns
+from ...contract.schema import Contract
+from ...version.artifact import TOLERANCE
+from ...version.runtime import OnnxRuntime, PythonRuntime
+from . import converters, diagnosis
+from .diagnosis import Failure
 from .parity import Difference, edge_rows
+from .size import too_large
 
 
 class OnnxExport(NamedTuple):
@@ -56,7 +56,7 @@ def export(
         actual = OnnxRuntime(model, contract).score(rows)
     except Exception as error:  # converters raise exceptions of many kinds
         return OnnxExport(
-            None, f"not convertible to ONNX: {_one_line(error)}", _details(export_diagnosis.of_error, failure, error)
+            None, f"not convertible to ONNX: {_one_line(error)}", _details(diagnosis.of_error, failure, error)
         )
     difference = Difference.between(expected, actual, contract)
     if not len(difference.rows):
@@ -64,7 +64,7 @@ def export(
     text = f"largest difference {difference.largest:.1e}, above {TOLERANCE:.0e}"
     if np.isinf(difference.by_field[contract.label.name]).any() and contract.task == "classification":
         text = "ONNX and original predict different labels"
-    details = _details(export_diagnosis.of_difference, failure, difference, expected, actual)
+    details = _details(diagnosis.of_difference, failure, difference, expected, actual)
     return OnnxExport(None, f"parity check failed on {len(difference.rows)} of {count} rows: {text}", details)
 
 

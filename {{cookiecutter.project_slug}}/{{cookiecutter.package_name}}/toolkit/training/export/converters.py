@@ -8,9 +8,9 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ..common.errors import UserError
-from ..contract.schema import Contract
-from ..version.runtime import MATRIX_INPUT
+from ...common.errors import UserError
+from ...contract.schema import Contract
+from ...version.runtime import MATRIX_INPUT
 from . import own_graph
 
 #: The newest operator sets that all converters know: those of LightGBM, XGBoost and IsolationForest know no newer ones.

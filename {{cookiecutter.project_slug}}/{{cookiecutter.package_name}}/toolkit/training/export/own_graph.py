@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..version.runtime import MATRIX_INPUT
+from ...version.runtime import MATRIX_INPUT
 
 #: The version of ONNX's own operators, where a graph has none of them yet.
 OPSET = 18

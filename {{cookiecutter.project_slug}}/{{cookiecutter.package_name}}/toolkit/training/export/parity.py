@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..contract.columns import Columns
-from ..contract.schema import Contract, FieldSpec
-from ..version.artifact import TOLERANCE
+from ...contract.columns import Columns
+from ...contract.schema import Contract, FieldSpec
+from ...version.artifact import TOLERANCE
 
 #: Texts, and keys that are whole numbers, that the training has hardly seen; other texts are made of that of a row.
 TEXTS = ("0", "unseen value", "a", " x\t\ny  z ", "It's 50 % off -- Ünï, 東京 😀!")

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..common.errors import UserError
-from ..contract import dataframes
-from ..contract.columns import Columns, take
-from ..contract.schema import Contract
-from ..version.artifact import TOLERANCE
-from ..version.runtime import MATRIX_INPUT
+from ...common.errors import UserError
+from ...contract import dataframes
+from ...contract.columns import Columns, take
+from ...contract.schema import Contract
+from ...version.artifact import TOLERANCE
+from ...version.runtime import MATRIX_INPUT
 from . import converters
-from .export_hints import Symptoms, hint
+from .hints import Symptoms, hint
 from .parity import Difference, difference
 
 #: So many rows are shown, with so many of their fields.
