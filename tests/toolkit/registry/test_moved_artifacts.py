@@ -8,7 +8,7 @@ import mlflow
 import pytest
 from titanic_survival import config
 from titanic_survival.toolkit.common.errors import UserError
-from titanic_survival.toolkit.registry.client import connect
+from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.registry.moved_artifacts import COLUMNS, correct_addresses
 from titanic_survival.toolkit.registry.runs import start_run
 
@@ -22,6 +22,10 @@ def home(settings: config.Settings) -> Path:
 
 def uri(folder: Path) -> str:
     return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def files(folder: Path) -> set[Path]:
+    return set((folder / "mlartifacts").rglob("*"))
 
 
 def addresses(folder: Path) -> set[str]:
@@ -72,12 +76,47 @@ def test_addresses_of_what_was_not_moved_stay(trained: config.Settings, tmp_path
     assert registry.client.list_artifacts(run.id)
     registry.download(1, tmp_path / "version")
 
-    # The database alone: its files are where they were.
-    alone = tmp_path / "alone"
-    alone.mkdir()
-    shutil.copy(old / "mlflow.db", alone)
-    connect(uri(alone), trained.model_name).download(1, tmp_path / "other")
-    assert addresses(alone) == addresses(old)
+
+def test_new_runs_of_a_database_that_was_copied_alone_lie_beside_it(
+    trained: config.Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(home(trained), old)
+    location = f"{old.as_uri()}/mlartifacts/1"
+    connect(uri(old), trained.model_name).client.create_experiment("by hand", artifact_location=location)
+    before = files(old)
+    # A folder of its own, and one in the folder of the original.
+    for alone in (tmp_path / "alone", old / "alone"):
+        alone.mkdir()
+        shutil.copy(old / "mlflow.db", alone)
+        registry = connect(uri(alone), trained.model_name)
+        assert "2 addresses in it were corrected" in capsys.readouterr().out
+        # The files of versions and runs before are where they were.
+        registry.download(1, tmp_path / "version")
+        shutil.rmtree(tmp_path / "version")
+        for name, folder in ((trained.model_name, "mlartifacts"), ("by hand", "mlartifacts/1")):
+            with start_run(Registry(registry.uri, name), "train") as run:
+                mlflow.log_text("new", "new.txt")
+            assert (alone / folder / run.id / "artifacts" / "new.txt").exists()
+        # What follows later is found too.
+        shutil.copytree(old / "mlartifacts", alone / "mlartifacts", dirs_exist_ok=True)
+        connect(uri(alone), trained.model_name)
+        assert "corrected" in capsys.readouterr().out
+        assert all(address.startswith(f"{alone.as_uri()}/mlartifacts") for address in addresses(alone))
+        shutil.rmtree(alone)
+    assert files(old) == before
+
+
+def test_a_database_without_a_table_of_addresses_is_no_error(trained: config.Settings, tmp_path: Path) -> None:
+    shutil.copy(home(trained) / "mlflow.db", tmp_path)
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        connection.execute("DROP TABLE logged_models")
+    correct_addresses(uri(tmp_path))
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        found = connection.execute(
+            "SELECT artifact_location FROM experiments WHERE name = ?", [trained.model_name]
+        ).fetchone()
+    assert found == ((tmp_path / "mlartifacts").as_uri(),)
 
 
 def test_locations_elsewhere_stay_and_a_database_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Addresses of files in an SQLite database: MLflow writes them absolute, so they are corrected after a move.
 
-A database and the folder of its artifacts lie side by side. Where both were moved or copied, runs and versions would
-else keep the addresses of the folder before, and so would what comes, by the experiment's.
+A database and the folder of its artifacts lie side by side. After a move or a copy, experiments would else keep the
+folder before, and new runs would write there; and runs and versions would, whose files came along.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ FILE = "file://"
 def correct_addresses(uri: str) -> None:
     """Correct the addresses of files that were moved or copied with the database at a tracking URI, and say so.
 
-    An address stays if its file is only where it says. `UserError` if the database cannot be written.
+    An experiment's address follows the database, so that new runs are written beside it. Another address stays if its
+    file is only where it says. `UserError` if the database cannot be written.
     """
     artifacts, database = artifact_folder(uri), Path(uri.removeprefix(SQLITE))
     if artifacts is None or not database.exists():
@@ -39,8 +40,11 @@ def correct_addresses(uri: str) -> None:
         with closing(sqlite3.connect(database, timeout=60)) as connection:
             for old in _folders(connection, artifacts):
                 with connection:
-                    count = sum(_correct(connection, *column, old, artifacts.parent) for column in COLUMNS)
-                console.say(f"The folder of {database.name} was {old} before: {count} addresses in it were corrected.")
+                    count = sum(_correct(connection, *column, old, artifacts) for column in COLUMNS)
+                if count:
+                    console.say(
+                        f"The folder of {database.name} was {old} before: {count} addresses in it were corrected."
+                    )
     except sqlite3.Error as error:
         raise UserError(
             f"{database} was moved, and the addresses in it cannot be corrected ({error}): let this user write it, or "
@@ -49,28 +53,35 @@ def correct_addresses(uri: str) -> None:
 
 
 def _folders(connection: sqlite3.Connection, artifacts: Path) -> list[Path]:
-    """Return the folders that the database was moved or copied from, together with artifacts."""
-    found = {_path(address) for _, address in _addresses(connection, "experiments", "artifact_location")}
-    others = {path for path in found if path.is_absolute() and path.name == artifacts.name and path != artifacts}
-    return [other.parent for other in sorted(others) if not other.exists() or _has_any(connection, other, artifacts)]
+    """Return the folders that the database was moved or copied from, the innermost first.
+
+    Those of runs too: their files may follow when the experiment's address has been corrected already.
+    """
+    found: set[Path] = set()
+    for table, column in COLUMNS[:2]:
+        for _, address in _addresses(connection, table, column):
+            path = _path(address)
+            if path.is_absolute() and not path.is_relative_to(artifacts):
+                found.update([folder.parent for folder in (path, *path.parents) if folder.name == artifacts.name][:1])
+    return sorted(found, key=lambda folder: len(folder.parts), reverse=True)
 
 
-def _has_any(connection: sqlite3.Connection, old: Path, new: Path) -> bool:
-    """Whether the new folder has files of a run that is recorded in the old one."""
-    paths = (_path(address) for _, address in _addresses(connection, "runs", "artifact_uri"))
-    return any((new / path.relative_to(old)).exists() for path in paths if path.is_relative_to(old))
-
-
-def _correct(connection: sqlite3.Connection, table: str, column: str, old: Path, new: Path) -> int:
+def _correct(connection: sqlite3.Connection, table: str, column: str, old: Path, artifacts: Path) -> int:
     """Correct one column, and return the number of addresses that were."""
-    changes = []
+    changes, new = [], artifacts.parent
+    # A copy may lie in the folder of the original.
+    own = new if new.is_relative_to(old) else artifacts
     for row, address in _addresses(connection, table, column):
         path = _path(address)
-        if path.is_relative_to(old):
-            moved = new / path.relative_to(old)
-            if moved.exists() or not path.exists():
-                changes.append((moved.as_uri() if address.startswith(FILE) else str(moved), row))
-    connection.executemany(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", changes)
+        if not path.is_relative_to(old) or path.is_relative_to(own):
+            continue
+        moved = new / path.relative_to(old)
+        follows = table == "experiments" and path.is_relative_to(old / artifacts.name)
+        if follows or moved.exists() or not path.exists():
+            changes.append((moved.as_uri() if address.startswith(FILE) else str(moved), row))
+    # SQLite looks for the table even if there is nothing to change in it; MLflow's older databases lack some.
+    if changes:
+        connection.executemany(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", changes)
     return len(changes)
 
 
