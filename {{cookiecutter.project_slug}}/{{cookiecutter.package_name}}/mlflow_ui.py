@@ -8,6 +8,7 @@ from . import config
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.sockets import listen
+from .toolkit.registry.connection import check_address
 from .toolkit.registry.local_server import run_local_server
 from .toolkit.registry.moved_artifacts import correct_addresses
 
@@ -19,6 +20,7 @@ def run(settings: config.Settings, port: int) -> None:
         raise UserError(
             f"Runs are recorded at {uri} (MLFLOW_TRACKING_URI): open that address; no local server is needed."
         )
+    check_address(uri)
     try:
         listen("127.0.0.1", port).close()
     except UserError as error:

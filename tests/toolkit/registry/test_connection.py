@@ -79,3 +79,18 @@ def test_address_that_cannot_be_used_is_explained(uri: str, said: str) -> None:
 def test_usual_addresses_are_accepted() -> None:
     for uri in ("http://a", "https://u:p%2Fw@a.b:5000/c", "http://[::1]:5000", "databricks", "databricks://profile"):
         check_address(uri)
+
+
+@pytest.mark.parametrize("name", ["what?", "a%20b", "100%"])
+def test_folder_that_the_address_of_a_database_cannot_hold_is_named(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    with pytest.raises(UserError) as raised:
+        client.connect(f"sqlite:///{folder}/mlflow.db", "model")
+    assert all(
+        word in str(raised.value) for word in (str(folder), f"character {'?' if '?' in name else '%'}", "rename")
+    )
+    assert list(tmp_path.rglob("*")) == [folder]
+    # Options of a database, and characters that are encoded.
+    check_address(f"sqlite:///{tmp_path}/mlflow.db?timeout=60/1")
+    check_address(f"sqlite:///{tmp_path}/c%20d/mlflow.db")

@@ -14,7 +14,10 @@ from ..common.errors import UserError
 from ..common.redaction import redact_address
 from ..common.scratch import locked
 from .errors import describe_database
-from .local_server import artifact_folder
+from .local_server import SQLITE, artifact_folder
+
+#: What MLflow and SQLAlchemy read as more than a character of a path, in the address of an SQLite database.
+SPECIAL = "?%"
 
 
 def check_address(uri: str) -> None:
@@ -25,6 +28,8 @@ def check_address(uri: str) -> None:
             f"MLFLOW_TRACKING_URI {address!r} has no scheme: write http://{address} for a server, or "
             "sqlite:////absolute/path.db for a database."
         )
+    if uri.startswith(SQLITE):
+        _check_folder(Path(uri.removeprefix(SQLITE)).parent)
     if not uri.startswith(("http://", "https://")):
         return
     try:
@@ -36,6 +41,20 @@ def check_address(uri: str) -> None:
         raise UserError(
             f"MLFLOW_TRACKING_URI {address!r} is no valid address. In a user or password, write / ? # @ as "
             "%2F %3F %23 %40; or set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead."
+        )
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise `UserError` for a folder of a database whose path MLflow would read as another one.
+
+    One that does not exist as it is written may be meant: with options after a `?`, or with `%20` for a space.
+    """
+    special = next((character for character in str(folder) if character in SPECIAL), None)
+    if special and folder.is_dir():
+        raise UserError(
+            f"The path of the folder {folder} has the character {special}, which the address of MLflow's database in "
+            f"it cannot have: rename the folder to one without {' and '.join(SPECIAL)}, or set MLFLOW_TRACKING_URI to "
+            "an MLflow server."
         )
 
 
