@@ -8,8 +8,10 @@ broken lock is kept, so that no version changes without need.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .toolkit.common.scratch import scratch_folder
+from .toolkit.common.termination import terminable
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "requirements"
@@ -46,7 +49,7 @@ class LockError(Exception):
 def main(arguments: list[str]) -> int:
     """Renew the locks, and return the exit code."""
     try:
-        with uv() as program, scratch_folder(FOLDER, ".new-") as scratch:
+        with terminable(), uv() as program, scratch_folder(FOLDER, ".new-") as scratch:
             _renew(program, scratch, upgrade="--upgrade" in arguments)
     except LockError as error:
         print(f"Error: the locks stay as they were. {error}", file=sys.stderr)
@@ -167,9 +170,16 @@ def uv() -> Iterator[str]:
 
 
 def _runs(command: list[str]) -> bool:
-    """Whether a program runs and succeeds."""
+    """Whether a program runs and succeeds; if this one is told to end, those that it has started end too."""
+    null = subprocess.DEVNULL
     try:
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+        with subprocess.Popen(command, stdin=null, stdout=null, stderr=null, process_group=0) as process:
+            try:
+                return process.wait() == 0
+            except BaseException:
+                # `venv` runs pip, which would go on writing into the folder that is being removed.
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
     except OSError:
         return False
 

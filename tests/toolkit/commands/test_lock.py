@@ -1,7 +1,11 @@
 """What of a lock is intact."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from titanic_survival import config, lock
@@ -40,3 +44,18 @@ def test_the_command_needs_no_library() -> None:
     command = [sys.executable, "-S", "-c", f"import {config.PACKAGE}.lock"]
     done = subprocess.run(command, cwd=config.ROOT, env={}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_uv_that_was_being_installed_is_removed_when_the_command_is_ended(tmp_path: Path) -> None:
+    # Neither the environment nor the machine has uv.
+    code = f"from pathlib import Path; from {config.PACKAGE} import lock; lock.ROOT = Path('/nowhere'); lock.main([])"
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PATH": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=config.ROOT, env=environment) as process:
+        for _ in range(600):
+            if list(tmp_path.glob("uv-*/**/site-packages/*")):
+                break
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(30) == 128 + signal.SIGTERM
+    assert not list(tmp_path.glob("uv-*"))
