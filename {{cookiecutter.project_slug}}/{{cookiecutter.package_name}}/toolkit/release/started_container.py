@@ -7,6 +7,9 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..common import console
+from ..common.errors import UserError
+
 TIMEOUT_SECONDS = 300
 #: As the image is meant to run: it writes to /tmp alone.
 OPTIONS = ("--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
@@ -33,6 +36,10 @@ class CannotRunError(Exception):
     """The engine does not start a container, whatever is in it; the message is its reason."""
 
 
+class TimedOutError(UserError):
+    """A command of the engine did not end in time."""
+
+
 class StartedContainer:
     """A container, by its name."""
 
@@ -41,7 +48,10 @@ class StartedContainer:
 
     def ask(self, path: str, body: str) -> str | None:
         """Return the answer to a POST request, None as long as the service does not answer with 200."""
-        done = self.run("exec", "--interactive", self._name, "python", "-c", CLIENT, path, body=body)
+        try:
+            done = self.run("exec", "--interactive", self._name, "python", "-c", CLIENT, path, body=body)
+        except TimedOutError:
+            return None
         return done.stdout if done.returncode == 0 else None
 
     def has_ended(self) -> bool:
@@ -54,23 +64,29 @@ class StartedContainer:
         return done.stdout + done.stderr
 
     def run(self, *words: str, body: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a command of the engine."""
-        return subprocess.run(
-            [self._engine, *words],
-            input=body,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
+        """Run a command of the engine; `TimedOutError` if it does not end."""
+        try:
+            return subprocess.run(
+                [self._engine, *words],
+                input=body,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TimedOutError(
+                f"{self._engine} {words[0]} did not end within {TIMEOUT_SECONDS} s: see whether {self._engine} works "
+                f"here ({self._engine} ps), restart it if need be, and try again."
+            ) from error
 
 
 @contextmanager
 def started_container(engine: str, image: str) -> Iterator[StartedContainer]:
     """Run an image by docker or podman until the block ends, and remove the container.
 
-    `CannotRunError` if the engine cannot run containers here, though it may build images.
+    `CannotRunError` if the engine cannot run containers here, though it may build images; `TimedOutError` if it hangs.
     """
     name = f"startup-check-{secrets.token_hex(4)}"
     container = StartedContainer(engine, name)
@@ -80,5 +96,9 @@ def started_container(engine: str, image: str) -> Iterator[StartedContainer]:
             raise CannotRunError((done.stderr.strip().splitlines() or ["no reason given"])[-1])
         yield container
     finally:
-        # Killed: podman would else give it time to end by itself.
-        container.run("rm", "--force", "--volumes", *(["--time=0"] if engine == "podman" else []), name)
+        try:
+            # Killed: podman would else give it time to end by itself.
+            container.run("rm", "--force", "--volumes", *(["--time=0"] if engine == "podman" else []), name)
+        except TimedOutError:
+            # Not raised: what happened before says more.
+            console.warn(f"The container {name} could not be removed. Remove it: {engine} rm --force {name}")
