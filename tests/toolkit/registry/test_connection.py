@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from titanic_survival import config
+from titanic_survival import config, mlflow_ui
 from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.common.sockets import free_port
 from titanic_survival.toolkit.registry import client
 from titanic_survival.toolkit.registry.connection import check_address
 
@@ -85,8 +86,11 @@ def test_usual_addresses_are_accepted() -> None:
 def test_folder_that_the_address_of_a_database_cannot_hold_is_named(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
+    settings = config.Settings(mlflow_tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    with pytest.raises(UserError, match="rename the folder"):
+        mlflow_ui.run(settings, free_port())
     with pytest.raises(UserError) as raised:
-        client.connect(f"sqlite:///{folder}/mlflow.db", "model")
+        client.connect(settings.mlflow_tracking_uri, "model")
     assert all(
         word in str(raised.value) for word in (str(folder), f"character {'?' if '?' in name else '%'}", "rename")
     )
