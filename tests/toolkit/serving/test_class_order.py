@@ -46,6 +46,13 @@ class Size(BaseModel):
     probabilities: list[float] = Field(min_length=3, max_length=3, description="how likely")
 
 
+class Chosen(BaseModel):
+    """The label follows from a threshold."""
+
+    answer: Literal["yes", "no"]
+    probabilities: dict[str, float]
+
+
 class Answer(BaseModel):
     """The second class is not the second of those sorted."""
 
@@ -147,11 +154,13 @@ def saved(estimator: Any, contract: Contract, label: np.ndarray, folder: Path) -
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
-    folder = tmp_path_factory.mktemp("order")
-    estimator, contract = fitted(Size, FRAME)
+    return client_of(tmp_path_factory.mktemp("order"), *fitted(Size, FRAME), FRAME)
+
+
+def client_of(folder: Path, estimator: Any, contract: Contract, label: np.ndarray) -> TestClient:
     store = Store(folder / "store")
     store.path(1).parent.mkdir(parents=True)
-    saved(estimator, contract, FRAME, folder).folder.rename(store.path(1))
+    saved(estimator, contract, label, folder).folder.rename(store.path(1))
     store.write(Release.now("size", 1, {1: ("champion",)}))
     live = LiveRelease(store.root)
     live.load()
@@ -189,3 +198,15 @@ def test_explanation_names_the_class_of_its_output(client: TestClient) -> None:
     sizes = [row["size"] for row in client.post("/predict", json=ROWS).json()]
     assert [row["class"] for row in explained] == sizes
     assert [row["output"] for row in explained] == [f"probabilities[{ORDER.index(size)}]" for size in sizes]
+
+
+def test_explained_class_is_the_one_predicted_by_the_threshold(tmp_path: Path) -> None:
+    label = np.where(FRAME == "large", "no", "yes").astype(object)
+    estimator, contract = fitted(Chosen, label)
+    client = client_of(tmp_path, estimator, contract.model_copy(update={"threshold": 0.25}), label)
+    rows = [{"low": low, "high": 1} for low in np.linspace(15, 22, 29).tolist()]
+    predicted, explained = (client.post(path, json=rows).json() for path in ("/predict", "/explain"))
+    assert any(row["answer"] == "no" and row["probabilities"]["no"] < 0.5 for row in predicted)
+    assert [row["class"] for row in explained] == [row["answer"] for row in predicted]
+    for one, other in zip(predicted, explained, strict=True):
+        assert other["prediction"] == pytest.approx(one["probabilities"][one["answer"]], abs=1e-5)

@@ -40,7 +40,8 @@ class Explainer:
     classification it is, of these, the first that `Prediction` has:
 
         probability      as it is
-        probabilities    that of the class which is likeliest for the row: "probabilities[3]"
+        probabilities    that of the predicted class, "probabilities[3]"; of several labels, and of versions that do
+                         not keep their classes, the largest one of the row
         confidence       as it is where the label is that of the row, and 0 elsewhere
         the label        a bool as 0 or 1; any other as 1 where it is that of the row, and 0 elsewhere: "species=setosa"
 
@@ -159,10 +160,18 @@ def _output(
         return predictions["probability"], ["probability"] * count
     if kinds.get("probabilities") in ("vector", "map"):
         probabilities = predictions["probabilities"]
-        likeliest = probabilities[whole].argmax(axis=1)
-        return probabilities[np.arange(len(row)), likeliest[row]], [f"probabilities[{i}]" for i in likeliest]
+        positions = _predicted_positions(contract, labels[whole], probabilities[whole])
+        return probabilities[np.arange(len(row)), positions[row]], [f"probabilities[{i}]" for i in positions]
     if kinds.get("confidence") == "float":
         return np.where(labels == labels[whole][row], predictions["confidence"], 0), ["confidence"] * count
     if kinds[label] == "bool":
         return labels, [label] * count
     return labels == labels[whole][row], [f"{label}={value}" for value in labels[whole]]
+
+
+def _predicted_positions(contract: Contract, labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the position of each row's class (rows,): by a threshold it need not be the likeliest one."""
+    classes, found = list(contract.classes), labels.tolist()
+    if len(classes) == probabilities.shape[1] and set(found) <= set(classes):
+        return np.array([classes.index(label) for label in found], dtype=np.intp)
+    return probabilities.argmax(axis=1)
