@@ -109,6 +109,21 @@ def test_field_that_cannot_hold_everywhere_is_refused(field: Any, reason: str) -
     assert reason in str(refused.value)
 
 
+@pytest.mark.parametrize(("mark", "near"), [("Key", True), ("keys", True), ("unique", False)])
+def test_misspelled_key_is_named(mark: str, near: bool) -> None:
+    with pytest.raises(UserError, match=f"'{mark}' is not supported here") as refused:
+        derived({"given": (Annotated[str, mark], ...)}, LABEL)
+    assert ("(did you mean 'key'?)" in str(refused.value)) == near
+
+
+@pytest.mark.parametrize("others", [{}, {"probabilities": (list[float], Field(min_length=3, max_length=3))}])
+def test_label_that_is_not_supported_is_the_only_problem(others: dict[str, Any]) -> None:
+    with pytest.raises(UserError) as refused:
+        derived(FIELDS, {"grade": (Literal[0, 1, 2], ...)} | others)
+    (problem,) = str(refused.value).splitlines()[1:]
+    assert "Prediction.grade: the allowed values (0, 1, 2)" in problem
+
+
 def test_every_refusal_is_named_at_once() -> None:
     with pytest.raises(UserError) as refused:
         derived({"first": (str, ...), "second": (bytes, ...)}, {"third": (dict, ...)})

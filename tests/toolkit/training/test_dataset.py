@@ -46,6 +46,12 @@ def test_each_column_is_listed_with_its_count_and_examples() -> None:
     assert "count: 1 of 4 rows (row 0: 'x'); expected a whole number" in said
 
 
+def test_whole_numbers_that_float32_does_not_hold_get_a_cure() -> None:
+    cure = 'count: for numbers beyond 16777216 declare it in model/schema.py as Annotated[int, "key"] if they are names'
+    assert f"{cure}, or as float" in message(GOOD.assign(count=[1, 2, 3, 2**24 + 1]))
+    assert cure not in message(GOOD.assign(count=[1, 2, 3, 0.5]))
+
+
 def test_long_list_of_examples_is_cut() -> None:
     assert "amount: 4 of 4 rows (row 0: 11.0, row 1: 11.0, row 2: 11.0, ...)" in message(GOOD.assign(amount=11.0))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import enum
 import math
 import types
@@ -21,7 +22,6 @@ from .schema import FLOAT32_MAX, FLOAT32_MAX_EXACT_INT, Contract, FieldSpec
 #: Marks a text or whole number as a key: `zip_code: Annotated[str, "key"]`.
 KEY = "key"
 MAX_KEY_LENGTH = 256
-LABEL_KINDS = ("float", "int", "bool", "category")
 
 
 def derive(row: type[BaseModel], prediction: type[BaseModel]) -> Contract:
@@ -34,18 +34,18 @@ def derive(row: type[BaseModel], prediction: type[BaseModel]) -> Contract:
             problems.append(
                 f"{model.__name__} has validators: they cannot be stored with a version; put the check in data.load()"
             )
-    if not contract.row or not contract.prediction:
+    if not row.model_fields or not prediction.model_fields:
         problems.append("Row and Prediction need at least one field each")
-    else:
-        problems += _label_problems(contract)
+    elif contract.row and contract.prediction:
+        problems += _label_problems(contract, next(iter(prediction.model_fields)))
     if problems:
         raise UserError("model/schema.py:\n" + "\n".join(f"  - {problem}" for problem in problems))
     return contract
 
 
-def _label_problems(contract: Contract) -> Iterator[str]:
-    label = contract.label
-    if label.kind not in LABEL_KINDS or label.nullable:
+def _label_problems(contract: Contract, first: str) -> Iterator[str]:
+    label = contract.label  # another field, where the first one is not supported
+    if label.name == first and (label.kind not in ("float", "int", "bool", "category") or label.nullable):
         yield f"Prediction.{label.name}, the label, must be a float, int, bool or Literal, and not optional"
     for field in contract.prediction:
         if field.is_time or field.shape:
@@ -55,14 +55,13 @@ def _label_problems(contract: Contract) -> Iterator[str]:
     for field in contract.row:
         if field.kind == "map":
             yield f"Row.{field.name}: a dict is for probabilities in Prediction; use one field for each key"
-    if label.name in contract.by_name:
-        yield f"Prediction.{label.name}, the label, is a field of Row too: that leaks the label to the model"
+    if first in contract.by_name:
+        yield f"Prediction.{first}, the label, is a field of Row too: that leaks the label to the model"
     names = contract.model_columns
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"Row.{name}: an element of a vector or a part of a date has that name too; rename one of the two"
-    for name in ("id", "version"):
-        if any(field.name == name for field in contract.prediction):
-            yield f"Prediction.{name}: the service adds a field of that name; rename it"
+    for name in sorted({"id", "version"} & {field.name for field in contract.prediction}):
+        yield f"Prediction.{name}: the service adds a field of that name; rename it"
 
 
 def _fields(model: type[BaseModel], problems: list[str]) -> Iterator[FieldSpec]:
@@ -236,9 +235,10 @@ def _constraints(metadata: list[Any], *, lengths: bool = False) -> dict[str, Any
     found: dict[str, Any] = {}
     for item in metadata:
         if type(item) not in bounds:
+            hint = f" (did you mean {KEY!r}?)" if difflib.get_close_matches(str(item).lower(), [KEY]) else ""
             raise ValueError(
-                f"{item!r} is not supported here; supported are ge, gt, le, lt, min_length and max_length of a text, "
-                "and equal min_length and max_length of a list"
+                f"{item!r} is not supported here{hint}; supported are ge, gt, le, lt, min_length and max_length of a "
+                "text, and equal min_length and max_length of a list"
             )
         name, attribute = bounds[type(item)]
         found[name] = _number(getattr(item, attribute))

@@ -12,7 +12,7 @@ import pandas as pd
 from ..common.errors import UserError
 from ..contract import column_names, dataframes
 from ..contract.columns import Columns
-from ..contract.schema import Contract, Violation
+from ..contract.schema import FLOAT32_MAX_EXACT_INT, Contract, Violation
 from ..version.features import Features
 from . import labels
 
@@ -72,6 +72,7 @@ def labelled_rows(table: Any, contract: Contract, part: Literal["", "training", 
     columns, problems = dataframes.check_features(table, contract)
     label_columns, label_problems = dataframes.check_label(table, contract)
     lines = list(summarize(problems + label_problems, len(table)))
+    lines += _large_numbers(problems, contract)
     if not problems and part != "hold-out":
         lines += _never_given(table, columns, contract)
     if not label_problems:
@@ -154,6 +155,18 @@ def summarize(problems: list[Violation], rows: int) -> Iterator[str]:
         else:
             shown = ", ".join(f"row {p.row}: {p.value_text[:60]}" for p in found[:3])
             yield f"{field}: {len(found)} of {rows} rows ({shown}{', ...' if len(found) > 3 else ''}); {reason}"
+
+
+def _large_numbers(problems: list[Violation], contract: Contract) -> Iterator[str]:
+    """Yield one line for each int field whose bounds are those of float32 and that has larger numbers in the data."""
+    for field in contract.row:
+        values = [problem.value for problem in problems if problem.field == field.name]
+        limited = field.kind == "int" and FLOAT32_MAX_EXACT_INT in map(abs, field.bounds.values())
+        if limited and any(isinstance(v, int | float) and abs(v) > FLOAT32_MAX_EXACT_INT for v in values):
+            yield (
+                f"{field.name}: for numbers beyond {FLOAT32_MAX_EXACT_INT} declare it in model/schema.py as "
+                'Annotated[int, "key"] if they are names, or as float, which rounds them to 7 digits'
+            )
 
 
 def classes(label: np.ndarray) -> np.ndarray:
