@@ -61,6 +61,7 @@ def run(settings: config.Settings) -> int:
     ):
         registry.create()
         rows = training_data.load(contract, strict=settings.strict)
+        labels.check_fit(estimator, rows.contract, rows.holdout.table)
         checks.check_criteria(criteria, rows)
         rows = _with_features(rows)
         estimator, rows, tuned = _fit(estimator, rows, criteria)
@@ -102,7 +103,6 @@ def _onnx_options() -> dict[str, Any]:
 def _fit(estimator: Any, rows: Dataset, criteria: Criteria) -> tuple[Any, Dataset, Threshold | None]:
     """Fit the estimator on the training rows; return what serves, and the rows with the threshold in their contract."""
     checks.check_probabilities(estimator, rows)
-    labels.check_fit(estimator, rows.contract, rows.holdout.table)
     memory.release()
     with console.step("fit") as step, attribute_errors_to(training_data.MODEL, "pipeline.py"):
         step.detail = fitting.name_of(estimator)

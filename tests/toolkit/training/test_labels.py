@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.schema import Contract
-from titanic_survival.toolkit.training import checks, dataset, labels, plots
+from titanic_survival.toolkit.training import checks, dataset, labels, plots, threshold
 
 
 class Row(BaseModel):
@@ -57,7 +57,7 @@ def test_labels_are_the_first_fields_that_the_data_has(
 
 @pytest.mark.parametrize("name", ["Outlier", "out_lier", "OUTLIER "])
 def test_misspelled_label_is_named(name: str) -> None:
-    with pytest.raises(UserError, match=f"outlier, the label, is no column of the data, but '{name}' is"):
+    with pytest.raises(UserError, match=rf"outlier is no column of the data \(did you mean '{name}'\?\)"):
         labels.with_labels(table(name), contract_of(outlier=bool))
 
 
@@ -95,12 +95,44 @@ def test_estimator_that_learns_without_label_is_taken(estimator: Any) -> None:
     labels.check_fit(estimator, labels.with_labels(data, contract_of(outlier=bool)), data)
 
 
-@pytest.mark.parametrize(
-    "fields", [{"a": float, "probabilities": dict[str, float]}, {"z": int, "probabilities": dict[str, float]}]
-)
-def test_dict_needs_classes(fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize("fields", [{}, {"probabilities": dict[str, float]}, {"probability": float}])
+def test_misspelled_label_is_named_before_the_probabilities(fields: dict[str, Any]) -> None:
+    said = r"^canceled is no column of the data \(did you mean 'cancelled'\?\), so there is no label"
+    with pytest.raises(UserError, match=said) as error:
+        labels.with_labels(table("cancelled"), contract_of(canceled=bool, **fields))
+    assert "list[float]" not in str(error.value)
+
+
+def test_missing_label_is_named_before_the_dict() -> None:
+    said = "^canceled is no column of the data, so there is no label, which the dict Prediction.probabilities needs"
+    with pytest.raises(UserError, match=said):
+        labels.with_labels(table(), contract_of(canceled=bool, probabilities=dict[str, float]))
+
+
+@pytest.mark.parametrize("columns", [[], ["is_canceled"]])
+def test_threshold_needs_a_label(columns: list[str]) -> None:
+    contract = labels.with_labels(table(*columns), contract_of(canceled=bool))
+    guess = r" \(did you mean 'is_canceled'\?\)" if columns else ""
+    said = f"^canceled is no column of the data{guess}, so there is no label, which THRESHOLD of model/quality.py needs"
+    with pytest.raises(UserError, match=said):
+        threshold.check(0.5, contract, columns)
+
+
+def test_misspelled_second_label_is_named() -> None:
+    said = r"colling is no column of the data \(did you mean 'cooling'\?\), so it is no label"
+    with pytest.raises(UserError, match=said):
+        labels.with_labels(table("heating", "cooling"), contract_of(heating=float, colling=float))
+
+
+@pytest.mark.parametrize("column", ["load_2", "load_old", "is_load", "cooling"])
+def test_column_of_another_thing_is_no_misspelled_label(column: str) -> None:
+    found = labels.with_labels(table("heating", column), contract_of(heating=float, load_1=float))
+    assert [label.name for label in found.labels] == ["heating"]
+
+
+def test_dict_needs_classes() -> None:
     with pytest.raises(UserError, match=r"Prediction.probabilities: a dict has the probabilities"):
-        labels.with_labels(table("a"), contract_of(**fields))
+        labels.with_labels(table("a"), contract_of(a=float, probabilities=dict[str, float]))
 
 
 @pytest.mark.parametrize(

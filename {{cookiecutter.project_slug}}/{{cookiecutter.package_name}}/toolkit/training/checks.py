@@ -84,7 +84,7 @@ def _check_several(contract: Contract, names: list[str]) -> None:
 
 def check_criteria(criteria: Criteria, data: Dataset) -> None:
     """Raise `UserError` if threshold, slices or gates of `model/quality.py` do not fit the data."""
-    threshold.check(criteria.threshold, data.contract)
+    threshold.check(criteria.threshold, data.contract, map(str, data.holdout.table.columns))
     groups = _groups(criteria.slices, data.holdout.table)
     names = _metrics(criteria, data.holdout, data.contract)
     if names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from typing import Any
 
@@ -14,12 +15,15 @@ from ..contract.columns import Columns
 from ..contract.schema import Contract, FieldSpec
 from ..version.outputs import PROBABILITY_FIELDS
 
+#: The ratio of `difflib` from which on a column is a label's, misspelled: "colling" and "cooling" have 0.86.
+SIMILAR = 0.85
+
 
 def with_labels(table: Any, contract: Contract) -> Contract:
     """Return the contract with the number of labels: the first fields of `Prediction` that are columns of the table.
 
-    They have the type of the first one; neither a field of `Row` nor a probability is a label. `UserError` if a column
-    has nearly the name of the first field, which is no label then.
+    They have the type of the first one; neither a field of `Row` nor a probability is a label. `UserError` if a
+    misspelled column is probably the next label.
     """
     names = {str(name) for name in getattr(table, "columns", ())}
     if not names:  # no table, or an empty one: another check says so
@@ -30,8 +34,7 @@ def with_labels(table: Any, contract: Contract) -> Contract:
             break
         count += 1
     found = contract.model_copy(update={"label_count": count})
-    if not count:
-        _check_name(names, contract)
+    _check_names(names, found)
     for field in contract.prediction:
         has_names = found.task == "classification" and (count == 1 or found.label.kind == "bool")
         if field.kind == "map" and not has_names:
@@ -47,14 +50,53 @@ def _is_label(field: FieldSpec, names: set[str], contract: Contract) -> bool:
     return field.name in names and field.kind == contract.label.kind and not field.nullable and not is_output
 
 
-def _check_name(names: set[str], contract: Contract) -> None:
-    unknown = sorted(names - set(contract.model_columns) - {field.name for field in contract.prediction})
-    near = next((name for name in unknown if _letters(name) == _letters(contract.label.name)), "")
-    if near:
+def _check_names(names: set[str], contract: Contract) -> None:
+    """Raise `UserError` if the next field that could be a label is no column, but a misspelled one is.
+
+    Without label, so does a dict, whose keys are the classes of a label.
+    """
+    field = next(iter(contract.prediction[contract.label_count :]), None)
+    if field is None or not _is_label(field, names | {field.name}, contract) or field.name in names:
+        return
+    unknown = _unknown(names, contract)
+    near = next((name for name in unknown if _is_misspelled(name, field.name)), "")
+    map_ = next((f"Prediction.{other.name}" for other in contract.prediction if other.kind == "map"), "")
+    if contract.labels and near:
         raise UserError(
-            f"Prediction.{contract.label.name}, the label, is no column of the data, but {near!r} is. Give both one "
-            "name, in model/schema.py or in load() of model/data.py; without such a column a model learns no label."
+            f"{field.name} is no column of the data (did you mean {near!r}?), so it is no label. Give both one name, "
+            "in model/schema.py or in load() of model/data.py; rename one of them if they are different things."
         )
+    if not contract.labels and (near or map_):
+        raise UserError(no_label(names, contract, f"the dict {map_} needs" if map_ else ""))
+
+
+def no_label(names: set[str], contract: Contract, needed: str = "") -> str:
+    """Return that there is no label, with the column that is probably meant; `needed` is what needs one, and how."""
+    label, unknown = contract.label, _unknown(names, contract)
+    near = next((name for name in unknown if _is_misspelled(name, label.name)), "")
+    near = near or column_names.misspelled(label, unknown)
+    guess = f" (did you mean {near!r}?)" if near else ""
+    cure = "Give both one name, in model/schema.py or in load() of model/data.py" if near else "Have load() return it"
+    return (
+        f"{label.name} is no column of the data{guess}, so there is no label"
+        + (f", which {needed}" if needed else "")
+        + f". {cure}; without such a column a model learns no label."
+    )
+
+
+def _unknown(names: set[str], contract: Contract) -> list[str]:
+    fields = {field.name for field in (*contract.row, *contract.prediction)}
+    return sorted(names - set(contract.model_columns) - fields)
+
+
+def _is_misspelled(name: str, expected: str) -> bool:
+    """Whether two names differ by a letter or two: not by a prefix, and not by a number, as measurements do."""
+    letters, wanted = _letters(name), _letters(expected)
+    if letters == wanted:
+        return True
+    same_numbers = [c for c in letters if c.isdecimal()] == [c for c in wanted if c.isdecimal()]
+    near = same_numbers and abs(len(letters) - len(wanted)) <= 1
+    return near and difflib.SequenceMatcher(None, letters, wanted).ratio() >= SIMILAR
 
 
 def _letters(name: str) -> str:

@@ -7,7 +7,7 @@ the label follows from the probability, in ONNX and in Python alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline
 
 from ..common.errors import UserError
 from ..contract.schema import Contract
-from . import fitting
+from . import fitting, labels
 from .dataset import Dataset
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
@@ -51,10 +51,15 @@ class Threshold(NamedTuple):
     note: str
 
 
-def check(wanted: Any, contract: Contract) -> None:
-    """Raise `UserError` unless THRESHOLD of `model/quality.py` is None, a number or a rule, for two classes."""
+def check(wanted: Any, contract: Contract, names: Iterable[str] = ()) -> None:
+    """Raise `UserError` unless THRESHOLD of `model/quality.py` is None, a number or a rule, for two classes.
+
+    `names` are the columns of the data.
+    """
     if wanted is None:
         return
+    if not contract.labels:
+        raise UserError(labels.no_label(set(names), contract, "THRESHOLD of model/quality.py needs"))
     if len(contract.classes) != 2:
         found = len(contract.classes) or "no"
         raise UserError(
