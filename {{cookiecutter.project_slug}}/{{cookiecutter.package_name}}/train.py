@@ -62,7 +62,7 @@ def run(settings: config.Settings) -> int:
         registry.create()
         rows = training_data.load(contract, strict=settings.strict)
         labels.check_fit(estimator, rows.contract, rows.holdout.table)
-        checks.check_criteria(criteria, rows)
+        checks.check_criteria(criteria, rows, training_data.MODEL)
         rows = _with_features(rows)
         estimator, rows, tuned = _fit(estimator, rows, criteria)
         fitted = _export(estimator, rows, options, tuned)

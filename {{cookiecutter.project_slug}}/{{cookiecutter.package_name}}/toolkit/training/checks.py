@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..common.errors import UserError
-from ..contract.dataframes import LABEL_TYPES
-from ..contract.schema import Contract, FieldSpec
+from ..contract.schema import Contract
 from ..version.outputs import PROBABILITY_FIELDS
-from . import labels, threshold
-from .dataset import Dataset, LabelledRows
-from .evaluation import SMALLEST_GROUP, Criteria, as_frame
+from . import metrics_trial, threshold
+from .dataset import Dataset
+from .evaluation import SMALLEST_GROUP, Criteria
 from .gates import Gate
-
-#: Rows on which the names of the metrics are found out.
-TRIAL_ROWS = 1000
 
 
 def check_estimator(estimator: Any) -> None:
@@ -82,11 +77,11 @@ def _check_several(contract: Contract, names: list[str]) -> None:
         )
 
 
-def check_criteria(criteria: Criteria, data: Dataset) -> None:
-    """Raise `UserError` if threshold, slices or gates of `model/quality.py` do not fit the data."""
+def check_criteria(criteria: Criteria, data: Dataset, folder: Path = Path("model")) -> None:
+    """Raise `UserError` if threshold, slices, metrics or gates of `quality.py`, in this folder, do not fit the data."""
     threshold.check(criteria.threshold, data.contract, map(str, data.holdout.table.columns))
     groups = _groups(criteria.slices, data.holdout.table)
-    names = _metrics(criteria, data.holdout, data.contract)
+    names = metrics_trial.names(criteria.metrics, data.holdout, data.contract, folder)
     if names:
         _check_gates(criteria.gates, names, groups)
 
@@ -107,33 +102,6 @@ def _groups(slices: Iterable[str], table: pd.DataFrame) -> dict[str, int]:
         except TypeError:
             raise UserError(f"model/quality.py: SLICES names {column!r}, whose values form no groups") from None
     return groups
-
-
-def _metrics(criteria: Criteria, rows: LabelledRows, contract: Contract) -> list[str]:
-    """Return the names of the metrics, by a trial with made-up predictions; none if that fails."""
-    where = np.linspace(0, len(rows.label) - 1, min(TRIAL_ROWS, len(rows.label))).astype(int)
-    label = rows.label[where]
-    try:
-        columns = {field.name: _predictions(field, label, contract) for field in contract.prediction}
-        actual = labels.actual(label, rows.table.iloc[where].reset_index(drop=True), contract)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return [str(name) for name in criteria.metrics(actual, as_frame(columns, contract))]
-    except Exception:  # the real predictions may suit the function better
-        return []
-
-
-def _predictions(field: FieldSpec, label: np.ndarray, contract: Contract) -> Any:
-    """Return predictions of a field: for the label the actual values, for the others values that are possible."""
-    if field in contract.labels:
-        return label.reshape(len(label), -1)[:, contract.labels.index(field)]
-    if field.name == "probability" and contract.classes:
-        return np.where(label == contract.classes[-1], 0.9, 0.1)
-    if field.length is not None:
-        return np.full((len(label), field.length), 1 / field.length)
-    if field.kind == "category":
-        return np.full(len(label), field.categories[0], dtype=object)
-    return np.full(len(label), 0.5).astype(LABEL_TYPES[field.kind])
 
 
 def _check_gates(gates: Mapping[str, Gate], names: list[str], groups: Mapping[str, int]) -> None:
