@@ -65,7 +65,10 @@ FIELDS: dict[str, tuple[Any, list[Any]]] = {
     "text": ((str, Field(max_length=12)), [*TEXTS, "x" * 12, "x" * 13, "äöü", " ", *NOTHING]),
     "maybe_text": ((str | None, Field(max_length=12)), [*TEXTS, *NOTHING]),
     "key": ((Annotated[str, "key"], Field(min_length=2, max_length=5)), [*TEXTS, "02134", *NOTHING]),
-    "whole_key": ((Annotated[int, "key"], ...), [2, -2, 3.0, 3.5, 2**53 + 1, 2**63 - 1, 2**63, *TEXTS, *NOTHING]),
+    "whole_key": (
+        (Annotated[int, "key"], ...),
+        [2, -2, 3.0, 3.5, 2.0**53 - 1, 2**53 + 1, 2**63 - 1, 2**63, "9" * 5000, *TEXTS, *NOTHING],
+    ),
     "maybe_whole_key": ((Annotated[int, "key"] | None, ...), [2, *TEXTS, *TRUTHS, *NOTHING]),
     "date": ((date, ...), [*TIMES, *TEXTS, *NOTHING]),
     "bounded_date": ((date | None, Field(ge=date(2024, 2, 29))), [*TIMES, *NOTHING]),

@@ -58,7 +58,7 @@ DERIVED = [
     ((datetime | None, None), {"kind": "datetime", "nullable": True, "width": 8}),
     ((datetime, datetime(2026, 1, 31, 2, tzinfo=timezone(timedelta(hours=2)))), {"default": "2026-01-31T00:00:00Z"}),
     ((time, Field(lt=time(18, 30))), {"kind": "time", "below": 66600}),
-    ((timedelta, Field(default=timedelta(hours=30), gt=timedelta(0))), {"default": "P1DT6H", "above": 0}),
+    ((timedelta, Field(default=timedelta(hours=30), gt=timedelta(0))), {"default": "P1DT6H0M0S", "above": 0}),
 ]
 
 REFUSED = [

@@ -279,6 +279,25 @@ def test_violation_says_what_is_expected(
     assert reason in problem["reason"]
 
 
+def test_optional_vectors_may_be_missing_in_any_row_of_a_column(client: TestClient, sent: list[dict[str, Any]]) -> None:
+    for given in ([None, [1.0, 2.0]], [[1.0, 2.0], None], [None, None]):
+        rows = [row | {"trend": trend} for row, trend in zip(sent, given, strict=False)]
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        answer = client.post("/invocations", json={"inputs": columns})
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == client.post("/invocations", json={"dataframe_records": rows}).json()
+
+
+@pytest.mark.parametrize("neighbour", [1.5, "1.5"])
+def test_text_that_means_missing_does_so_whatever_other_rows_have(
+    client: TestClient, sent: list[dict[str, Any]], neighbour: Any
+) -> None:
+    rows = [sent[0] | {"note": "NA"}, sent[1] | {"price": neighbour}]
+    answers = client.post("/invocations", json={"dataframe_records": rows}).json()["predictions"]
+    (missing,) = client.post("/predict", json=[sent[0] | {"note": None}]).json()
+    assert answers[0]["worth"] == pytest.approx(missing["worth"], rel=1e-6)
+
+
 HOSTILE: list[Any] = ["", "\0", "a\0b", "🎉" * 20, "NA", "\n", 0, -1, 2**70, -(2**63), 1e308, True, None, [], {}, [[]]]
 HOSTILE += [[[1, 2], [3, None]], [[1, 2], [3, 4], [5, 6]], [None, None], "9" * 5000, "1e400", "+.5", "..", "nan", "١٢٣"]
 HOSTILE += ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "-P999999999DT1S", "P" + "9" * 400 + "D", "24:00"]

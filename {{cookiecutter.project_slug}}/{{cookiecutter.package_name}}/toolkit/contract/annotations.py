@@ -9,14 +9,12 @@ from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from . import times
-from .schema import FieldSpec
+from .schema import MAX_WHOLE_FLOAT, FieldSpec
 
 #: What marks a bound for pydantic.
 MARKS: dict[str, Any] = {"at_least": Ge, "above": Gt, "at_most": Le, "below": Lt}
 #: What databases and files hold as a whole number at most.
 MAX_WHOLE_KEY = 2**63 - 1
-#: Beyond it, float64 does not hold every whole number.
-MAX_WHOLE_FLOAT = 2.0**53
 DECIMAL = r"[+-]?[0-9]*\.?[0-9]+"
 DecimalText = Annotated[str, Field(pattern=f"^{DECIMAL}$", max_length=64)]
 

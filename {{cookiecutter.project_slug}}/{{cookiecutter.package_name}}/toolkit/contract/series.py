@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +12,13 @@ import numpy as np
 import pandas as pd
 
 from . import times
-from .schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, FieldSpec
+from .schema import FALSE_TEXTS, MAX_WHOLE_FLOAT, MISSING_TEXTS, TRUE_TEXTS, FieldSpec, whole_digits
 
 #: With fewer rows, to find the distinct values takes longer than it saves.
 MANY_ROWS = 1000
+
+#: What Python's own datetime holds; NumPy's holds more.
+FIRST_MOMENT, LAST_MOMENT = np.datetime64(datetime.min), np.datetime64(datetime.max)
 
 Checked = tuple[np.ndarray, np.ndarray]
 """The array of a field, see `columns`, and a mask (n,) of the rows whose values break the contract."""
@@ -130,8 +133,8 @@ def _check_text(values: pd.Series, field: FieldSpec) -> Checked:
     if field.whole:
         return _check_whole_key(values, missing, field)
     # A number may have lost its leading zeros already.
-    is_text = values.map(lambda value: isinstance(value, str)).to_numpy(dtype=bool)
-    sizes = values.where(is_text, "").str.len().to_numpy()
+    is_text = np.fromiter((isinstance(value, str) for value in values), bool, len(values))
+    sizes = np.fromiter((len(value) if isinstance(value, str) else 0 for value in values), np.int64, len(values))
     invalid = ~missing & (~is_text | (sizes < field.min_length) | (sizes > (field.max_length or np.inf)))
     invalid |= missing & (not field.nullable)
     return np.where(is_text & ~missing, values.to_numpy(dtype=object), "").astype(object), invalid
@@ -146,19 +149,24 @@ def _check_whole_key(values: pd.Series, missing: np.ndarray, field: FieldSpec) -
 def _whole_text(value: Any) -> str:
     """Return a whole number of 64 bits in digits, "" for anything else."""
     if isinstance(value, str):
-        value = value.removesuffix(".0")  # pandas writes whole numbers so where some are missing
-        is_whole = value.isascii() and value.removeprefix("-").isdigit()
+        value = whole_digits(value)
+        is_whole = value is not None
+    elif isinstance(value, float | np.floating):
+        is_whole = bool(abs(float(value)) <= MAX_WHOLE_FLOAT) and value == int(value)
     else:
-        is_number = isinstance(value, int | float | np.number | Decimal) and not isinstance(value, bool)
+        is_number = isinstance(value, int | np.integer | Decimal) and not isinstance(value, bool)
         is_whole = is_number and bool(np.isfinite(float(value))) and value == int(value)
     return str(number) if is_whole and abs(number := int(value)) < 2**63 else ""
 
 
 def _check_time(values: pd.Series, field: FieldSpec) -> Checked:
     missing = _is_missing(values)
+    if isinstance(values.dtype, pd.ArrowDtype):
+        values = values.astype(object)
     if pd.api.types.is_datetime64_any_dtype(values) and field.kind in ("date", "datetime"):
         utc = values.dt.tz_convert("UTC").dt.tz_localize(None) if values.dt.tz is not None else values
         found = utc.to_numpy("datetime64[us]")
+        found = np.where((found >= FIRST_MOMENT) & (found <= LAST_MOMENT), found, np.datetime64("NaT"))
     elif pd.api.types.is_timedelta64_dtype(values) and field.kind == "timedelta":
         found = values.where(values.abs() <= times.MAX_DURATION).to_numpy("timedelta64[us]")
     else:
@@ -181,10 +189,13 @@ def _time(value: Any, kind: str) -> Any:
     if isinstance(value, times.TYPES[kind]) or (kind == "datetime" and isinstance(value, date)):
         is_local = isinstance(value, time) and value.tzinfo is not None
         is_long = isinstance(value, timedelta) and abs(value) > times.MAX_DURATION
-        return None if is_local or is_long else times.to_utc(value)
+        if is_local or is_long:
+            return None
+    elif not isinstance(value, str):
+        return None
     try:
-        return times.parse(value, kind) if isinstance(value, str) else None
-    except ValueError:
+        return times.parse(value, kind) if isinstance(value, str) else times.to_utc(value)
+    except (ValueError, OverflowError):
         return None
 
 

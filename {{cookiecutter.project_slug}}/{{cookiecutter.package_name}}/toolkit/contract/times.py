@@ -97,29 +97,41 @@ def seconds(value: Any) -> float:
 
 
 def from_seconds(number: float, kind: str) -> Any:
-    """Return the date or time that `seconds` makes this number."""
+    """Return the date or time that `seconds` makes this number, to the millisecond."""
+    # As whole milliseconds, which float64 holds exactly in all years; timedelta(seconds=) would split off a fraction.
+    size = timedelta(milliseconds=round(number * 1000))
     if kind == "timedelta":
-        return timedelta(seconds=number)
-    moment = EPOCH + timedelta(seconds=number)
+        return size
+    moment = EPOCH + size
     return {"date": moment.date(), "time": moment.time(), "datetime": moment}[kind]
 
 
 def iso(value: Any) -> str:
     """Return a date, time or duration in ISO 8601."""
     if isinstance(value, timedelta):
-        text: str = DURATION.dump_python(value, mode="json")
-        return text
+        return _duration_text(value)
     return f"{value.isoformat()}Z" if isinstance(value, datetime) else str(value.isoformat())
 
 
+def _duration_text(value: timedelta) -> str:
+    # In days, hours, minutes and seconds: pydantic writes years, whose length depends on the calendar.
+    sign, size = ("-", -value) if value < timedelta() else ("", value)
+    minutes, seconds = divmod(size.seconds, 60)
+    clock = f"{minutes // 60}H{minutes % 60}M{seconds + size.microseconds / 1e6:.15g}S"
+    return f"{sign}P{size.days}D" + (f"T{clock}" if clock != "0H0M0S" else "")
+
+
 def parts(microseconds: np.ndarray, kind: str) -> np.ndarray:
-    """Return the parts (n, k) as float32 of datetime64[us] or timedelta64[us] values (n,), NaN for NaT."""
+    """Return the parts (n, k) as float32 of datetime64[us] or timedelta64[us] values (n,), NaN for NaT.
+
+    Fractions of a second are cut to milliseconds, of a duration to hundredths: float32 tells these apart.
+    """
     missing = np.isnat(microseconds)
     values = np.where(missing, np.zeros(1, microseconds.dtype), microseconds)
     if kind == "timedelta":
         days = values.astype("timedelta64[us]") // np.timedelta64(1, "D")
         rest = values - days * np.timedelta64(1, "D")
-        columns = [days, rest / np.timedelta64(1, "s")]
+        columns = [days.astype(np.int64), rest.astype(np.int64) // 10_000 / 100]
     else:
         days = values.astype("datetime64[D]")
         columns = _date_parts(days) if "days" in PARTS[kind] else []
@@ -143,7 +155,7 @@ def _date_parts(days: np.ndarray) -> list[np.ndarray]:
 
 def _clock_parts(since_midnight: np.ndarray) -> list[np.ndarray]:
     whole = since_midnight.astype("timedelta64[us]").astype(np.int64)
-    return [whole // 3_600_000_000, whole // 60_000_000 % 60, whole % 60_000_000 / 1e6]
+    return [whole // 3_600_000_000, whole // 60_000_000 % 60, whole % 60_000_000 // 1000 / 1000]
 
 
 def from_values(values: Iterable[Any], kind: str) -> np.ndarray:
@@ -163,10 +175,11 @@ def microseconds(values: Iterable[Any], kind: str) -> np.ndarray:
 
 
 def to_texts(array: np.ndarray, kind: str) -> list[str | None]:
-    """Return parts (n, k) as text in ISO 8601, None where missing; fractions of a second to the millisecond."""
+    """Return parts (n, k) as text in ISO 8601, from which the same parts follow; None where missing."""
     missing = np.isnan(array[:, 0])
     total = seconds_of(np.where(missing[:, None], 0, array), kind)
-    values = (from_seconds(round(number, 3), kind) for number in total.tolist())
+    digits = 2 if kind == "timedelta" else 3
+    values = (from_seconds(round(number, digits), kind) for number in total.tolist())
     return [None if nothing else iso(value) for nothing, value in zip(missing, values, strict=True)]
 
 

@@ -50,8 +50,12 @@ class Engine:
             # buildah alone would else make one layer of all steps, and a new release would be a new image.
             command += ["--layers", "--timestamp", TIMESTAMP]
         command += [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
-        run([*command, str(context)], progress)
-        return self.inspect(name)
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / "id"
+            run([*command, "--iidfile", str(file), str(context)], progress)
+            # Not by its name: a name without a registry stands for the image of any registry that has it here.
+            number = f"sha256:{file.read_text().strip().removeprefix('sha256:')}"
+        return self.inspect(name if self.name == "buildah" else number)._replace(name=name, id=number)
 
     def inspect(self, name: str) -> Image:
         """Return an image that was built."""

@@ -41,14 +41,15 @@ def _arrow(values: pd.Series) -> pa.Array:
     """Return values as one Arrow array, null where missing."""
     try:
         found = pa.array(values, from_pandas=True)
-    except (pa.ArrowException, OverflowError):
-        found = pa.array([_text(value) for value in values], pa.large_string())
+    except (pa.ArrowException, OverflowError, UnicodeError):
+        found = pa.array([_text(value) for value in values], pa.large_binary())
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
 
-def _text(value: Any) -> str:
+def _text(value: Any) -> bytes:
     """Return a value for which Arrow has no type, or another than for the values around it."""
-    return f"{type(value).__name__} {value.tolist() if isinstance(value, np.ndarray) else value!r}"
+    text = f"{type(value).__name__} {value.tolist() if isinstance(value, np.ndarray) else value!r}"
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _add(total: Any, array: pa.Array) -> None:
@@ -94,6 +95,13 @@ def _plain(array: pa.Array) -> pa.Array:
         return pc.cast(array, pa.large_binary())
     if types.is_list(kind) or types.is_fixed_size_list(kind):
         return pc.cast(array, pa.large_list(kind.value_type))
-    if types.is_struct(kind) or types.is_large_list(kind) or types.is_large_binary(kind) or hasattr(kind, "bit_width"):
+    if types.is_struct(kind) or types.is_large_list(kind) or types.is_large_binary(kind) or _has_fixed_width(kind):
         return array
-    return pc.cast(pa.array([_text(value) for value in array.to_pylist()]), pa.large_binary())
+    return pa.array([_text(value) for value in array.to_pylist()], pa.large_binary())
+
+
+def _has_fixed_width(kind: pa.DataType) -> bool:
+    try:
+        return kind.bit_width > 0
+    except ValueError:  # maps, views and others have none
+        return False

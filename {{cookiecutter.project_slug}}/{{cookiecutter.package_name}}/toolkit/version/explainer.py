@@ -22,6 +22,8 @@ from .shapley import exact_plan, sampled_permutations_plan
 #: The most mixed rows for one explained row: values are exact up to there, which with 50 background rows is up to 8
 #: fields, and estimates beyond. It is also the most rows that are scored in one call, which bounds the memory.
 MAX_POINTS = 2**14
+#: The most characters of texts in one call: a model may need a hundred times their memory.
+MAX_CHARACTERS = 4_000_000
 
 
 class Explanations(NamedTuple):
@@ -79,8 +81,9 @@ class Explainer:
         first, same = self._duplicates.deduplicate(list(columns.values()))
         row, point = np.divmod(first, self._points)
         predictions: list[Columns] = []
-        for start in range(0, len(first), MAX_POINTS):
-            part = slice(start, start + MAX_POINTS)
+        step = self._points_at_once(columns)
+        for start in range(0, len(first), step):
+            part = slice(start, start + step)
             predictions.append(score(self._mix(columns, row[part], point[part])))
         together = {name: np.concatenate([part[name] for part in predictions]) for name in predictions[0]}
         # The positions of the explained rows among the scored ones: their labels may select the explained number.
@@ -89,6 +92,12 @@ class Explainer:
         outputs = values.astype(np.float64)[same]
         base = outputs[:, self._empty].mean(axis=1)
         return Explanations(self._plan.solve(outputs), base, outputs[:, self._whole], output)
+
+    def _points_at_once(self, columns: Columns) -> int:
+        """Return how many mixed rows are scored in one call: fewer if they have long texts."""
+        texts = (array for array in columns.values() if array.dtype == object)
+        longest = sum(max(map(len, array.tolist()), default=0) for array in texts)
+        return max(1, min(MAX_POINTS, MAX_CHARACTERS // max(1, longest)))
 
     def _mix(self, columns: Columns, row: np.ndarray, point: np.ndarray) -> Columns:
         """Return rows that keep the fields of a point's coalition, and have the others from the point's sample."""

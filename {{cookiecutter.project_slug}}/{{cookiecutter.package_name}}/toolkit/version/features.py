@@ -102,7 +102,12 @@ class FeaturesRuntime:
 
     def score(self, columns: Columns) -> Columns:
         """Return the predictions for the rows of `columns`."""
-        return self._runtime.score(self._features.columns(columns))
+        made = self._features.columns(columns)
+        for name, array in made.items():
+            # scikit-learn rejects infinity; ONNX models would go on with it.
+            if array.dtype != object and np.isinf(array).any():
+                raise UserError(f"model/features.py: features() returned an infinite number in column {name!r}")
+        return self._runtime.score(made)
 
 
 def call(function: Function, frame: pd.DataFrame) -> pd.DataFrame:

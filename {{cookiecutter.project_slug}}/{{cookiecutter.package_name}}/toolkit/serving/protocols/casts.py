@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...contract.schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, Contract, FieldSpec
+from ...contract.schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, Contract, FieldSpec, whole_digits
 
 
 def cast(row: dict[str, Any], contract: Contract) -> dict[str, Any]:
@@ -22,8 +22,9 @@ def _cast(value: Any, field: FieldSpec) -> Any:
         return None if isinstance(value, float) and math.isnan(value) else value
     if field.kind == "bool" and isinstance(value, str):
         return value.lower() in TRUE_TEXTS if value.lower() in TRUE_TEXTS | FALSE_TEXTS else value
-    if field.whole and isinstance(value, str) and value.removeprefix("-").isdecimal() and len(value) < 20:
-        return int(value)
+    if field.whole and isinstance(value, str):
+        digits = whole_digits(value)
+        return value if digits is None else int(digits)
     number = _number(value)
     if isinstance(number, float) and math.isnan(number):
         return None

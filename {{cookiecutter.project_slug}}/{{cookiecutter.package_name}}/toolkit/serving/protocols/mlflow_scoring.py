@@ -31,6 +31,7 @@ from ...common.names import CHAMPION
 from ...contract import column_names
 from ...contract.columns import Columns
 from ...contract.json_rows import InvalidRowsError, RowParser
+from ...contract.schema import MISSING_TEXTS
 from ...version.artifact import Artifact
 from ..errors import status_of
 from ..limits import check_row_count
@@ -86,6 +87,10 @@ class MlflowCodec:
         # Columns that are no inputs of the model are ignored, as MLflow does.
         known_only = [{name: row[name] for name in contract.by_name if name in row} for row in rows]
         if not self._is_csv:  # most JSON needs no cast; in CSV everything is text
+            for name in [field.name for field in contract.row if field.kind in ("text", "key")]:
+                for row in known_only:  # as in CSV, and whatever the other rows need
+                    if isinstance(text := row.get(name), str) and text in MISSING_TEXTS:
+                        row[name] = None
             try:
                 return parser.parse_dicts(known_only)
             except InvalidRowsError:

@@ -16,6 +16,9 @@ from ..limits import check_row_count
 from .codec import load
 from .error_text import quote
 
+# The module's own limit, 131,072 characters of a cell, is for all readers of the process; the body has one already.
+csv.field_size_limit(2**31 - 1)
+
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 Rows = list[dict[str, Any]]
@@ -106,7 +109,7 @@ def _instances(given: Any, form: str, contract: Contract, limit: int) -> Rows:
 
 def _columnar(given: dict[str, Any], contract: Contract, limit: int) -> Rows:
     columns = {name: given[name] for name in contract.by_name if name in given}
-    is_value = {name: _depth(value) <= contract.by_name[name].depth for name, value in columns.items()}
+    is_value = {name: _is_value(value, contract.by_name[name]) for name, value in columns.items()}
     if columns and all(is_value.values()) and not all(value == [] for value in columns.values()):
         return [columns]
     lengths = {name: len(value) if isinstance(value, list) else -1 for name, value in columns.items()}
@@ -116,11 +119,19 @@ def _columnar(given: dict[str, Any], contract: Contract, limit: int) -> Rows:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
+def _is_value(value: Any, field: FieldSpec) -> bool:
+    """Whether what a column has is the value of one row, and no list of such values."""
+    # No vector has missing elements, so a list of nothing else is one of missing vectors.
+    if isinstance(value, list) and value and field.depth and all(element is None for element in value):
+        return False
+    return _depth(value) <= field.depth
+
+
 def _depth(value: Any) -> int:
-    """Return how many lists are nested around the first element."""
+    """Return how many lists are nested around the first element that is not missing."""
     depth = 0
     while isinstance(value, list):
-        depth, value = depth + 1, value[0] if value else None
+        depth, value = depth + 1, next((element for element in value if element is not None), None)
     return depth
 
 

@@ -139,8 +139,9 @@ def _text_options(estimator: Any) -> dict[int, dict[str, Any]]:
     options = {}
     for part in parts(estimator):
         if isinstance(part, CountVectorizer):
-            # "C" is the only locale that every machine has, the slimmest image included; it knows the letters of ASCII.
-            options[id(part)] = {"locale": "C"}
+            # "C" is the only locale that every machine has; it knows the letters of ASCII. Debian has the other too.
+            ascii_only = all(token.isascii() for token in getattr(part, "vocabulary_", ()))
+            options[id(part)] = {"locale": "C" if ascii_only else "C.UTF-8"}
             if part.analyzer == "word" and part.token_pattern in TOKEN_PATTERNS:
                 options[id(part)]["tokenexp"] = TOKEN_PATTERNS[part.token_pattern]
     return options

@@ -72,6 +72,8 @@ def edge_rows(contract: Contract, rows: Columns) -> Edges:
 def _extremes(field: FieldSpec, array: np.ndarray) -> list[Any]:
     usual = array[0]
     if field.is_text:
+        # Its capitals are edges, and those beyond ASCII are the harder ones.
+        usual = next((text for text in array.tolist() if not text.isascii()), usual)
         texts = field.categories or (WHOLE_NUMBERS if field.whole else _texts(field, usual))
         return [*texts, *([""] if field.nullable else [])]
     limits = [limit for limit in (field.at_least, field.at_most) if limit is not None] if array.ndim == 1 else []
