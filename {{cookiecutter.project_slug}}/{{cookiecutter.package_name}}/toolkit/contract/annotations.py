@@ -9,7 +9,8 @@ from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from . import times
-from .schema import MAX_WHOLE_FLOAT, FieldSpec
+from .schema import FieldSpec
+from .whole_keys import MAX_WHOLE_FLOAT
 
 #: What marks a bound for pydantic.
 MARKS: dict[str, Any] = {"at_least": Ge, "above": Gt, "at_most": Le, "below": Lt}

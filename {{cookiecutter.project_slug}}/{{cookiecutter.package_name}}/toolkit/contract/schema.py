@@ -24,19 +24,10 @@ MISSING_TEXTS = frozenset(
     {"", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NULL", "null", "None", "NaN", "nan", "-NaN", "-nan"}
     | {"1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
 )
-#: Beyond it, a float64 may stand for several whole numbers.
-MAX_WHOLE_FLOAT = 2.0**53 - 1
 #: Categories that a message names.
 MAX_NAMED_CATEGORIES = 20
 #: Texts that mean true and false, in lower case.
 TRUE_TEXTS, FALSE_TEXTS = frozenset({"true", "1", "1.0"}), frozenset({"false", "0", "0.0"})
-
-
-def whole_digits(text: str) -> str | None:
-    """Return the digits of a whole number that a file has as text, such as "12", "-7" or "12.0"; None for others."""
-    # pandas writes whole numbers as 12.0 where some are missing.
-    digits = text.removesuffix(".0")
-    return digits if digits.isascii() and digits.removeprefix("-").isdigit() and len(digits) < 21 else None
 
 
 class Violation(NamedTuple):

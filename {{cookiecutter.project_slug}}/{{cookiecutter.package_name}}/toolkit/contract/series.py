@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from . import times
-from .schema import FALSE_TEXTS, MAX_WHOLE_FLOAT, MISSING_TEXTS, TRUE_TEXTS, FieldSpec, whole_digits
+from .schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, FieldSpec
+from .whole_keys import whole_text
 
 #: With fewer rows, to find the distinct values takes longer than it saves.
 MANY_ROWS = 1000
@@ -141,22 +142,9 @@ def _check_text(values: pd.Series, field: FieldSpec) -> Checked:
 
 
 def _check_whole_key(values: pd.Series, missing: np.ndarray, field: FieldSpec) -> Checked:
-    texts = np.array([_whole_text(value) for value in values], dtype=object)
+    texts = np.array([whole_text(value) for value in values], dtype=object)
     invalid = np.where(missing, not field.nullable, texts == "")
     return np.where(missing, "", texts), invalid
-
-
-def _whole_text(value: Any) -> str:
-    """Return a whole number of 64 bits in digits, "" for anything else."""
-    if isinstance(value, str):
-        value = whole_digits(value)
-        is_whole = value is not None
-    elif isinstance(value, float | np.floating):
-        is_whole = bool(abs(float(value)) <= MAX_WHOLE_FLOAT) and value == int(value)
-    else:
-        is_number = isinstance(value, int | np.integer | Decimal) and not isinstance(value, bool)
-        is_whole = is_number and bool(np.isfinite(float(value))) and value == int(value)
-    return str(number) if is_whole and abs(number := int(value)) < 2**63 else ""
 
 
 def _check_time(values: pd.Series, field: FieldSpec) -> Checked:

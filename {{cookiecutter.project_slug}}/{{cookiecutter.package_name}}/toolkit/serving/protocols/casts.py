@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...contract.schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, Contract, FieldSpec, whole_digits
+from ...contract.schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, Contract, FieldSpec
+from ...contract.whole_keys import digits_of
 
 
 def cast(row: dict[str, Any], contract: Contract) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def _cast(value: Any, field: FieldSpec) -> Any:
     if field.kind == "bool" and isinstance(value, str):
         return value.lower() in TRUE_TEXTS if value.lower() in TRUE_TEXTS | FALSE_TEXTS else value
     if field.whole and isinstance(value, str):
-        digits = whole_digits(value)
+        digits = digits_of(value)
         return value if digits is None else int(digits)
     number = _number(value)
     if isinstance(number, float) and math.isnan(number):
