@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -32,6 +32,7 @@ from titanic_survival.toolkit.serving import app
 from titanic_survival.toolkit.serving.limits import Limits
 from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.protocols.open_inference import request
+from titanic_survival.toolkit.serving.protocols.tabular import csv_table
 from titanic_survival.toolkit.serving.scoring import Scorer
 from titanic_survival.toolkit.training import samples
 from titanic_survival.toolkit.training.dataset import labelled_rows
@@ -376,3 +377,9 @@ def test_drift_is_seen(drifted: Callable[..., dict[str, float]], feature: str, c
 def test_bins_of_dates_have_dates_as_names(version: Artifact) -> None:
     assert any("1950" in name for name in version.profile.features["built"].names)
     assert version.profile.features["zip_code"].names[-2:] == ("rare", "unseen")
+
+
+def test_csv_takes_texts_as_long_as_the_schema_allows() -> None:
+    contract = derive(create_model("Row", note=(str, Field(max_length=300_000))), Prediction)
+    _, rows = csv_table(b"note\n" + b"x" * 200_000 + b"\n", contract, 10)
+    assert len(rows[0]["note"]) == 200_000

@@ -91,6 +91,12 @@ def test_digest_is_the_same_in_every_release() -> None:
     assert data_digest(table) == "968ba081e4223a09a8956d7ff371c1c2"
 
 
+@pytest.mark.parametrize("kind", [pa.map_(pa.string(), pa.int64()), pa.list_view(pa.int64())])
+def test_columns_of_arrow_without_a_fixed_width_have_a_digest(kind: pa.DataType) -> None:
+    table = pd.DataFrame({"value": pd.Series([[], None], dtype=pd.ArrowDtype(kind))})
+    assert data_digest(table) == data_digest(table.copy()) != data_digest(table[::-1])
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -109,6 +115,7 @@ def test_digest_is_the_same_in_every_release() -> None:
         [[["a"]], [[], ["b", None]]],
         [],
         [None, None],
+        ["\ud800", "a"],
     ],
 )
 def test_values_of_every_kind_have_a_digest(values: list[Any]) -> None:

@@ -158,6 +158,28 @@ def test_rows_that_are_the_same_are_scored_once() -> None:
     assert scored == [1]
 
 
+@pytest.mark.parametrize(
+    ("length", "most"), [(10, explainer.MAX_POINTS), (200_000, explainer.MAX_CHARACTERS // 200_000)]
+)
+def test_long_texts_are_scored_few_at_a_time(length: int, most: int) -> None:
+    contract = derive(
+        create_model("Row", note=(str, Field(max_length=length)), one=(float, ...)),
+        create_model("P", label=(float, ...)),
+    )
+    background = {"note": np.array(["a", "b", "c"], dtype=object), "one": np.arange(3, dtype=np.float32)}
+    scored: list[int] = []
+
+    def score(columns: Columns) -> Columns:
+        scored.append(len(columns["note"]))
+        return {"label": columns["one"] + [len(text) for text in columns["note"].tolist()]}
+
+    row = {"note": np.array(["x" * length] * 4, dtype=object), "one": np.arange(4, dtype=np.float32)}
+    found = explainer.Explainer(contract, background).explain(row, score)
+    assert max(scored) <= most
+    assert sum(scored) > 20
+    np.testing.assert_allclose(found.contributions.sum(axis=1) + found.base, found.prediction)
+
+
 @pytest.fixture(scope="module")
 def columns(version: Artifact, rows: list[dict[str, Any]]) -> Columns:
     return RowParser(version.contract).parse(json.dumps(rows[:4]).encode())[1]

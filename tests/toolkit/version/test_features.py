@@ -259,3 +259,13 @@ def test_rows_of_an_example_are_made_as_any_others(tmp_path: Path) -> None:
     version = saved(tmp_path / "saved", with_onnx=True)
     rows = from_rows(version.example.rows, CONTRACT)
     assert as_records(version.runtime.score(rows), CONTRACT) == version.example.predictions
+
+
+def test_infinite_feature_of_a_row_is_an_error_and_no_prediction() -> None:
+    features = Features(function_of(SOURCE.replace('frame["price"] *', '1 / frame["price"] *')), CONTRACT, KINDS)
+    runtime = FeaturesRuntime(features, PythonRuntime(fitted(), MODEL_CONTRACT))
+    rows = take(COLUMNS, np.arange(2))
+    assert len(runtime.score(rows)["answer"]) == 2
+    rows["price"] = np.array([1, 0], np.float32)
+    with pytest.raises(UserError, match="infinite number in column 'total'"):
+        runtime.score(rows)
