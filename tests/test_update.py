@@ -114,7 +114,7 @@ def test_update_brings_the_template_s_changes_and_leaves_the_owner_s(
     upstream: Path, project: Path, update: Update, made: Callable[[], list[str]]
 ) -> None:
     edits = edit_as_owners_do(project)
-    replace(project / "setup.py", '    # "xgboost>=2.1",\n', '    "joblib>=1.4",\n')
+    replace(project / "setup.py", '    # "lightgbm>=4",\n', '    "joblib>=1.4",\n')
     (project / "own.mk").write_text("fetch:  ## Fetch the rows\n\techo rows\n")
     (project / "requirements" / "dev.lock").write_text("my pins\n")
     first = commit(project)

@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 # What your model/ needs beside the lists below, in training and in the service. After a change: make lock.
 MODEL: list[str] = [
-    # "xgboost>=2.1",
+    # "lightgbm>=4",
 ]
 
 # The licence of your code and of the models that it makes, as an SPDX expression such as "Apache-2.0" or

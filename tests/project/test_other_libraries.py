@@ -28,7 +28,7 @@ def libraries(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     # Links to the same files: what is installed replaces a file, and does not write to it.
     shutil.copytree((project.path / ".venv").resolve(), copy.path / ".venv", symlinks=True, copy_function=os.link)
     setup = copy.path / "setup.py"
-    text = setup.read_text().replace('    # "xgboost>=2.1",\n', "".join(f'    "{name}",\n' for name in MODEL))
+    text = setup.read_text().replace('    # "lightgbm>=4",\n', "".join(f'    "{name}",\n' for name in MODEL))
     assert text != setup.read_text()
     setup.write_text(text)
     copy.make("lock")

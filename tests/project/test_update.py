@@ -23,7 +23,7 @@ def test_make_update_renews_the_locks_and_runs_the_tests(upstream: Path, called:
     (project.path / "data" / "titanic.csv").write_text(data)
     del edits["data/titanic.csv"]
     # What the environment has anyway, so that this test installs no more than others.
-    replace(project.path / "setup.py", '    # "xgboost>=2.1",\n', '    "joblib>=1.4",\n')
+    replace(project.path / "setup.py", '    # "lightgbm>=4",\n', '    "joblib>=1.4",\n')
     (project.path / "own.mk").write_text("fetch:  ## Fetch the rows of the day\n\t@echo fetched\n")
     commit(project.path)
     release(upstream)
