@@ -26,25 +26,26 @@ FOLDERS = frozenset(
 #: Distributions of the project's environment (with "_" for "-" and "."), and the packages that they install.
 LIBRARIES = frozenset(
     """
-    a2wsgi aiohappyeyeballs aiohttp aiohttp_asgi_connector aiosignal aiosqlite alembic annotated_doc annotated_types
-    anyio arrow asgiref ast_serialize attr attrs awslambdaric azure azure_core azure_identity azure_storage_blob
-    bentoml bentoml_cli binaryornot blinker boolean boolean_py boto3 botocore cachetools cattr cattrs certifi cffi
-    cfgv charset_normalizer circus click click_option_group cloudpickle colorama contourpy cookiecutter cruft
-    cryptography cycler cyclonedx cyclonedx_python_lib databricks databricks_sdk dateutil defusedxml distlib docker
-    dotenv example fastapi filelock flask flask_cors flask_wtf flatbuffers fonttools fqdn frozenlist fsspec git
-    gitdb gitpython google google_api_core google_auth google_cloud_core google_cloud_storage google_crc32c
-    google_resumable_media googleapis_common_protos graphene graphql graphql_core graphql_relay gunicorn h11
-    httpcore httptools httpx httpx_ws huey identify idna images importlib_metadata iniconfig isodate isoduration
-    itsdangerous jinja2 jmespath joblib jsonpointer jsonschema jsonschema_specifications jwt kantoku kiwisolver lark
-    librt license_expression mako mangum markdown_it markdown_it_py markupsafe matplotlib mdurl ml_dtypes mlflow
-    mlflow_skinny mlflow_tracing mpl_toolkits msal msal_extensions multidict multipart mypy mypy_extensions mypyc
-    narwhals nodeenv numpy nvidia_ml_py onnx onnxmltools onnxruntime opentelemetry opentelemetry_api
-    opentelemetry_instrumentation opentelemetry_instrumentation_aiohttp_client opentelemetry_instrumentation_asgi
-    opentelemetry_proto opentelemetry_sdk opentelemetry_semantic_conventions opentelemetry_util_http orjson
-    packageurl packageurl_python packaging packaging_legacy_version pandas pandas_stubs pathspec pillow pip
-    pip_requirements_parser platformdirs pluggy pre_commit prettytable prometheus_client propcache proto proto_plus
-    protobuf psutil psycopg2 psycopg2_binary py py_serializable pyarrow pyasn1 pyasn1_modules pycparser pydantic
-    pydantic_core pydantic_settings pygments pyjwt pylab pynvml pyparsing pytest python_dateutil python_discovery
+    a2wsgi adbc_driver_manager adbc_driver_postgresql aiohappyeyeballs aiohttp aiohttp_asgi_connector aiokafka
+    aiosignal aiosqlite alembic annotated_doc annotated_types anyio arrow asgiref ast_serialize async_timeout attr
+    attrs awslambdaric azure azure_core azure_identity azure_storage_blob bentoml bentoml_cli binaryornot blinker
+    boolean boolean_py boto3 botocore cachetools cattr cattrs certifi cffi cfgv charset_normalizer circus click
+    click_option_group cloudpickle colorama contourpy cookiecutter cramjam cruft cryptography cycler cyclonedx
+    cyclonedx_python_lib databricks databricks_sdk dateutil defusedxml distlib docker dotenv example fastapi
+    filelock flask flask_cors flask_wtf flatbuffers fonttools fqdn frozenlist fsspec git gitdb gitpython google
+    google_api_core google_auth google_cloud_core google_cloud_storage google_crc32c google_resumable_media
+    googleapis_common_protos graphene graphql graphql_core graphql_relay gunicorn h11 httpcore httptools httpx
+    httpx_ws huey identify idna images importlib_metadata iniconfig isodate isoduration itsdangerous jinja2 jmespath
+    joblib jsonpointer jsonschema jsonschema_specifications jwt kantoku kiwisolver lark librt license_expression
+    mako mangum markdown_it markdown_it_py markupsafe matplotlib mdurl ml_dtypes mlflow mlflow_skinny mlflow_tracing
+    mpl_toolkits msal msal_extensions multidict multipart mypy mypy_extensions mypyc narwhals nodeenv numpy
+    nvidia_ml_py onnx onnxmltools onnxruntime opentelemetry opentelemetry_api opentelemetry_instrumentation
+    opentelemetry_instrumentation_aiohttp_client opentelemetry_instrumentation_asgi opentelemetry_proto
+    opentelemetry_sdk opentelemetry_semantic_conventions opentelemetry_util_http orjson packageurl packageurl_python
+    packaging packaging_legacy_version pandas pandas_stubs pathspec pillow pip pip_requirements_parser platformdirs
+    pluggy pre_commit prettytable prometheus_client propcache proto proto_plus protobuf psutil psycopg2
+    psycopg2_binary py py4j py_serializable pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core
+    pydantic_settings pygments pyjwt pylab pynvml pyparsing pyspark pytest python_dateutil python_discovery
     python_dotenv python_json_logger python_multipart python_slugify pythonjsonlogger pywin32 pyyaml pyzmq
     referencing requests rfc3339_validator rfc3986_validator rfc3987_syntax rich rich_toolkit rpds rpds_py ruff
     runtime_client s3transfer schema scikit_learn scipy setuptools shellingham simple_di simplejson six skl2onnx

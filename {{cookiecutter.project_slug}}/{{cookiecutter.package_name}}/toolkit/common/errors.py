@@ -46,12 +46,15 @@ EXTRAS = {
         "train",
     ),
     **dict.fromkeys(("cyclonedx", "jsonschema", "packageurl"), "audit"),
+    "adbc_driver_postgresql": "postgresql",
+    "aiokafka": "kafka",
     "awslambdaric": "lambda",
     "azure": "azure",
     "boto3": "s3",
     "google": "gcs",
     "mangum": "lambda",
     "psycopg2": "postgresql",
+    "pyspark": "spark",
 }
 #: How a library of the model's own comes into every environment; the next target of make installs it.
 MODEL_CURE = "add the package that has it to the list MODEL in setup.py, then: make lock"
