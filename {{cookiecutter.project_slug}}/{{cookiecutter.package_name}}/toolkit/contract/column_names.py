@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import heapq
 import itertools
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from .schema import Contract, FieldSpec
@@ -55,9 +55,9 @@ def check(names: Iterable[str], contract: Contract) -> NameCheck:
 NO_DIFFERENCE = NameCheck("", "", misspelled=False)
 
 
-def is_given(field: FieldSpec, names: set[str]) -> bool:
+def is_given(field: FieldSpec, names: Collection[str]) -> bool:
     """Whether a field has its column, or a vector one for each element."""
-    return field.name in names or (field.length is not None and names.issuperset(field.columns))
+    return field.name in names or (field.length is not None and all(name in names for name in field.columns))
 
 
 def nearest(name: str, fields: Iterable[FieldSpec]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,27 +74,39 @@ LABEL_TYPES: dict[str, type] = {"float": np.float64, "int": np.int64, "bool": np
 def _check_columns(frame: pd.DataFrame, fields: tuple[FieldSpec, ...]) -> CheckResult:
     columns: Columns = {}
     violations: list[Violation] = []
+    names = Counter(frame.columns)
     for field in fields:
-        if list(frame.columns).count(field.name) > 1:
-            violations.append(Violation(None, field.name, None, "two columns have this name; remove or rename one"))
+        if violation := column_violation(names, field, fields):
+            violations.append(violation)
             continue
         values = _find(frame, field)
-        if values is None and field.required:
-            known = {name for known in fields for name in (known.name, *known.columns)}
-            guess = column_names.guesses([field], {str(name) for name in frame.columns} - known)
-            reason = f"the column is missing{guess}; expected {field.expects}"
-            violations.append(Violation(None, field.name, None, reason))
-            continue
         if values is None:
-            values = pd.Series([field.default] * len(frame), dtype=object)
+            values = default_values(field, len(frame))
         columns[field.name], invalid = series.check(values.reset_index(drop=True), field)
-        reason = f"expected {field.expects}{_hint(field, values)}"
+        is_numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+        why = reason(field, is_numeric=is_numeric)
         where = np.flatnonzero(invalid)
         violations += [
-            Violation(row, field.name, _plain(value), reason)
+            Violation(row, field.name, plain(value), why)
             for row, value in zip(where.tolist(), values.iloc[where], strict=True)
         ]
     return CheckResult(columns, violations)
+
+
+def column_violation(names: Counter[Any], field: FieldSpec, fields: tuple[FieldSpec, ...]) -> Violation | None:
+    """Return what is wrong with the columns of a field: it has two, or none where it is required."""
+    if names[field.name] > 1:
+        return Violation(None, field.name, None, "two columns have this name; remove or rename one")
+    if not field.required or column_names.is_given(field, names):
+        return None
+    known = {name for known in fields for name in (known.name, *known.columns)}
+    guess = column_names.guesses([field], {str(name) for name in names} - known)
+    return Violation(None, field.name, None, f"the column is missing{guess}; expected {field.expects}")
+
+
+def default_values(field: FieldSpec, count: int) -> pd.Series:
+    """Return the values of a field that has no column."""
+    return pd.Series([field.default] * count, dtype=object)
 
 
 def _find(frame: pd.DataFrame, field: FieldSpec) -> pd.Series | None:
@@ -104,15 +117,19 @@ def _find(frame: pd.DataFrame, field: FieldSpec) -> pd.Series | None:
     return None
 
 
-def _hint(field: FieldSpec, values: pd.Series) -> str:
-    """Return how to read a column of numbers as text, "" for any other: they may have lost zeros in front."""
-    if field.kind not in ("text", "key") or field.whole or not pd.api.types.is_numeric_dtype(values):
-        return ""
-    return f"; the column has numbers: read it as text, for example read_csv(..., dtype={{{field.name!r}: str}})"
+def reason(field: FieldSpec, *, is_numeric: bool) -> str:
+    """Return the reason of violations, and where a column of numbers was to be text, how to read it.
+
+    Such a column may have lost zeros in front.
+    """
+    text = f"expected {field.expects}"
+    if field.kind not in ("text", "key") or field.whole or not is_numeric:
+        return text
+    return f"{text}; the column has numbers: read it as text, for example read_csv(..., dtype={{{field.name!r}: str}})"
 
 
-def _plain(value: Any) -> Any:
-    """Return the value as plain Python, for messages; None where it is missing."""
+def plain(value: Any) -> Any:
+    """Return a value as plain Python, for messages; None where it is missing."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     return None if pd.isna(value) is True else value.item() if isinstance(value, np.generic) else value

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from . import times
+from .numbers import Checked, checked_numbers, is_missing, is_plain, number, numbers, within
 from .schema import FALSE_TEXTS, MISSING_TEXTS, TRUE_TEXTS, FieldSpec
 from .whole_keys import whole_text
 
@@ -20,9 +20,6 @@ MANY_ROWS = 1000
 
 #: What Python's own datetime holds; NumPy's holds more.
 FIRST_MOMENT, LAST_MOMENT = np.datetime64(datetime.min), np.datetime64(datetime.max)
-
-Checked = tuple[np.ndarray, np.ndarray]
-"""The array of a field, see `columns`, and a mask (n,) of the rows whose values break the contract."""
 
 
 def check(values: pd.Series, field: FieldSpec) -> Checked:
@@ -45,14 +42,9 @@ def _repeats(values: pd.Series, field: FieldSpec) -> bool:
     return field.kind in ("category", "bool", "key", *times.PARTS) and not is_plain(values)
 
 
-def is_plain(values: pd.Series) -> bool:
-    """Whether values are numbers, booleans or times by their type, none of them a text."""
-    return values.dtype.kind in "iufbmM" and not isinstance(values.dtype, pd.CategoricalDtype)
-
-
 def joined(elements: Sequence[pd.Series]) -> pd.Series:
     """Return the vectors whose elements have a column each; None where all of them are missing."""
-    array = np.column_stack([_numbers(values, _is_missing(values)) for values in elements])
+    array = np.column_stack([numbers(values)[0] for values in elements])
     empty = np.isnan(array).all(axis=1)
     return pd.Series([None if nothing else row for nothing, row in zip(empty, array, strict=True)], dtype=object)
 
@@ -60,58 +52,17 @@ def joined(elements: Sequence[pd.Series]) -> pd.Series:
 def exact_numbers(values: pd.Series, field: FieldSpec) -> np.ndarray:
     """Return valid numbers in float64, before they are rounded: (n,), or (n, length) of a vector."""
     if field.length is None:
-        return _numbers(values, _is_missing(values))
+        return numbers(values)[0]
     missing = np.full(field.length, np.nan)
     return np.array([missing if _is_absent(value) else _vector(value).ravel() for value in values])
 
 
-def _is_missing(values: pd.Series) -> np.ndarray:
-    if is_plain(values):
-        return values.isna().to_numpy(dtype=bool)
-    return (values.isna() | values.isin(MISSING_TEXTS)).to_numpy(dtype=bool)
-
-
 def _check_number(values: pd.Series, field: FieldSpec) -> Checked:
-    missing = _is_missing(values)
-    numbers = _numbers(values, missing)
-    invalid = np.isnan(numbers) & ~missing | missing & (not field.nullable)
-    invalid |= ~missing & ~_within(numbers, field)
-    if field.kind == "int":
-        invalid |= ~missing & (numbers != np.round(numbers))
-    return (np.where(invalid, 0, numbers) if invalid.any() else numbers).astype(np.float32), invalid
-
-
-def _numbers(values: pd.Series, missing: np.ndarray) -> np.ndarray:
-    """Return float64, NaN for what is no number: a date, a bool, a text."""
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return values.to_numpy(np.float64, na_value=np.nan)
-    if pd.api.types.is_string_dtype(values) and values.dtype != object:
-        return pd.to_numeric(values.mask(missing), errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    return np.array([_number(value) for value in values], dtype=np.float64)
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, str | int | float | np.number | Decimal):
-        return np.nan
-    try:
-        # By the rules of pandas for a column of text, not by those of Python: "1_000" and " 1" are no numbers.
-        return float(pd.to_numeric(value)) if isinstance(value, str) else float(value)
-    except (ValueError, OverflowError):
-        return np.nan
-
-
-def _within(numbers: np.ndarray, field: FieldSpec) -> np.ndarray:
-    tests: dict[str, Callable[[Any, Any], np.ndarray]] = {
-        "at_least": np.greater_equal,
-        "above": np.greater,
-        "at_most": np.less_equal,
-        "below": np.less,
-    }
-    return np.all([tests[name](numbers, bound) for name, bound in field.bounds.items()], axis=0)
+    return checked_numbers(*numbers(values), field)
 
 
 def _check_bool(values: pd.Series, field: FieldSpec) -> Checked:
-    missing = _is_missing(values)
+    missing = is_missing(values)
     if values.dtype.kind in "iufb" and is_plain(values):
         numbers = values.to_numpy(np.float64, na_value=np.nan)
         true, false = numbers == 1, numbers == 0
@@ -124,13 +75,13 @@ def _check_bool(values: pd.Series, field: FieldSpec) -> Checked:
 
 def _check_category(values: pd.Series, field: FieldSpec) -> Checked:
     known = values.isin(field.categories).to_numpy()
-    missing = _is_missing(values) & ~known
+    missing = is_missing(values) & ~known
     invalid = ~(known | missing) | missing & (not field.nullable)
     return np.where(known, values.to_numpy(dtype=object), "").astype(object), invalid
 
 
 def _check_text(values: pd.Series, field: FieldSpec) -> Checked:
-    missing = _is_missing(values)
+    missing = is_missing(values)
     if field.whole:
         return _check_whole_key(values, missing, field)
     # A number may have lost its leading zeros already.
@@ -148,7 +99,7 @@ def _check_whole_key(values: pd.Series, missing: np.ndarray, field: FieldSpec) -
 
 
 def _check_time(values: pd.Series, field: FieldSpec) -> Checked:
-    missing = _is_missing(values)
+    missing = is_missing(values)
     if isinstance(values.dtype, pd.ArrowDtype):
         values = values.astype(object)
     if pd.api.types.is_datetime64_any_dtype(values) and field.kind in ("date", "datetime"):
@@ -167,7 +118,7 @@ def _check_time(values: pd.Series, field: FieldSpec) -> Checked:
         invalid |= ~np.isnat(found) & (found != found.astype("datetime64[D]"))
     array = times.parts(found, field.kind)
     if field.bounds:
-        invalid |= ~missing & ~_within(times.seconds_of(array, field.kind), field)
+        invalid |= ~missing & ~within(times.seconds_of(array, field.kind), field)
     return array, invalid
 
 
@@ -197,7 +148,7 @@ def _check_vector(values: pd.Series, field: FieldSpec) -> Checked:
             continue
         try:
             numbers = _vector(value)
-            invalid[i] = numbers.shape not in (shape, array.shape[1:]) or not _within(numbers, field).all()
+            invalid[i] = numbers.shape not in (shape, array.shape[1:]) or not within(numbers, field).all()
             array[i] = np.nan if invalid[i] else numbers.ravel()
         except (ValueError, TypeError, RecursionError):
             invalid[i] = True
@@ -227,7 +178,7 @@ def _vector(value: Any) -> np.ndarray:
 
 
 def _element(value: Any) -> float:
-    return np.nan if isinstance(value, str) else _number(value)
+    return np.nan if isinstance(value, str) else number(value)
 
 
 CHECKS: dict[str, Callable[[pd.Series, FieldSpec], Checked]] = {
