@@ -83,11 +83,11 @@ def history() -> None:
     )
 )
 def predict(
-    input: Annotated[Path, typer.Argument(help="CSV or Parquet file with the columns of Row.")],
-    output: Annotated[Path, typer.Argument(help="CSV or Parquet file to write.")],
+    input: Annotated[str, typer.Argument(help="File, folder or pattern of CSV or Parquet with the columns of Row.")],
+    output: Annotated[str, typer.Argument(help="File to write; or a folder, which gets a file for each of the input.")],
     version: Annotated[str, typer.Option(help="Number or alias of the version.")] = "champion",
 ) -> None:
-    """Score a file: predictions beside the input columns; rows that break the contract go to <OUTPUT>.rejects.csv."""
+    """Score rows: predictions beside the input columns; rows that break the contract go to <OUTPUT>.rejects.csv."""
     from . import predict
 
     with terminable():

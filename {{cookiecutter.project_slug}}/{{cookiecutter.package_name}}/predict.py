@@ -1,61 +1,91 @@
-"""Predict: score a file of rows with a registered version, and record it as an MLflow run."""
+"""Predict: score rows with a registered version, and record it as an MLflow run."""
 
 from __future__ import annotations
 
+import hashlib
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 from . import config
-from .toolkit.batch import files
-from .toolkit.common import console
+from .toolkit.batch import formats, job
+from .toolkit.batch.locations import Location, locate
+from .toolkit.batch.scoring import Scorer
+from .toolkit.common import console, progress
 from .toolkit.common.errors import UserError
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.runs import start_run
 from .toolkit.release.store import Store
 
+EXAMPLE = "For example: make predict INPUT=rows.csv OUTPUT=predictions.csv"
 
-def run(settings: config.Settings, source: Path, output: Path, reference: str) -> files.BatchResult:
+
+def run(settings: config.Settings, source: str, output: str, reference: str) -> job.Result:
     """Score `source` into `output`; rejected rows go to `<output>.rejects.csv` with their reasons."""
-    _check_paths(source, output)
+    _check_addresses(source, output)
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "predict") as tracking:
         version = registry.get(reference)
         with console.step("pull") as step:
             store = Store(settings.store)
             store.pull(version.number, version.digest, registry.download)
-            artifact = store.load(version.number)
+            scorer = Scorer(store.load(version.number), version.number, version.digest, datetime.now(UTC))
             step.detail = f"{settings.model_name} version {version.number}"
-        with console.step("score") as step:
-            result = files.score(artifact, version.number, source, output, step.progress, strict=settings.strict)
-            step.detail = f"{result.rows - result.rejected} of {result.rows} rows"
-        tracking.log_parameters({"input": source, "output": output, "version": version.number, "sha256": result.sha256})
-        tracking.log_metrics({"rows": result.rows, "rejected": result.rejected})
+        tracking.log_parameters({"input": source, "output": output, "version": version.number})
         tracking.set_tags({"version": str(version.number)})
-    for warning in result.warnings:
-        console.warn(f"{source}: {warning}")
-    console.say(f"\nPredictions: {output}")
-    if result.replaced:
-        console.say(f"Another run has written {output} meanwhile; this run has replaced its predictions.", "yellow")
-    if result.rejected:
-        console.say(f"Rejected:    {result.rejects} ({result.rejected} invalid rows, each with the reasons)")
-    console.say(f"Run:         {tracking.address}")
+        work = job.Job(source, output, scorer, settings.strict, settings.max_rejects, settings.resume)
+        with progress.step("score", "rows") as step:
+            result = job.run(work, step.update)
+            counts = result.counts
+            step.detail = f"{counts.rows - counts.rejected} of {counts.rows} rows"
+        if (file := locate(source)).is_local and not file.is_folder() and not file.is_pattern:
+            tracking.log_parameters({"sha256": _sha256(file)})
+        tracking.log_metrics(counts._asdict())
+    _report(source, output, result, tracking.address)
     return result
 
 
-def _check_paths(source: Path, output: Path) -> None:
-    for name, path in (("INPUT", source), ("OUTPUT", output)):
-        if path == Path():  # what the Makefile gives where nothing is set
-            raise UserError(f"{name} is missing. For example: make predict INPUT=rows.csv OUTPUT=predictions.csv")
-    for path in (source, output):
-        if path.suffix not in files.FORMATS:
-            raise UserError(f"{path}: the name of a file of rows must end in {' or '.join(files.FORMATS)}")
-    if not source.is_file():
+def _sha256(file: Location) -> str:
+    with Path(file.path).open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _report(source: str, output: str, result: job.Result, address: str) -> None:
+    for warning in result.warnings:
+        console.warn(f"{source}: {warning}")
+    if result.resumed:
+        console.say(f"{result.resumed} parts were done before.")
+    console.say(f"\nPredictions: {output}")
+    if result.replaced:
+        console.say(f"Another run has written {output} meanwhile; this run has replaced its predictions.", "yellow")
+    if rejected := result.counts.rejected:
+        console.say(f"Rejected:    {result.rejects.address} ({rejected} invalid rows, each with the reasons)")
+    console.say(f"Run:         {address}")
+
+
+def _check_addresses(source: str, output: str) -> None:
+    """Raise `UserError` for what can be seen to be wrong before a version is pulled."""
+    for name, address in (("INPUT", source), ("OUTPUT", output)):
+        if not address:  # what the Makefile gives where nothing is set
+            raise UserError(f"{name} is missing. {EXAMPLE}")
+    given, wanted = locate(source), locate(output)
+    if not given.is_pattern and not given.exists():
+        raise UserError(f"{source}: there is no such file or folder. {EXAMPLE}")
+    endings = f"{', '.join(formats.FORMATS[:-1])} or {formats.FORMATS[-1]}"
+    if given.info().is_file and not formats.format_of(given.name):
+        raise UserError(f"{source}: the name of a file of rows must end in {endings}")
+    folder = job.as_folder(wanted)
+    if folder and not folder.format and not wanted.is_folder() and re.search(r"\.\w+$", wanted.name):
+        raise UserError(f"{output}: the name of a file of rows must end in {endings}, that of a folder in /")
+    place = folder.location.path if folder else wanted.path
+    if wanted.path == given.path or (given.is_folder() and f"{place}/".startswith(f"{given.path}/")):
         raise UserError(
-            f"{source}: there is no such file. For example: make predict INPUT=rows.csv OUTPUT=predictions.csv"
+            f"{output} is {'both INPUT and OUTPUT' if place == given.path else 'in INPUT'}; choose another "
+            "OUTPUT, so that the input is kept"
         )
-    if output.resolve() == source.resolve():
-        raise UserError(f"{output} is both INPUT and OUTPUT; choose another OUTPUT, so that the input is kept")
-    if output.is_dir():
-        raise UserError(f"{output} is a folder; OUTPUT is the name of a file")
-    if not output.parent.is_dir():
-        raise UserError(f"{output}: the folder {output.parent} does not exist; make it first, or choose another OUTPUT")
+    parent = wanted.parent if not folder else folder.location.parent
+    if wanted.is_local and not parent.is_folder():
+        raise UserError(
+            f"{output}: the folder {parent.address} does not exist; make it first, or choose another OUTPUT"
+        )

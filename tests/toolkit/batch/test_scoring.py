@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pydantic import BaseModel, Field
 from titanic_survival.toolkit.batch.predictions import prediction_arrays, prediction_fields
-from titanic_survival.toolkit.batch.scoring import rejected_schema, score_batch, scored_schema
+from titanic_survival.toolkit.batch.scoring import Scorer
 from titanic_survival.toolkit.contract.columns import output_values
 from titanic_survival.toolkit.contract.schema import Contract, FieldSpec
 from titanic_survival.toolkit.version.artifact import Artifact
@@ -55,8 +55,8 @@ def test_scored_rows_keep_the_input_and_add_prediction_version_and_time(
     codes = pa.array(["007", "8", "007"])
     columns = [pa.array(amounts), codes.dictionary_encode() if dictionary else codes, pa.array([b"x", b"y", None])]
     batch = pa.record_batch(columns, names=["amount", "code", "mine"])
-    found = score_batch(double, 3, batch, 0, NOW)
-    assert found.scored.schema == scored_schema(batch.schema, double.contract)
+    found = Scorer(double, 3, "digest", NOW).score(batch)
+    assert found.scored.schema == Scorer(double, 3, "digest", NOW).scored_schema(batch.schema)
     assert found.scored.schema.names == ["amount", "code", "mine", "answer", "pair", "version", "time"]
     assert str(found.scored.select(batch.schema.names).to_pydict()) == str(batch.to_pydict())
     added = found.scored.select(["answer", "pair", "version", "time"]).to_pylist()
@@ -75,32 +75,36 @@ def test_scored_rows_keep_the_input_and_add_prediction_version_and_time(
 def test_rejected_rows_have_position_column_value_and_reason(double: Artifact, type_: pa.DataType) -> None:
     amounts, codes = pa.array(["1", "-1", "x", "2"]), pa.array(["8", "8", None, "007"]).cast(type_)
     batch = pa.record_batch([amounts, codes, pa.array([1, 2, 3, 4])], names=["amount", "code", "row"])
-    found = score_batch(double, 3, batch, 1000, NOW)
+    found = Scorer(double, 3, "digest", NOW).score(batch, "rows.csv", 1000)
     assert found.scored.column("amount").to_pylist() == ["1", "2"]
     assert found.scored.column("answer").to_pylist() == [2, 4]
     assert found.rejected is not None
-    assert found.rejected.schema == rejected_schema(batch.schema)
+    assert found.rejected.schema == Scorer(double, 3, "digest", NOW).rejected_schema(batch.schema)
     first, second = found.rejected.to_pylist()
     amount, code = "expected a number, at least 0 and at most 1000, or missing", "expected one of '007', '8'"
     given = {"amount": "-1", "code": "8", "row_given": 2}
-    assert first == {**given, "row": 1001, "column": "amount", "value": "'-1'", "reason": amount}
+    assert first == {**given, "file": "rows.csv", "row": 1001, "column": "amount", "value": "'-1'", "reason": amount}
     given = {"amount": "x", "code": None, "row_given": 3}
     more = {"column": "amount; code", "value": "'x'; missing", "reason": f"{amount}; {code}"}
-    assert second == {**given, "row": 1002, **more}
+    assert second == {**given, "file": "rows.csv", "row": 1002, **more}
 
 
 @pytest.mark.parametrize("amounts", [[], ["-1", "x"]])
 def test_batch_without_valid_rows(double: Artifact, amounts: list[str]) -> None:
     batch = pa.record_batch([pa.array(amounts, pa.string())], names=["amount"])
-    found = score_batch(double, 3, batch, 0, NOW)
-    assert found.scored.schema == scored_schema(batch.schema, double.contract)
+    found = Scorer(double, 3, "digest", NOW).score(batch)
+    assert found.scored.schema == Scorer(double, 3, "digest", NOW).scored_schema(batch.schema)
     assert (len(found.scored), len(found.rejected or [])) == (0, len(amounts))
 
 
 def test_threads_give_what_one_gives(version: Artifact, rows: list[dict[str, Any]], expected: Any) -> None:
     batch = pa.Table.from_pylist(rows).to_batches()[0]
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda first: score_batch(version, 1, batch, first, NOW).scored, range(20)))
+        found = list(
+            threads.map(
+                lambda first: Scorer(version, 1, "digest", NOW).score(batch, "rows.csv", first).scored, range(20)
+            )
+        )
     names = [field.name for field in version.contract.prediction]
     assert all(scored.select(names).to_pylist() == expected for scored in found)
 

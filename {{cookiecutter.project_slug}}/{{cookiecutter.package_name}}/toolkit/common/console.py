@@ -45,8 +45,12 @@ def step(name: str) -> Iterator[Step]:
     else:
         current = Step(name)
         yield current
-    duration = f"{time.perf_counter() - start:5.1f} s"
-    out.print(f"[green]✓[/] {name:<10} [dim]{duration}[/]  {escape(redact(current.detail))}", soft_wrap=True)
+    done(name, time.perf_counter() - start, current.detail)
+
+
+def done(name: str, seconds: float, detail: str) -> None:
+    """Print that a step is complete."""
+    out.print(f"[green]✓[/] {name:<10} [dim]{seconds:5.1f} s[/]  {escape(redact(detail))}", soft_wrap=True)
 
 
 def say(text: str = "", style: str = "") -> None:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .errors import UserError
+
 #: What is younger is never swept: its process may be about to lock it, or may be of an older toolkit, without locks.
 SWEEP_SECONDS = 3600
 
@@ -27,6 +29,22 @@ def locked(path: Path) -> Iterator[None]:
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+@contextmanager
+def alone(path: Path, message: str) -> Iterator[None]:
+    """Hold a lock on a file or folder, where its file system has locks; `UserError` if another process has it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(message) from error
+        except OSError:  # no locks here
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -1,0 +1,177 @@
+"""A job: an input scored into an output; what was interrupted can go on, and nothing appears by halves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from ..common.errors import UserError, explain_os_errors
+from ..common.scratch import alone
+from . import columns_check, formats
+from .execution import Counts, Progress, Shares, Source, score_part, score_rows
+from .folder import PARTS, REJECTS, Folder
+from .locations import WILDCARDS, Location, locate
+from .outputs import FileOutput, Output
+from .parts import Part, plan
+from .scoring import Scorer
+
+ScoreParts = Callable[[Sequence[Part], Folder, Scorer], Iterator[Counts]]
+"""Scores parts, in any order, and yields the counts of each that is done."""
+
+
+class Job(NamedTuple):
+    """What to score, into what, and how."""
+
+    input: str
+    output: str
+    scorer: Scorer
+    #: Unknown and missing columns are an error.
+    strict: bool = False
+    #: The share of rejected rows above which the job fails.
+    max_rejects: float = 1.0
+    #: Parts that an earlier job has done are not done again.
+    resume: bool = False
+
+
+class Result(NamedTuple):
+    """What a job has done."""
+
+    counts: Counts
+    #: Where rejected rows are, if there are any.
+    rejects: Location
+    #: Columns that the schema does not know, and fields that have no column.
+    warnings: tuple[str, ...] = ()
+    #: Whether another job has written the same output meanwhile, which this one has replaced.
+    replaced: bool = False
+    #: Parts that an earlier job had done.
+    resumed: int = 0
+
+
+class TooManyRejectsError(UserError):
+    """More rows were rejected than the job may reject."""
+
+
+def run(job: Job, progress: Progress = lambda rows, share: None, score: ScoreParts | None = None) -> Result:
+    """Score the input into the output; `score` replaces the loop over the parts of a folder."""
+    parts = plan(job.input)
+    target = locate(job.output)
+    if folder := as_folder(target):
+        return _into_folder(job, parts, folder, progress, score)
+    return _into_file(job, parts, target, progress)
+
+
+def as_folder(target: Location) -> Folder | None:
+    """Return the folder that an output is: the name of one, or `folder/*.parquet`; None if it is a file."""
+    format = formats.format_of(target.name)
+    if any(character in target.path for character in WILDCARDS):
+        if target.name != f"*{format}" or not format:
+            raise UserError(
+                f"{target.address}: a pattern as OUTPUT is a folder with *.parquet or *.csv, as scores/*.csv"
+            )
+        return Folder(target.parent, format)
+    return None if format and not target.is_folder() else Folder(target)
+
+
+def _into_file(job: Job, parts: Sequence[Part], target: Location, progress: Progress) -> Result:
+    warnings, schema = check(parts, job, alike=True)
+    rejects = target.sibling(f"{formats.stem(target.name)}.rejects{formats.REJECTS}")
+    schemas = job.scorer.scored_schema(schema), job.scorer.rejected_schema(schema)
+    place = Path(target.parent.path) if target.is_local else None
+    with explain_os_errors(place), FileOutput(target, rejects, schemas) as output:
+        counts = score_into(parts, output, job, progress)
+    return Result(counts, rejects, warnings, output.replaced)
+
+
+def _into_folder(
+    job: Job, parts: Sequence[Part], folder: Folder, progress: Progress, score: ScoreParts | None
+) -> Result:
+    warnings, _ = check(parts, job, alike=False)
+    folder.check(parts)
+    with explain_os_errors(), _alone(folder.location):
+        folder.begin({"input": job.input, "version": job.scorer.version, "started": job.scorer.time.isoformat()})
+        done = {part: folder.done(part, job.scorer.digest) if job.resume else None for part in parts}
+        missing = [part for part in parts if done[part] is None]
+        counts = Counts()
+        for found in done.values():
+            counts = counts.plus(Counts(**found)) if found else counts
+        for part_counts in (
+            score(missing, folder, job.scorer) if score else _each(missing, folder, job.scorer, progress)
+        ):
+            counts = counts.plus(part_counts)
+            _check_rejects(job, parts, counts)
+        _check_rejects(job, parts, counts, done=True)
+        folder.complete(parts, {"version": job.scorer.version, "digest": job.scorer.digest, **counts._asdict()})
+    rejects = folder.location.child(REJECTS)
+    return Result(counts, rejects, warnings, resumed=len(parts) - len(missing))
+
+
+def _each(parts: Sequence[Part], folder: Folder, scorer: Scorer, progress: Progress) -> Iterator[Counts]:
+    shares = Shares(parts, progress)
+    for part in parts:
+        yield score_part(part, folder, scorer, shares.of(part))
+
+
+def score_into(sources: Sequence[Source], output: Output, job: Job, progress: Progress) -> Counts:
+    """Score sources, one after the other, into one output, and commit it."""
+    counts, shares = Counts(), Shares(sources, progress)
+    try:
+        for source in sources:
+            told = shares.of(source)
+            with source.open() as rows:
+                for new, share in score_rows(source, rows, output, job.scorer):
+                    counts = counts.plus(new)
+                    _check_rejects(job, sources, counts)
+                    told(new.rows, share)
+        _check_rejects(job, sources, counts, done=True)
+    except TooManyRejectsError:
+        output.commit(rejected_only=True)
+        raise
+    output.commit()
+    return counts
+
+
+def check(sources: Sequence[Source], job: Job, *, alike: bool) -> tuple[tuple[str, ...], pa.Schema]:
+    """Return what there is to say about the columns, and those of the first source; `UserError` if one does not fit.
+
+    Nothing is written before. With `alike`, all sources must have the same columns, since they have one output.
+    """
+    said: dict[str, None] = {}
+    first: tuple[str, pa.Schema] | None = None
+    for address, source in {source.address: source for source in sources}.items():
+        with source.open() as rows:
+            schema = rows.schema
+        said |= dict.fromkeys(columns_check.check(schema, job.scorer.artifact.contract, address, strict=job.strict))
+        first = first or (address, schema)
+        if alike and not schema.equals(first[1]):
+            raise UserError(
+                f"{address} has other columns, or types, than {first[0]}: {_columns(schema)} instead of "
+                f"{_columns(first[1])}. With a folder as OUTPUT, each file gets an output of its own"
+            )
+    assert first, "an input has at least one source"
+    return tuple(said), first[1]
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} ({field.type})" for field in schema)
+
+
+def _check_rejects(job: Job, sources: Sequence[Source], counts: Counts, *, done: bool = False) -> None:
+    """Raise `TooManyRejectsError` as soon as it is certain that too many rows are rejected."""
+    known = [source.rows for source in sources if source.rows is not None]
+    rows = counts.rows if done else sum(known) if len(known) == len(sources) else None
+    if rows and counts.rejected > job.max_rejects * rows:
+        found = f"{counts.rejected} of {counts.rows} rows" + ("" if done else " so far")
+        raise TooManyRejectsError(f"{found} were rejected, more than MAX_REJECTS={job.max_rejects:g} allows")
+
+
+def _alone(location: Location) -> AbstractContextManager[None]:
+    """Have no other job of this machine write to a folder meanwhile."""
+    if not location.is_local:
+        return nullcontext()
+    states = Path(location.path) / PARTS  # the folder itself is locked while two files are published
+    states.mkdir(parents=True, exist_ok=True)
+    return alone(states, f"{location.address}: another job is writing there; wait for it to end")

@@ -1,0 +1,151 @@
+"""Where files of rows are: on this machine or in an object store, by one interface (`pyarrow.fs`)."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.fs
+
+from ..common.errors import UserError
+from ..common.scratch import scratch_file, scratch_folder
+
+WILDCARDS = "*?["
+
+
+class Location(NamedTuple):
+    """A file, a folder, or a pattern of files."""
+
+    filesystem: pa.fs.FileSystem
+    #: The path as the file system has it.
+    path: str
+    #: The address as a user wrote it.
+    address: str
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return PurePosixPath(self.path).name
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is on a file system of this machine."""
+        return isinstance(self.filesystem, pa.fs.LocalFileSystem)
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether this is a pattern, and no file has its name."""
+        return any(character in self.path for character in WILDCARDS) and not self.exists()
+
+    def child(self, name: str) -> Location:
+        """Return a file or folder in this folder."""
+        return Location(self.filesystem, f"{self.path.rstrip('/')}/{name}", f"{self.address.rstrip('/')}/{name}")
+
+    def sibling(self, name: str) -> Location:
+        """Return a file in the folder of this one."""
+        return self.parent.child(name)
+
+    @property
+    def parent(self) -> Location:
+        """The folder of this file."""
+        path = str(PurePosixPath(self.path).parent)
+        return Location(self.filesystem, path, self.address.rstrip("/").rpartition("/")[0] or path)
+
+    def info(self) -> pa.fs.FileInfo:
+        """Return type, size in bytes and time of the last change."""
+        return self.filesystem.get_file_info(self.path)
+
+    def exists(self) -> bool:
+        """Whether there is such a file or folder."""
+        return self.info().type is not pa.fs.FileType.NotFound
+
+    def is_folder(self) -> bool:
+        """Whether this is a folder that exists."""
+        return self.info().type is pa.fs.FileType.Directory
+
+    def list(self) -> list[pa.fs.FileInfo]:
+        """Return the files in this folder and the folders in it, by name; none if it does not exist."""
+        selector = pa.fs.FileSelector(self.path, recursive=True, allow_not_found=True)
+        found = [info for info in self.filesystem.get_file_info(selector) if info.type is pa.fs.FileType.File]
+        return sorted(found, key=lambda info: info.path)
+
+    def read_bytes(self) -> bytes:
+        """Return the content of a small file."""
+        with self.filesystem.open_input_stream(self.path) as stream:
+            return bytes(stream.read())
+
+    def write_bytes(self, content: bytes) -> None:
+        """Write a small file, which appears when it is complete."""
+        with pending(self) as file:
+            file.path.write_bytes(content)
+            file.publish()
+
+    def remove(self) -> None:
+        """Remove a file, if there is one."""
+        with suppress(FileNotFoundError):
+            self.filesystem.delete_file(self.path)
+
+
+def locate(address: str) -> Location:
+    """Return the location of a path or an address such as `s3://bucket/folder`."""
+    if "://" not in address:
+        return Location(pa.fs.LocalFileSystem(), str(Path(address).absolute()), address)
+    try:
+        filesystem, path = pa.fs.FileSystem.from_uri(address)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{address}: {str(error).splitlines()[0]}") from error
+    return Location(filesystem, path, address)
+
+
+def matching(pattern: Location) -> tuple[Location, list[pa.fs.FileInfo]]:
+    """Return the folder before the first wildcard of a pattern, and the files below it that match, by name."""
+    parts = PurePosixPath(pattern.path).parts
+    fixed = next(i for i, part in enumerate(parts) if any(character in part for character in WILDCARDS))
+    base = pattern
+    for _ in parts[fixed:]:
+        base = base.parent
+    expression = re.compile(_expression(pattern.path))
+    return base, [info for info in base.list() if expression.fullmatch(info.path)]
+
+
+def _expression(pattern: str) -> str:
+    """Return a pattern of paths as a regular expression; `**/` stands for any folders, or none."""
+    pieces = re.split(r"(\*\*/|\*|\?|\[[^\]]+\])", pattern)
+    known = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+
+    def part(piece: str) -> str:
+        is_set = len(piece) > 1 and piece.startswith("[")
+        return known.get(piece) or (piece.replace("[!", "[^") if is_set else re.escape(piece))
+
+    return "".join(map(part, pieces))
+
+
+class Pending(NamedTuple):
+    """A file that is being written: aside, on this machine, until `publish` puts it into its place."""
+
+    path: Path
+    target: Location
+
+    def publish(self) -> None:
+        """Put the complete file into its place."""
+        if self.target.is_local:
+            self.path.replace(self.target.path)
+        else:
+            pa.fs.copy_files(str(self.path), self.target.path, pa.fs.LocalFileSystem(), self.target.filesystem)
+
+
+@contextmanager
+def pending(target: Location) -> Iterator[Pending]:
+    """Yield a file to write, which is removed in the end unless it was published."""
+    if target.is_local:
+        Path(target.path).parent.mkdir(parents=True, exist_ok=True)
+        with scratch_file(Path(target.path)) as path:
+            yield Pending(path, target)
+    else:
+        with scratch_folder(Path(tempfile.gettempdir()), "upload-") as folder:
+            yield Pending(folder / target.name, target)
