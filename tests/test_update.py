@@ -187,17 +187,17 @@ def test_conflicts_are_named_with_the_next_step_and_can_be_undone(
 ) -> None:
     package = project / NAME
     replace(project / "Makefile", "## Stop the deployed service", "## Stop it")
-    (package / "toolkit" / "batch" / "files.py").write_text("# rewritten here\n")
+    (package / "toolkit" / "batch" / "formats.py").write_text("# rewritten here\n")
     (project / ".gitignore").write_text((project / ".gitignore").read_text() + "*.rej\n")
     first = commit(project)
-    (upstream / PROJECT / PACKAGE / "toolkit" / "batch" / "files.py").unlink()
+    (upstream / PROJECT / PACKAGE / "toolkit" / "batch" / "formats.py").unlink()
     release(upstream)
     said = update(project, ok=False).stderr
     assert re.search("^  Makefile.*: ", said, re.MULTILINE)
-    assert re.search(f"^  {NAME}/toolkit/batch/files.py.*: ", said, re.MULTILINE)
+    assert re.search(f"^  {NAME}/toolkit/batch/formats.py.*: ", said, re.MULTILINE)
     assert "make lock && make test" in said
     assert made() == []
-    assert (package / "toolkit" / "batch" / "files.py").read_text() == "# rewritten here\n"
+    assert (package / "toolkit" / "batch" / "formats.py").read_text() == "# rewritten here\n"
     [undo] = re.findall("^To undo the update: (.*)$", said, re.MULTILINE)
     subprocess.run(["sh", "-c", undo], cwd=project, check=True, capture_output=True)
     assert git(project, "status", "--porcelain") == ""
@@ -259,12 +259,12 @@ def test_edits_in_the_toolkit_are_named_and_fail_nothing(bake: Bake) -> None:
     project = bake()
     toolkit = project / NAME / "toolkit"
     assert warned(project) == ""
-    (toolkit / "batch" / "files.py").write_text("# mine\n")
+    (toolkit / "batch" / "formats.py").write_text("# mine\n")
     (toolkit / "serving" / "mine.py").touch()
     (toolkit / "training" / "model_card.py").unlink()
     said = warned(project)
     assert re.findall("^  (.*)$", said, re.MULTILINE) == [
-        f"{NAME}/toolkit/batch/files.py",
+        f"{NAME}/toolkit/batch/formats.py",
         f"{NAME}/toolkit/serving/mine.py",
     ]
     assert f"{NAME}/model/endpoints.py" in said

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ import pytest
 import requests
 from titanic_survival import config, model
 from titanic_survival.model import data, schema
+from titanic_survival.toolkit.batch import job
+from titanic_survival.toolkit.batch.scoring import Scorer
 from titanic_survival.toolkit.common.sockets import free_port
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.derivation import derive
@@ -135,6 +138,18 @@ def say(version: artifact.Artifact) -> Callable[[list[dict[str, Any]]], list[dic
 def expected(say: Callable[..., list[dict[str, Any]]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return what the runtime says of `rows`."""
     return say(rows)
+
+
+@pytest.fixture(scope="session")
+def score_files() -> Callable[..., job.Result]:
+    """Return a function that scores files with a version of some number."""
+
+    def score(version: artifact.Artifact, number: int, source: Any, output: Any, **options: Any) -> job.Result:
+        progress = options.pop("progress", lambda rows, share: None)
+        scorer = Scorer(version, number, "the version's digest", datetime.now(UTC))
+        return job.run(job.Job(str(source), str(output), scorer, **options), progress)
+
+    return score
 
 
 @pytest.fixture

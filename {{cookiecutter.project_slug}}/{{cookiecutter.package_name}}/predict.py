@@ -70,11 +70,11 @@ def _check_addresses(source: str, output: str) -> None:
         if not address:  # what the Makefile gives where nothing is set
             raise UserError(f"{name} is missing. {EXAMPLE}")
     given, wanted = locate(source), locate(output)
+    endings = f"{', '.join(formats.FORMATS[:-1])} or {formats.FORMATS[-1]}"
+    if "." in given.name and not formats.format_of(given.name) and not given.is_folder():
+        raise UserError(f"{source}: the name of a file of rows must end in {endings}")
     if not given.is_pattern and not given.exists():
         raise UserError(f"{source}: there is no such file or folder. {EXAMPLE}")
-    endings = f"{', '.join(formats.FORMATS[:-1])} or {formats.FORMATS[-1]}"
-    if given.info().is_file and not formats.format_of(given.name):
-        raise UserError(f"{source}: the name of a file of rows must end in {endings}")
     folder = job.as_folder(wanted)
     if folder and not folder.format and not wanted.is_folder() and re.search(r"\.\w+$", wanted.name):
         raise UserError(f"{output}: the name of a file of rows must end in {endings}, that of a folder in /")
@@ -84,6 +84,8 @@ def _check_addresses(source: str, output: str) -> None:
             f"{output} is {'both INPUT and OUTPUT' if place == given.path else 'in INPUT'}; choose another "
             "OUTPUT, so that the input is kept"
         )
+    if not folder and wanted.is_folder():
+        raise UserError(f"{output} is a folder, and its name that of a file; choose another OUTPUT")
     parent = wanted.parent if not folder else folder.location.parent
     if wanted.is_local and not parent.is_folder():
         raise UserError(

@@ -24,7 +24,6 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from starlette.testclient import TestClient
 from titanic_survival import config, train
 from titanic_survival.model import data, pipeline, quality, schema
-from titanic_survival.toolkit.batch import files
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile, PredictionLog
 from titanic_survival.toolkit.monitoring.recorder import Recorder
 from titanic_survival.toolkit.registry.client import connect
@@ -332,7 +331,7 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def test_every_place_gives_the_same_predictions(trained: Trained, tmp_path: Path) -> None:
+def test_every_place_gives_the_same_predictions(score_files: Any, trained: Trained, tmp_path: Path) -> None:
     case, client = trained.case, trained.client
     fields = list(case.prediction.model_fields)
     answers = client.post("/predict", json=rows()).json()
@@ -353,7 +352,7 @@ def test_every_place_gives_the_same_predictions(trained: Trained, tmp_path: Path
     assert [plain(row) for row in pyfunc.predict(pd.DataFrame(rows())).to_dict("records")] == expected
     pd.DataFrame(rows()).to_csv(tmp_path / "in.csv", index=False)
     for output in (tmp_path / "out.csv", tmp_path / "out.parquet"):
-        files.score(trained.version, 1, tmp_path / "in.csv", output)
+        score_files(trained.version, 1, tmp_path / "in.csv", output)
         frame = pd.read_csv(output) if output.suffix == ".csv" else pd.read_parquet(output)
         if "probabilities" in fields and output.suffix == ".csv":
             frame["probabilities"] = frame["probabilities"].map(json.loads)

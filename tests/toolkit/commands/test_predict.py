@@ -1,5 +1,6 @@
 """Batch scoring as a command: by the registry's version, recorded as a run."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,22 @@ def source(tmp_path: Path, rows: list[dict[str, Any]]) -> Path:
 def test_run_records_what_was_scored_by_which_version(
     project: config.Settings, source: Path, tmp_path: Path, rows: list[dict[str, Any]]
 ) -> None:
-    scored = predict.run(project, source, tmp_path / "out.csv", "challenger")
+    predict.run(project, str(source), str(tmp_path / "out.csv"), "challenger")
     assert (tmp_path / "out.csv").is_file()
     registry = connect(project.mlflow_tracking_uri, project.model_name)
     experiment = mlflow.get_experiment_by_name(registry.name).experiment_id
     (run,) = mlflow.MlflowClient().search_runs([experiment], "tags.kind = 'predict'")
     assert run.info.status == "FINISHED"
     assert run.data.tags["version"] == run.data.params["version"] == "1"
-    assert run.data.params["sha256"] == scored.sha256
+    assert run.data.params["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
     assert run.data.metrics == {"rows": len(rows), "rejected": 0}
 
 
 @pytest.mark.parametrize(
     ("given", "wanted", "said"),
     [
-        ("in.txt", "out.csv", "must end in .csv or .parquet"),
-        ("in.csv", "out.xlsx", "must end in .csv or .parquet"),
+        ("in.txt", "out.csv", "must end in .csv, .csv.gz, .csv.zst or .parquet"),
+        ("in.csv", "out.xlsx", "must end in .csv, .csv.gz, .csv.zst or .parquet"),
         ("none.csv", "out.csv", "there is no such file"),
         ("in.csv", "in.csv", "both INPUT and OUTPUT"),
         ("in.csv", "nowhere/out.csv", "does not exist"),
@@ -47,7 +48,7 @@ def test_paths_that_cannot_be_used_are_named(
 ) -> None:
     before = source.read_bytes()
     with pytest.raises(UserError, match=said):
-        predict.run(trained, tmp_path / given, tmp_path / wanted, "champion")
+        predict.run(trained, str(tmp_path / given), str(tmp_path / wanted), "champion")
     assert source.read_bytes() == before
 
 
@@ -56,19 +57,19 @@ def test_path_that_is_not_set_is_named(
     trained: config.Settings, source: Path, given: str, wanted: str, name: str
 ) -> None:
     with pytest.raises(UserError, match=f"{name} is missing. For example: make predict INPUT="):
-        predict.run(trained, Path(given and source), Path(wanted), "champion")
+        predict.run(trained, given and str(source), wanted, "champion")
 
 
 def test_unknown_version_names_those_there_are(trained: config.Settings, source: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'9'.* there are: 1"):
-        predict.run(trained, source, tmp_path / "out.csv", "9")
+        predict.run(trained, str(source), str(tmp_path / "out.csv"), "9")
     assert not (tmp_path / "out.csv").exists()
 
 
 def test_output_that_is_a_folder_is_named(trained: config.Settings, source: Path, tmp_path: Path) -> None:
     (tmp_path / "out.csv").mkdir()
     with pytest.raises(UserError, match="is a folder"):
-        predict.run(trained, source, tmp_path / "out.csv", "champion")
+        predict.run(trained, str(source), str(tmp_path / "out.csv"), "champion")
 
 
 def test_later_of_two_runs_says_that_it_replaced_the_other(
@@ -78,13 +79,13 @@ def test_later_of_two_runs_says_that_it_replaced_the_other(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    score = predict.files.score
+    score = predict.job.run
 
     def replaced(*arguments: Any, **options: Any) -> Any:
         return score(*arguments, **options)._replace(replaced=True)
 
-    monkeypatch.setattr(predict.files, "score", replaced)
-    predict.run(project, source, tmp_path / "out.csv", "champion")
+    monkeypatch.setattr(predict.job, "run", replaced)
+    predict.run(project, str(source), str(tmp_path / "out.csv"), "champion")
     assert "Another run has written" in capsys.readouterr().out
 
 
@@ -92,8 +93,8 @@ def test_unknown_columns_are_said_and_an_error_if_strict(
     project: config.Settings, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pd.read_csv(source).assign(surplus=1).to_csv(source, index=False)
-    predict.run(project, source, tmp_path / "out.csv", "champion")
+    predict.run(project, str(source), str(tmp_path / "out.csv"), "champion")
     assert "Warning: " in (said := capsys.readouterr().out)
     assert "'surplus'" in said
     with pytest.raises(UserError, match="'surplus'"):
-        predict.run(project.model_copy(update={"strict": True}), source, tmp_path / "out.csv", "champion")
+        predict.run(project.model_copy(update={"strict": True}), str(source), str(tmp_path / "out.csv"), "champion")

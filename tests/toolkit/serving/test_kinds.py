@@ -21,7 +21,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from starlette.testclient import TestClient
 from titanic_survival import model
-from titanic_survival.toolkit.batch import files
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import Columns
 from titanic_survival.toolkit.contract.derivation import derive
@@ -218,7 +217,14 @@ def test_open_inference_protocol(
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_file(version: Artifact, sent: list[dict[str, Any]], expected: np.ndarray, suffix: str, tmp_path: Path) -> None:
+def test_file(
+    score_files: Any,
+    version: Artifact,
+    sent: list[dict[str, Any]],
+    expected: np.ndarray,
+    suffix: str,
+    tmp_path: Path,
+) -> None:
     source, output = tmp_path / f"rows{suffix}", tmp_path / f"out{suffix}"
     if suffix == ".csv":
         cells(sent).to_csv(source, index=False)
@@ -233,8 +239,8 @@ def test_file(version: Artifact, sent: list[dict[str, Any]], expected: np.ndarra
         ]
         assert pa.types.is_decimal(native.schema.field("price").type)
         pa.parquet.write_table(native, source)
-    result = files.score(version, 1, source, output)
-    assert result.rejected == 0, result.rejects.read_text()
+    result = score_files(version, 1, source, output)
+    assert result.counts.rejected == 0, Path(result.rejects.path).read_text()
     found = pd.read_csv(output) if suffix == ".csv" else pa.parquet.read_table(output).to_pandas()
     np.testing.assert_allclose(found["worth"], expected, rtol=1e-6)
 

@@ -73,7 +73,7 @@ def as_folder(target: Location) -> Folder | None:
                 f"{target.address}: a pattern as OUTPUT is a folder with *.parquet or *.csv, as scores/*.csv"
             )
         return Folder(target.parent, format)
-    return None if format and not target.is_folder() else Folder(target)
+    return None if format else Folder(target)
 
 
 def _into_file(job: Job, parts: Sequence[Part], target: Location, progress: Progress) -> Result:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import resource
 import signal
 import subprocess
@@ -17,11 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel, Field
-from titanic_survival.toolkit.batch import files
+from titanic_survival.toolkit.batch import formats, job
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.version.artifact import Artifact
 
 #: More than a file's first block, which is read when the file is opened; wide, so that there are few rows to score.
+FORMATS = (".csv", ".parquet")
+
 LONG = f"1,{'8' * 1000}\n" * 3000
 
 
@@ -54,13 +57,15 @@ def double(save: Callable[..., Artifact]) -> Artifact:
 
 
 @pytest.fixture
-def score(double: Artifact, tmp_path: Path) -> Callable[..., list[dict[str, str]]]:
+def score(
+    score_files: Callable[..., job.Result], double: Artifact, tmp_path: Path
+) -> Callable[..., list[dict[str, str]]]:
     """Return a function that scores the text of a CSV file and returns the rows of the output."""
 
     def score(text: str | bytes) -> list[dict[str, str]]:
         source = tmp_path / "in.csv"
         source.write_bytes(text if isinstance(text, bytes) else text.encode())
-        files.score(double, 3, source, tmp_path / "out.csv")
+        score_files(double, 3, source, tmp_path / "out.csv")
         return read(tmp_path / "out.csv")
 
     return score
@@ -91,9 +96,10 @@ def plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-@pytest.mark.parametrize("given", files.FORMATS)
-@pytest.mark.parametrize("wanted", files.FORMATS)
+@pytest.mark.parametrize("given", FORMATS)
+@pytest.mark.parametrize("wanted", FORMATS)
 def test_predictions_are_those_of_the_runtime(
+    score_files: Callable[..., job.Result],
     version: Artifact,
     rows: list[dict[str, Any]],
     expected: list[dict[str, Any]],
@@ -102,15 +108,20 @@ def test_predictions_are_those_of_the_runtime(
     wanted: str,
 ) -> None:
     source, output = write(tmp_path / f"in{given}", rows), tmp_path / f"out{wanted}"
-    scored = files.score(version, 1, source, output)
-    assert (scored.rows, scored.rejected) == (len(rows), 0)
+    scored = score_files(version, 1, source, output)
+    assert scored.counts == (len(rows), 0)
     assert values(output, version) == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, output.name])
 
 
-@pytest.mark.parametrize("given", files.FORMATS)
+@pytest.mark.parametrize("given", FORMATS)
 def test_row_that_breaks_the_contract_is_rejected_alone(
-    version: Artifact, rows: list[dict[str, Any]], say: Callable[..., Any], tmp_path: Path, given: str
+    score_files: Callable[..., job.Result],
+    version: Artifact,
+    rows: list[dict[str, Any]],
+    say: Callable[..., Any],
+    tmp_path: Path,
+    given: str,
 ) -> None:
     others = say([rows[0], *rows[2:]])
     for name in rows[0]:
@@ -119,12 +130,13 @@ def test_row_that_breaks_the_contract_is_rejected_alone(
         broken = [row | {name: text} for row, text in zip(rows, texts, strict=True)]
         broken[1] |= {name: "¿"}
         source, output = write(tmp_path / f"in{given}", broken), tmp_path / "out.csv"
-        scored = files.score(version, 1, source, output)
-        assert (scored.rows, scored.rejected) == (len(rows), 1)
+        scored = score_files(version, 1, source, output)
+        assert scored.counts == (len(rows), 1)
         assert values(output, version) == others
-        (reject,) = read(scored.rejects)
+        (reject,) = read(Path(scored.rejects.path))
         assert reject["row"] == "1"
-        assert reject["reasons"].startswith(f"{name}: '¿': expected")
+        assert (reject["column"], reject["value"]) == (name, "'¿'")
+        assert reject["reason"].startswith("expected")
 
 
 def test_input_columns_come_out_as_they_went_in(score: Callable[..., Any]) -> None:
@@ -152,8 +164,8 @@ def test_rejects_hold_the_input_the_row_and_every_reason(score: Callable[..., An
     assert [row["answer"] for row in score("amount,code,note\n1,007,a\n-1,9,b\nx,8,c\n2,8,d\n")] == ["2", "4"]
     first, second = read(tmp_path / "out.rejects.csv")
     assert (first["amount"], first["code"], first["note"], first["row"]) == ("-1", "9", "b", "1")
-    assert "amount: '-1': expected a number" in first["reasons"]
-    assert "code: '9': expected one of '007', '8'" in first["reasons"]
+    assert (first["column"], first["value"]) == ("amount; code", "'-1'; '9'")
+    assert re.fullmatch("expected a number, .*; expected one of '007', '8'", first["reason"])
     assert (second["row"], second["note"]) == ("2", "c")
 
 
@@ -166,7 +178,7 @@ def test_rejects_of_an_earlier_run_do_not_stay(score: Callable[..., Any], tmp_pa
 
 def test_file_of_a_header_alone_gives_a_header(score: Callable[..., Any], tmp_path: Path) -> None:
     assert score("amount,code\n") == []
-    assert (tmp_path / "out.csv").read_text().splitlines() == ['"amount","code","answer","pair","version"']
+    assert (tmp_path / "out.csv").read_text().splitlines() == ['"amount","code","answer","pair","version","time"']
 
 
 def test_all_rows_may_be_rejected(score: Callable[..., Any], tmp_path: Path) -> None:
@@ -180,6 +192,7 @@ def test_line_without_anything_is_a_row_of_a_file_of_one_column(score: Callable[
 
 def test_missing_optional_column_takes_its_default(score: Callable[..., Any]) -> None:
     (row,) = score("amount\n1\n")
+    assert row.pop("time").startswith("20")
     assert row == {"amount": "1", "answer": "2", "pair": "[1.0, -1.0]", "version": "3"}
 
 
@@ -189,7 +202,7 @@ def test_column_that_a_prediction_needs_is_kept_under_another_name(score: Callab
     assert (row["answer"], row["version"]) == ("2", "3")
 
 
-@pytest.mark.parametrize("header", ["amount,answer,answer_given", "amount,row,reasons"])
+@pytest.mark.parametrize("header", ["amount,answer,answer_given", "amount,row,reason"])
 def test_no_two_columns_get_one_name(score: Callable[..., Any], tmp_path: Path, header: str) -> None:
     score(f"{header}\n1,mine,too\n-1,mine,too\n")
     for name in ("out.csv", "out.rejects.csv"):
@@ -226,46 +239,54 @@ def test_quoted_line_break_may_stand_anywhere_in_a_long_file(score: Callable[...
     assert len(score("amount,note\n" + '1,"two\nlines"\n' * 100_000)) == 100_000
 
 
-@pytest.mark.parametrize("wanted", files.FORMATS)
-def test_types_that_parquet_knows_go_through(double: Artifact, tmp_path: Path, wanted: str) -> None:
+@pytest.mark.parametrize("wanted", FORMATS)
+def test_types_that_parquet_knows_go_through(
+    score_files: Callable[..., job.Result], double: Artifact, tmp_path: Path, wanted: str
+) -> None:
     frame = pd.DataFrame({"amount": [1, 2], "code": pd.Categorical(["007", "8"]), "list": [[1, 2], None]})
     frame["day"] = pd.Timestamp("2020-01-01")
     frame.to_parquet(tmp_path / "in.parquet")
-    scored = files.score(double, 1, tmp_path / "in.parquet", tmp_path / f"out{wanted}")
-    assert (scored.rows, scored.rejected) == (2, 0)
+    scored = score_files(double, 1, tmp_path / "in.parquet", tmp_path / f"out{wanted}")
+    assert scored.counts == (2, 0)
     assert [row["answer"] for row in values(tmp_path / f"out{wanted}", double)] == [2, 4]
 
 
-def test_column_that_pandas_wrote_as_an_index_is_a_column(double: Artifact, tmp_path: Path) -> None:
+def test_column_that_pandas_wrote_as_an_index_is_a_column(
+    score_files: Callable[..., job.Result], double: Artifact, tmp_path: Path
+) -> None:
     pd.DataFrame({"amount": [4, 1, 9], "note": "a"}).set_index("amount").to_parquet(tmp_path / "in.parquet")
-    assert files.score(double, 1, tmp_path / "in.parquet", tmp_path / "out.csv").rejected == 0
+    assert score_files(double, 1, tmp_path / "in.parquet", tmp_path / "out.csv").counts.rejected == 0
 
 
-def test_file_that_is_no_parquet_is_named(double: Artifact, tmp_path: Path) -> None:
+def test_file_that_is_no_parquet_is_named(
+    score_files: Callable[..., job.Result], double: Artifact, tmp_path: Path
+) -> None:
     (tmp_path / "in.parquet").write_text("amount\n1\n")
     with pytest.raises(UserError, match=r"in\.parquet cannot be read as parquet"):
-        files.score(double, 1, tmp_path / "in.parquet", tmp_path / "out.csv")
+        score_files(double, 1, tmp_path / "in.parquet", tmp_path / "out.csv")
 
 
-def test_two_runs_to_one_output_do_not_mix_and_the_later_says_so(double: Artifact, tmp_path: Path) -> None:
+def test_two_runs_to_one_output_do_not_mix_and_the_later_says_so(
+    score_files: Callable[..., job.Result], double: Artifact, tmp_path: Path
+) -> None:
     first, second = tmp_path / "first.csv", tmp_path / "second.csv"
     first.write_text("amount,code\n" + "1,8\n2,nonsense\n" * 10)
     second.write_text("amount,code\n" + "3,8\n" * 30)
     output = tmp_path / "out.csv"
-    inner: list[files.BatchResult] = []
+    inner: list[job.Result] = []
 
-    def meanwhile(_: str) -> None:
+    def meanwhile(rows: int, share: float) -> None:
         if not inner:
-            inner.append(files.score(double, 3, second, output))
+            inner.append(score_files(double, 3, second, output))
             assert [row["amount"] for row in read(output)] == ["3"] * 30
 
-    outer = files.score(double, 3, first, output, meanwhile)
+    outer = score_files(double, 3, first, output, progress=meanwhile)
     assert [row["amount"] for row in read(output)] == ["1"] * 10
-    assert [row["amount"] for row in read(outer.rejects)] == ["2"] * 10
+    assert [row["amount"] for row in read(Path(outer.rejects.path))] == ["2"] * 10
     assert (inner[0].replaced, outer.replaced) == (False, True)
     assert sorted(path.name for path in tmp_path.glob("*out*")) == ["out.csv", "out.rejects.csv"]
     assert not list(tmp_path.glob(".*"))
-    assert not files.score(double, 3, first, output).replaced, "an output of before is no other run"
+    assert not score_files(double, 3, first, output).replaced, "an output of before is no other run"
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of the memory is read from /proc")
@@ -276,16 +297,17 @@ def test_memory_does_not_grow_with_a_parquet_file(double: Artifact, tmp_path: Pa
     columns = {"amount": rng.uniform(0, 1000, rows)} | {f"more_{i}": rng.uniform(0, 1, rows) for i in range(7)}
     pq.write_table(pa.table(columns), source, row_group_size=rows // groups, use_dictionary=False)
     code = (
-        "import sys\nfrom contextlib import ExitStack\nfrom pathlib import Path\n"
-        f"from {files.__name__} import _read\n"
+        "import sys\n"
+        f"from {formats.__name__.rpartition('.')[0]}.parts import plan\n"
         "def peak():\n"
         "    return next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmHWM'))\n"
-        "before = peak()\n"
-        "with ExitStack() as stack:\n"
-        "    rows = sum(len(chunk) for chunk in _read(Path(sys.argv[1]), stack)[1])\n"
+        "before, rows = peak(), 0\n"
+        "for part in plan(sys.argv[1]):\n"
+        "    with part.open() as opened:\n"
+        "        rows += sum(len(batch) for batch in opened.batches)\n"
         "print(rows, peak() - before)\n"
     )
-    root = Path(files.__file__).parents[3]
+    root = Path(formats.__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", code, str(source)], capture_output=True, text=True, check=True, cwd=root
     )
@@ -295,14 +317,16 @@ def test_memory_does_not_grow_with_a_parquet_file(double: Artifact, tmp_path: Pa
     assert grown * 1024 < source.stat().st_size / 2
 
 
-def test_disk_that_takes_no_more_is_said_in_a_sentence(double: Artifact, tmp_path: Path) -> None:
+def test_disk_that_takes_no_more_is_said_in_a_sentence(
+    score_files: Callable[..., job.Result], double: Artifact, tmp_path: Path
+) -> None:
     source = tmp_path / "in.csv"
     source.write_text("amount,code\n" + "1,8\n" * 200_000)
     (tmp_path / "out").mkdir()
-    for suffix in files.FORMATS:
+    for suffix in FORMATS:
         output = tmp_path / "out" / f"out{suffix}"
         with limited_file_size(2_000), pytest.raises(UserError, match=r"out: .*(large|space)"):
-            files.score(double, 3, source, output)
+            score_files(double, 3, source, output)
         assert list(output.parent.iterdir()) == []
 
 
@@ -318,18 +342,22 @@ def limited_file_size(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_unknown_and_missing_columns_are_named(double: Artifact, tmp_path: Path) -> None:
+def test_unknown_and_missing_columns_are_named(
+    score_files: Callable[..., job.Result], double: Artifact, tmp_path: Path
+) -> None:
     source = write(tmp_path / "in.csv", [{"amount": 1, "Code": "8", "order": 7}])
-    unknown, missing = files.score(double, 3, source, tmp_path / "out.csv").warnings
+    unknown, missing = score_files(double, 3, source, tmp_path / "out.csv").warnings
     assert "'Code' (did you mean 'code'?), 'order'" in unknown
     assert "'code' ('8')" in missing
     (tmp_path / "out.csv").unlink()
     with pytest.raises(UserError, match=r"STRICT=1.*did you mean 'code'.*'order'"):
-        files.score(double, 3, source, tmp_path / "out.csv", strict=True)
+        score_files(double, 3, source, tmp_path / "out.csv", strict=True)
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_file_without_any_column_of_the_model_is_named(save: Callable[..., Artifact], tmp_path: Path) -> None:
+def test_file_without_any_column_of_the_model_is_named(
+    score_files: Callable[..., job.Result], save: Callable[..., Artifact], tmp_path: Path
+) -> None:
     class Idle(BaseModel):
         """Nothing is required."""
 
@@ -338,4 +366,4 @@ def test_file_without_any_column_of_the_model_is_named(save: Callable[..., Artif
     version = save(Idle, Prediction, Double(), [{"amount": 1}])
     source = write(tmp_path / "in.csv", [{"other": 1}])
     with pytest.raises(UserError, match="none of the columns amount; its columns are other"):
-        files.score(version, 3, source, tmp_path / "out.csv")
+        score_files(version, 3, source, tmp_path / "out.csv")
