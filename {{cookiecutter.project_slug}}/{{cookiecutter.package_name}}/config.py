@@ -39,6 +39,9 @@ class Settings(BaseSettings):
         1, ge=0, le=1, description="share of rejected rows, from 0 to 1, above which a batch job fails"
     )
     resume: bool = Field(False, description="a batch job goes on with the files that its output folder lacks")
+    bootstrap_seconds: float = Field(
+        5, ge=0, description="seconds for the intervals of the differences from the champion, where metrics() is slow"
+    )
     target: Literal["local", "docker", "kubernetes", "sagemaker", "lambda"] = Field(
         "local", description="deployment target"
     )

@@ -130,10 +130,10 @@ def _compare_again(settings: config.Settings, registry: Registry, version: Regis
         champion = training_data.champion_metrics(registry, store, rows, criteria)
         step.detail = champion.note
         store.pull(version.number, version.digest, registry.download)
-        metrics = evaluation.evaluate_version(store.load(version.number), rows, criteria)
-        if metrics is None:
+        found = evaluation.evaluate_version(store.load(version.number), rows, criteria)
+        if found is None:
             raise _not_promoted(version, "its schema is not that of model/schema.py today, so it cannot be evaluated")
-        results = gates.evaluate(criteria.gates, metrics, champion.metrics)
+        results = evaluation.apply_gates(found, champion, rows, criteria, settings.bootstrap_seconds)
     training_data.show_gates(results)
     if failed := [result.reason for result in results if not result.passed]:
         raise _not_promoted(version, f"{'; '.join(failed)} (evaluated again, on today's hold-out rows)")

@@ -35,11 +35,12 @@ from .toolkit.training import (
 )
 from .toolkit.training.dataset import Dataset
 from .toolkit.training.details import Details, Origin
-from .toolkit.training.evaluation import Criteria, Evaluation, evaluate
+from .toolkit.training.evaluation import Evaluation, evaluate
 from .toolkit.training.export.converters import check_arguments
 from .toolkit.training.export.onnx_export import export
 from .toolkit.training.fitting import FittedModel
 from .toolkit.training.gates import is_comparison
+from .toolkit.training.measurement import Criteria
 from .toolkit.training.threshold import Threshold
 from .toolkit.version import artifact
 from .toolkit.version.artifact import Artifact
@@ -66,7 +67,7 @@ def run(settings: config.Settings) -> int:
         rows = _with_features(rows)
         estimator, rows, tuned = _fit(estimator, rows, criteria)
         fitted = _export(estimator, rows, options, tuned)
-        evaluation = _evaluate(fitted, rows, criteria, registry, store)
+        evaluation = _evaluate(fitted, rows, criteria, registry, store, settings.bootstrap_seconds)
         version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation)
         number = _register(registry, version, evaluation)
         _show(tracking, evaluation)
@@ -126,12 +127,14 @@ def _export(estimator: Any, rows: Dataset, options: dict[str, Any], tuned: Thres
     return fitted
 
 
-def _evaluate(fitted: FittedModel, rows: Dataset, criteria: Criteria, registry: Registry, store: Store) -> Evaluation:
+def _evaluate(
+    fitted: FittedModel, rows: Dataset, criteria: Criteria, registry: Registry, store: Store, seconds: float
+) -> Evaluation:
     """Evaluate the model on the hold-out rows and compare it with the champion."""
     with console.step("evaluate") as step, attribute_errors_to(training_data.MODEL):
         champion = training_data.champion_metrics(registry, store, rows, criteria)
         step.detail = champion.note
-        return evaluate(fitted, rows, criteria, champion)
+        return evaluate(fitted, rows, criteria, champion, seconds)
 
 
 def _record(

@@ -17,11 +17,12 @@ from .toolkit.contract.derivation import derive
 from .toolkit.contract.schema import Contract
 from .toolkit.registry.client import Registry
 from .toolkit.release.store import Store
-from .toolkit.training import dataset, gates, labels, leakage, rounding
+from .toolkit.training import comparison, dataset, gates, labels, leakage, rounding
 from .toolkit.training.data_digest import data_digest
 from .toolkit.training.dataset import Dataset, Source
-from .toolkit.training.evaluation import ChampionMetrics, Criteria, evaluate_champion
+from .toolkit.training.evaluation import ChampionMetrics, evaluate_champion
 from .toolkit.training.gates import GateResult
+from .toolkit.training.measurement import Criteria
 
 MODEL = Path(str(model.__file__)).parent
 #: Colours of the results in the table of gates.
@@ -98,13 +99,20 @@ def champion_metrics(registry: Registry, store: Store, rows: Dataset, criteria: 
 
 
 def show_gates(results: list[GateResult]) -> None:
-    """Print the results of the gates."""
-    console.table(["gate", "value", "bound", "champion", ""], [_row(result) for result in results], COLOURS)
+    """Print the results of the gates, and what the intervals of the differences do not decide."""
+    comparisons = {result.metric: result.comparison for result in results if result.comparison}
+    # The difference in the place of the champion's value, which the report has too: a terminal has 80 characters.
+    heading = comparison.heading(comparisons.values()) if comparisons else "champion"
+    rows = [_row(result, compared=bool(comparisons)) for result in results]
+    console.table(["gate", "value", "bound", heading, ""], rows, COLOURS)
+    for line in comparison.notes(comparisons):
+        console.say(line)
 
 
-def _row(gate: GateResult) -> list[str]:
-    result = "passed" if gate.passed else "failed"
-    return [gate.metric, _number(gate.value), gate.bound, _number(gate.champion), result]
+def _row(gate: GateResult, *, compared: bool) -> list[str]:
+    change = gate.comparison.change if gate.comparison else "-"
+    champion = change if compared else _number(gate.champion)
+    return [gate.metric, _number(gate.value), gate.bound, champion, "passed" if gate.passed else "failed"]
 
 
 def _number(value: float | None) -> str:

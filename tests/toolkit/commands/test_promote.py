@@ -111,6 +111,21 @@ def test_version_that_fails_today_too_is_not_promoted(
     assert compared.get("5").tags["gates"] == "failed"
 
 
+def test_version_that_must_be_better_is_compared_by_its_interval(
+    project: config.Settings,
+    compared: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gate = next(iter(quality.GATES))
+    monkeypatch.setattr(quality, "GATES", {gate: quality.GATES[gate] | {"tolerance": None, "better": 0}})
+    with pytest.raises(UserError, match=f"{gate} is as good as the champion .* but must be better with 95 % confidence"):
+        promote.run(project, "5", "reviewed")
+    assert "better by (95 %)" in capsys.readouterr().out
+    monkeypatch.setattr(quality, "GATES", {gate: quality.GATES[gate] | {"better": None, "not_worse": 0}})
+    assert promote.run(project, "5", "reviewed") == 5
+
+
 def test_version_whose_schema_is_another_is_not_evaluated_again(
     project: config.Settings, compared: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,7 +80,7 @@ def test_details_keep_the_keys_that_services_and_cards_read(version: Any) -> Non
     assert list(version.details) == origin + results + serving
     assert list(version.details["data"]) == ["digest", "training_rows", "holdout_rows"]
     assert [list(gate) for gate in version.details["gates"]] == [
-        ["metric", "bound", "value", "champion", "reason"] for _ in quality.GATES
+        ["metric", "bound", "value", "champion", "reason", "comparison"] for _ in quality.GATES
     ]
 
 

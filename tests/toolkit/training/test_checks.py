@@ -15,7 +15,7 @@ from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.training import checks, dataset, gates
 from titanic_survival.toolkit.training.dataset import Dataset
-from titanic_survival.toolkit.training.evaluation import Criteria
+from titanic_survival.toolkit.training.measurement import Criteria
 
 
 class Row(BaseModel):

@@ -8,9 +8,9 @@ import pytest
 from pydantic import BaseModel, create_model
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.derivation import derive
-from titanic_survival.toolkit.training import dataset, evaluation, samples
-from titanic_survival.toolkit.training.evaluation import Criteria
+from titanic_survival.toolkit.training import dataset, measurement, samples
 from titanic_survival.toolkit.training.importance import TOTAL_ROWS, importance
+from titanic_survival.toolkit.training.measurement import Criteria
 from titanic_survival.toolkit.version.runtime import PythonRuntime
 
 
@@ -50,14 +50,14 @@ def measure(actual: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:
 
 
 def test_metrics_of_all_rows_and_of_each_group_that_is_large_enough() -> None:
-    found = evaluation.measure(ROWS, RUNTIME.score(ROWS.columns), Criteria(measure, ["group"], {}), CONTRACT)
+    found = measurement.measure(ROWS, RUNTIME.score(ROWS.columns), Criteria(measure, ["group"], {}), CONTRACT)
     assert found.metrics == {"rows": 30, "largest": 29, "rows/group/large": 25, "largest/group/large": 24}
     assert found.groups == {"group/large": 25}
 
 
 def test_group_that_is_no_column_is_named() -> None:
     with pytest.raises(UserError, match="SLICES names 'unknown'"):
-        evaluation.measure(ROWS, RUNTIME.score(ROWS.columns), Criteria(measure, ["unknown"], {}), CONTRACT)
+        measurement.measure(ROWS, RUNTIME.score(ROWS.columns), Criteria(measure, ["unknown"], {}), CONTRACT)
 
 
 def test_field_that_matters_comes_first() -> None:
@@ -108,5 +108,5 @@ def test_metrics_without_label_get_the_table_of_each_group() -> None:
         assert len(table) == len(predictions)
         return {"largest": table["matters"].max()}
 
-    found = evaluation.measure(rows, RUNTIME.score(rows.columns), Criteria(largest, ["group"], {}), contract)
+    found = measurement.measure(rows, RUNTIME.score(rows.columns), Criteria(largest, ["group"], {}), contract)
     assert found.metrics == {"largest": 29, "largest/group/large": 24}

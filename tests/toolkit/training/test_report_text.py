@@ -42,6 +42,13 @@ def test_version_is_compared_with_the_champion_on_the_same_rows(details: dict[st
     assert SUBJECT.run in text
 
 
+def test_difference_from_the_champion_has_its_interval_and_what_it_does_not_decide(details: dict[str, Any]) -> None:
+    comparison = {"better": 0.05, "low": -0.01, "high": 0.11, "rows": 20}
+    text = write(details, gates=[details["gates"][0] | {"comparison": comparison}])
+    assert "| gate | bound | this version | version 2 | better by (95 %) | result |" in text
+    assert "| 0.75 | +0.05 (-0.01 to 0.11) | passed |\n\nMay be chance, since the interval contains 0: accuracy" in text
+
+
 @pytest.mark.parametrize("champion", [None, 2])
 def test_without_comparable_metrics_there_is_nothing_beside_the_version(
     champion: int | None, details: dict[str, Any]

@@ -6,6 +6,12 @@ metrics are computed too; and set in `GATES` what a version must reach to become
     "at_least" or "at_most"    the bound on the hold-out rows
     "tolerance"                how much worse than the champion's, on the same rows, the metric may be (default 0)
 
+or, in place of the tolerance, what the 95 % interval of the difference from the champion must show (docs/promotion.md):
+
+    "better"                   by more than how much the version is better; 0 is by any difference
+    "not_worse"                by how much it is at most worse
+    "confidence"               of the interval (default 0.95)
+
 A gate may name the metric of one group, for example "accuracy/sex/female".
 
 Without `THRESHOLD`, the likelier of two classes is predicted. `THRESHOLD = 0.3` predicts the second one from that

@@ -18,6 +18,8 @@ from .redaction import print_traceback, redact
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+#: Characters of a line of a table.
+MOST_WIDTH = 1000
 
 
 class Step:
@@ -93,4 +95,6 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], styles: Mappin
         *cells, last = (Text(redact(cell)) for cell in row)
         last.stylize((styles or {}).get(last.plain, ""))
         grid.add_row(*cells, last)
+    # Its own width, or rich would cut columns to the terminal's, which is 80 characters where there is none.
+    grid.width = out.measure(grid, options=out.options.update(width=MOST_WIDTH)).maximum
     out.print(grid, soft_wrap=True)

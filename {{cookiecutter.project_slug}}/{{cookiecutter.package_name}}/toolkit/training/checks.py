@@ -13,8 +13,8 @@ from ..contract.schema import Contract
 from ..version.outputs import PROBABILITY_FIELDS
 from . import metrics_trial, threshold
 from .dataset import Dataset
-from .evaluation import SMALLEST_GROUP, Criteria
 from .gates import Gate
+from .measurement import SMALLEST_GROUP, Criteria
 
 
 def check_estimator(estimator: Any) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from . import comparison
+from .gates import GateResult
+
 
 def number(value: float | None) -> str:
     """Return a number with four digits, "" for None."""
@@ -14,3 +17,24 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def gate_table(gates: Sequence[GateResult], metric: str, champion: str) -> str:
+    """Return a table of gates; the arguments after them are the headings of the metrics and of the champion's."""
+    if not gates:
+        return "None are set."
+    compared = {gate.metric: gate.comparison for gate in gates if gate.comparison}
+    headings = [
+        metric,
+        "bound",
+        "this version",
+        champion,
+        *([comparison.heading(compared.values())] if compared else []),
+    ]
+    rows = []
+    for gate in gates:
+        change = [gate.comparison.change if gate.comparison else ""] if compared else []
+        rows.append(
+            [gate.metric, gate.bound, number(gate.value), number(gate.champion), *change, gate.reason or "passed"]
+        )
+    return "\n\n".join([table([*headings, "result"], rows), *comparison.notes(compared)])

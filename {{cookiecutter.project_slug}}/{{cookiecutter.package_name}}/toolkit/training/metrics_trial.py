@@ -15,7 +15,7 @@ from ..contract.schema import Contract, FieldSpec
 from ..version.outputs import PROBABILITY_FIELDS
 from . import labels
 from .dataset import LabelledRows
-from .evaluation import MetricsFunction, as_frame
+from .measurement import MetricsFunction, as_frame
 
 #: Hold-out rows of the trial.
 TRIAL_ROWS = 1000

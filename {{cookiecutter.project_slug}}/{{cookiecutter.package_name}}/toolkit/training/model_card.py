@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ..contract.schema import Contract, FieldSpec
 from .details import Details
-from .gates import GateResult
-from .markdown import number, table
+from .markdown import gate_table, number, table
 
 #: Longer tables are cut, with the largest values first.
 MOST_FIELDS = 20
@@ -21,7 +20,7 @@ def write(details: Details, contract: Contract, features: Mapping[str, str] | No
         _origin(details),
         *(["\n".join(f"- {line}" for line in details.runtime_details)] if details.runtime_details else []),
         "## Gates",
-        _gates(details.gates),
+        gate_table(details.gates, "metric", "champion then"),
         "## Metrics on the hold-out rows",
         table(
             ["metric", "value"],
@@ -55,15 +54,6 @@ def _origin(details: Details) -> str:
         f"evaluated on {data.holdout_rows} hold-out rows (data digest `{data.digest}`). "
         f"Served by the {details.runtime} runtime: {details.runtime_note}."
     )
-
-
-def _gates(gates: list[GateResult]) -> str:
-    if not gates:
-        return "None are set."
-    rows = [
-        [gate.metric, gate.bound, number(gate.value), number(gate.champion), gate.reason or "passed"] for gate in gates
-    ]
-    return table(["metric", "bound", "this version", "champion then", "result"], rows)
 
 
 def _groups(details: Details) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .details import Details
-from .markdown import number, table
+from .markdown import gate_table, number, table
 
 #: Longer charts cannot be read; the most important come first.
 MOST_BARS = 10
@@ -34,7 +34,7 @@ def write(subject: Subject, details: Details) -> str:
         _origin(subject, details, other),
         *([f"Threshold: {details.threshold:.4g}, {details.threshold_note}."] if details.threshold is not None else []),
         "## Gates",
-        _gates(details, other),
+        gate_table(details.gates, "gate", other or "champion"),
         "## Metrics on the hold-out rows",
         _metrics(subject, details, other),
         *_charts(subject, details, other),
@@ -55,16 +55,6 @@ def _origin(subject: Subject, details: Details, other: str) -> str:
         f"Trained {details.trained} by {details.by} from commit `{details.commit}` on {data.training_rows} rows; "
         f"{compared} {data.holdout_rows} hold-out rows (data digest `{data.digest}`). MLflow run: {subject.run}"
     )
-
-
-def _gates(details: Details, other: str) -> str:
-    if not details.gates:
-        return "None are set."
-    rows = [
-        [gate.metric, gate.bound, number(gate.value), number(gate.champion), gate.reason or "passed"]
-        for gate in details.gates
-    ]
-    return table(["gate", "bound", "this version", other or "champion", "result"], rows)
 
 
 def _metrics(subject: Subject, details: Details, other: str) -> str:
