@@ -138,12 +138,24 @@ def test_commands_import_no_other_command(modules: dict[str, ast.Module]) -> Non
         "container_image.py",
         "service.py",
         "training_data.py",
+        "trust.py",
     }
     commands = {path for path in modules if "/" not in path} - shared
     assert len(commands) >= 8
     for path in commands:
         imported = {f"{name[0]}.py" for name in own(path, modules[path])}
         assert imported & commands == set(), path
+
+
+def test_commands_open_the_store_that_admits_what_the_settings_trust(modules: dict[str, ast.Module]) -> None:
+    called = {
+        (path, node.lineno)
+        for path, tree in modules.items()
+        if "/" not in path and path != "trust.py"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Store"
+    }
+    assert called == set(), "use trust.model_store(settings)"
 
 
 def test_only_serve_imports_the_service(modules: dict[str, ast.Module]) -> None:

@@ -75,7 +75,7 @@ def trained(isolated: None, tmp_path_factory: pytest.TempPathFactory) -> config.
     settings = config.Settings(mlflow_tracking_uri=f"sqlite:///{home / 'mlflow.db'}", store=home / "store")
     number = train.run(settings)
     registry, store = connect(settings.mlflow_tracking_uri, settings.model_name), Store(settings.store)
-    store.pull(number, registry.get(str(number)).digest, registry.download)
+    store.pull(registry.get(str(number)), registry.download)
     store.write(Release.now(settings.model_name, number, {number: ("challenger", "champion")}))
     return settings
 
@@ -209,6 +209,33 @@ def served(trained: config.Settings, tmp_path_factory: pytest.TempPathFactory) -
         shutil.copytree(Store(trained.store).path(1), Store(root).path(number))
     Store(root).write(Release.now(trained.model_name, 2, {1: (), 2: ("challenger", "champion")}))
     return root
+
+
+class Keys(NamedTuple):
+    """The files of a pair of keys on an elliptic curve."""
+
+    private: Path
+    public: Path
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Callable[..., Keys]:
+    """Return a function that makes a pair of keys."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    def keys(name: str = "key", password: str = "", curve: Any = None) -> Keys:
+        key = ec.generate_private_key(curve or ec.SECP256R1())
+        pair = Keys(tmp_path / f"{name}.pem", tmp_path / f"{name}.pub")
+        encryption: Any = serialization.NoEncryption()
+        if password:
+            encryption = serialization.BestAvailableEncryption(password.encode())
+        pem = serialization.Encoding.PEM
+        pair.private.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, encryption))
+        pair.public.write_bytes(key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+        return pair
+
+    return keys
 
 
 class Guarded(NamedTuple):

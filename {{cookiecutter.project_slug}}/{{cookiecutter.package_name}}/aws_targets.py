@@ -6,7 +6,6 @@ from . import config, container_image
 from .access import authorization
 from .toolkit.common.errors import UserError
 from .toolkit.release.container_engine import find_engine
-from .toolkit.release.store import Store
 from .toolkit.release.targets import Target
 from .toolkit.release.targets.aws import Aws
 from .toolkit.release.targets.aws_lambda import AwsLambda
@@ -14,13 +13,14 @@ from .toolkit.release.targets.aws_lambda import Options as LambdaOptions
 from .toolkit.release.targets.ecr import Repository
 from .toolkit.release.targets.sagemaker import Options as SageMakerOptions
 from .toolkit.release.targets.sagemaker import SageMaker
+from .trust import model_store
 
 
 def sagemaker(settings: config.Settings) -> Target:
     """Return the target of the settings that begin with SAGEMAKER_."""
     return SageMaker(
         settings.sagemaker_endpoint,
-        Store(settings.store),
+        model_store(settings),
         settings.image,
         SageMakerOptions(
             settings.sagemaker_role,
@@ -54,7 +54,7 @@ def function(settings: config.Settings) -> Target:
     built = settings.model_copy(update={"container_build_args": f"{arguments} --build-arg EXTRAS=lambda".strip()})
     return AwsLambda(
         settings.lambda_function,
-        Store(settings.store),
+        model_store(settings),
         settings.image,
         LambdaOptions(
             settings.lambda_role,

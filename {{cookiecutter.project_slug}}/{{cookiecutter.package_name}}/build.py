@@ -16,8 +16,9 @@ from .toolkit.release.container_engine import find_engine
 from .toolkit.release.reconcile import pull_release
 from .toolkit.release.started_bento import started_bento
 from .toolkit.release.startup_check import Built
-from .toolkit.release.store import Release, Store
+from .toolkit.release.store import Release
 from .toolkit.release.targets.kubernetes.manifests import names_image
+from .trust import model_store
 
 #: Has the setting IMAGE of the image that was pushed last; a pipeline hands it to the jobs that deploy.
 IMAGE_FILE = config.ROOT / "build" / "image.env"
@@ -34,7 +35,7 @@ def run(settings: config.Settings, *, push: bool = False, rebuild: bool = False)
     if push:
         container_image.check_names_registry(settings)
     engine = find_engine(settings.container_engine)
-    store = Store(settings.store)
+    store = model_store(settings)
     release = pull_release(settings.mlflow_tracking_uri, settings.model_name, store)
     # First, since it is started everywhere: an image only where an engine can run it.
     bento = _build_bento(settings, release)
@@ -74,7 +75,7 @@ def _build_bento(settings: config.Settings, release: Release) -> str:
         import bentoml
 
         os.chdir(config.ROOT)  # BentoML takes relative paths only
-        store = Store(settings.store)
+        store = model_store(settings)
         lock = f"requirements/{image.environment(store, release)}.lock"
         # BentoML imports it too, but would hide what a mistake in it raises.
         import_module(f"{config.PACKAGE}.service")

@@ -136,6 +136,18 @@ class Settings(BaseSettings):
     )
     container_build_args: str = Field("", description="further options of the engine's build command")
     advisory_url: str = Field("https://api.osv.dev", description="advisory service of audit, with the interface of OSV")
+    signing_key: Path | None = Field(None, description="file of the private key that train signs versions with")
+    signing_password: SecretStr = Field(SecretStr(""), description="password of that key, if it is encrypted")
+    signing_certificate: Path | None = Field(
+        None, description="file of that key's certificate, and of those between it and the authority in VERIFY_KEY"
+    )
+    verify_key: Path | None = Field(
+        None,
+        description="file of public keys, or of authorities' certificates; a version that none has signed is refused",
+    )
+    allow_pickle: bool = Field(
+        False, description="where TARGET is not local, versions that are a pickle need no signature"
+    )
     store: Path = Field(ROOT / "store", description="folder of the versions and the current release")
 
 

@@ -18,6 +18,7 @@ from .toolkit.release.started_container import CannotRunError, started_container
 from .toolkit.release.startup_check import Built
 from .toolkit.release.store import Release, Store
 from .toolkit.training import provenance
+from .trust import model_store
 
 #: Engines that run containers too.
 RUNNERS = ("docker", "podman")
@@ -117,7 +118,7 @@ def publish_full(settings: config.Settings, *, rebuild: bool = False) -> str:
     It depends on the commit alone: whoever runs it has the registry's release pulled.
     """
     _check_committed(settings)
-    store = Store(settings.store)
+    store = model_store(settings)
     runtime = _runtime(settings, store, store.required_release(), image.FULL_ENVIRONMENT, rebuild=rebuild)
     return f"{settings.image_repository}@{image_layers.digest(runtime)}"
 
@@ -163,7 +164,7 @@ def deployable(settings: config.Settings, prepare: Callable[[], None] = lambda: 
         return settings.image
     _check_committed(settings)
     prepare()
-    store = Store(settings.store)
+    store = model_store(settings)
     return publish(settings, store, store.required_release())
 
 
@@ -219,7 +220,7 @@ def engine_to_run(settings: config.Settings) -> Engine:
 
 def runnable(settings: config.Settings) -> Image:
     """Return the image to run on this machine: that of IMAGE, else one that is built."""
-    engine, store = engine_to_run(settings), Store(settings.store)
+    engine, store = engine_to_run(settings), model_store(settings)
     if settings.image:
         return engine.fetch(settings.image)
     # The deployment starts it, and asks it the same.

@@ -15,15 +15,16 @@ from .toolkit.registry.errors import mlflow_errors
 from .toolkit.release.deployment_history import DeploymentHistory
 from .toolkit.release.desired import desired_release
 from .toolkit.release.reconcile import pull_release
-from .toolkit.release.store import Release, Store
+from .toolkit.release.store import Release
 from .toolkit.release.targets import ExplainsAbsence, RolloutError, Target
+from .trust import model_store
 
 
 def run(settings: config.Settings) -> str:
     """Make the target serve the registry's release, and return its URL."""
     policy = access_policy(settings)
     policy.load()
-    target, store = targets.target(settings), Store(settings.store)
+    target, store = targets.target(settings), model_store(settings)
     before = store.readable_release()
     release = pull_release(settings.mlflow_tracking_uri, settings.model_name, store)
     try:

@@ -16,7 +16,7 @@ from .toolkit.common.errors import UserError
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.runs import start_run
-from .toolkit.release.store import Store
+from .trust import model_store
 
 EXAMPLE = "For example: make predict INPUT=rows.csv OUTPUT=predictions.csv"
 
@@ -28,8 +28,8 @@ def run(settings: config.Settings, source: str, output: str, reference: str) -> 
     with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "predict") as tracking:
         version = registry.get(reference)
         with console.step("pull") as step:
-            store = Store(settings.store)
-            store.pull(version.number, version.digest, registry.download)
+            store = model_store(settings)
+            store.pull(version, registry.download)
             scorer = Scorer(store.load(version.number), version.number, version.digest, datetime.now(UTC))
             step.detail = f"{settings.model_name} version {version.number}"
         tracking.log_parameters({"input": source, "output": output, "version": version.number})

@@ -10,8 +10,8 @@ from .toolkit.common.names import CHAMPION, COMMIT, GATES, GATES_FAILED
 from .toolkit.registry import deployments, history
 from .toolkit.registry.client import RegisteredVersion, Registry, connect
 from .toolkit.registry.errors import mlflow_errors
-from .toolkit.release.store import Store
 from .toolkit.training import gates
+from .trust import model_store
 
 #: Characters of a reason that MLflow keeps, in a tag with the rest of the event.
 MAX_WHY = 4000
@@ -124,12 +124,12 @@ def _compare_again(settings: config.Settings, registry: Registry, version: Regis
     criteria, rows, store = (
         training_data.criteria(),
         training_data.load(training_data.contract(), strict=settings.strict),
-        Store(settings.store),
+        model_store(settings),
     )
     with console.step("evaluate") as step, attribute_errors_to(training_data.MODEL):
         champion = training_data.champion_metrics(registry, store, rows, criteria)
         step.detail = champion.note
-        store.pull(version.number, version.digest, registry.download)
+        store.pull(version, registry.download)
         found = evaluation.evaluate_version(store.load(version.number), rows, criteria)
         if found is None:
             raise _not_promoted(version, "its schema is not that of model/schema.py today, so it cannot be evaluated")

@@ -11,9 +11,9 @@ from .toolkit.common.names import CHAMPION, GATES, GATES_FAILED
 from .toolkit.registry import runs
 from .toolkit.registry.client import RegisteredVersion, Registry, connect
 from .toolkit.registry.errors import mlflow_errors
-from .toolkit.release.store import Store
 from .toolkit.training import report
 from .toolkit.training.details import Details
+from .trust import model_store
 
 #: Where the report is written, with the plots of both versions.
 FOLDER = config.ROOT / "report"
@@ -21,10 +21,10 @@ FOLDER = config.ROOT / "report"
 
 def run(settings: config.Settings, reference: str, folder: Path = FOLDER) -> str:
     """Print the report on a version, by number or alias, and return it; write it to a folder with the plots."""
-    registry, store = connect(settings.mlflow_tracking_uri, settings.model_name), Store(settings.store)
+    registry, store = connect(settings.mlflow_tracking_uri, settings.model_name), model_store(settings)
     with mlflow_errors(settings.mlflow_tracking_uri):
         version = registry.get(reference)
-        store.pull(version.number, version.digest, registry.download)
+        store.pull(version, registry.download)
         details = Details.model_validate(store.load(version.number).details)
         subject = report.Subject(version.number, _outcome(version), runs.address(registry, version.run_id))
         text = report.write(subject, details)

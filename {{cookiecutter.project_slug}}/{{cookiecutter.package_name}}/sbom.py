@@ -19,6 +19,7 @@ from .toolkit.release.bom.software import Subject
 from .toolkit.release.container_engine import Engine, find_engine
 from .toolkit.release.store import Release, Store
 from .toolkit.training import provenance
+from .trust import model_store
 
 
 class LeftOutError(Exception):
@@ -92,12 +93,12 @@ def _facts(settings: config.Settings, engine: Engine) -> software.ImageFacts:
 
 
 def _models(source: Source) -> dict[str, Any]:
-    release, store = _release(source.settings), Store(source.settings.store)
+    release, store = _release(source.settings), model_store(source.settings)
     return models(source.subject, store, release, _origin(source.settings, release), source.created)
 
 
 def _release(settings: config.Settings) -> Release:
-    release = Store(settings.store).release()
+    release = model_store(settings).release()
     if release is None:
         raise LeftOutError(f"{settings.store} holds no release: make build or make deploy pulls the registry's.")
     return release

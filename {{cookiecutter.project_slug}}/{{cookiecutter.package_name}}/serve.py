@@ -24,6 +24,7 @@ from .toolkit.common.sockets import listen, url
 from .toolkit.release.instances import Instances
 from .toolkit.release.store import Store
 from .toolkit.serving.handover import Handover
+from .trust import model_store
 
 if TYPE_CHECKING:
     from .toolkit.serving.server import Take
@@ -49,7 +50,7 @@ def run(settings: config.Settings, *, pull: bool = True, record: Path | None = N
         console.say(f"{record} does not name this container, {instance}: it serves nothing and can be removed.")
         time.sleep(PAUSE_SECONDS)
         return
-    policy, store = access_policy(settings), Store(settings.store)
+    policy, store = access_policy(settings), model_store(settings)
     policy.load()
     # An image serves the release that it holds, also where `serve` is its only argument, as on SageMaker.
     if pull and "IMAGE_ENVIRONMENT" not in os.environ:

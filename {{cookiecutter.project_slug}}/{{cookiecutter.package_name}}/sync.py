@@ -21,13 +21,14 @@ from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.webhook_registration import register_webhook
 from .toolkit.release.deployment_history import DeploymentHistory
 from .toolkit.release.image_layers import append_release
-from .toolkit.release.store import Release, Store
+from .toolkit.release.store import Release
 from .toolkit.release.synchronizer import Synchronizer
 from .toolkit.release.targets.kubernetes.api_server import ApiServer
 from .toolkit.release.targets.kubernetes.cluster import Cluster
 from .toolkit.release.targets.kubernetes.confirmation import confirm
 from .toolkit.release.targets.kubernetes.kubectl import Kubectl
 from .toolkit.release.targets.kubernetes.reconciler import Reconciler
+from .trust import model_store
 
 #: The shortest pause in seconds between two rounds: a burst of webhook deliveries makes one round or two.
 SHORTEST_PAUSE = 0.5
@@ -42,7 +43,7 @@ def run(settings: config.Settings, *, once: bool = False) -> None:
     synchronizer = Synchronizer(
         settings.mlflow_tracking_uri,
         settings.model_name,
-        Store(settings.store),
+        model_store(settings),
         interval=settings.sync_seconds,
         grace=settings.grace_seconds,
         deploy=_reconciler(settings) if on_cluster else None,
@@ -61,7 +62,7 @@ def run(settings: config.Settings, *, once: bool = False) -> None:
 
 def _reconciler(settings: config.Settings) -> Reconciler:
     """Return what brings the deployment on a cluster in sync: by kubectl where there is one, otherwise as a pod."""
-    uri, name, store = settings.mlflow_tracking_uri, settings.model_name, Store(settings.store)
+    uri, name, store = settings.mlflow_tracking_uri, settings.model_name, model_store(settings)
     cluster: Cluster
     if shutil.which("kubectl") is None and "KUBERNETES_SERVICE_HOST" in os.environ:
         # A pod is there to do it: nobody is asked.

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from . import aws_targets, config, container_image
 from .access import authorization
 from .toolkit.release.image import FULL_ENVIRONMENT
-from .toolkit.release.store import Store
 from .toolkit.release.targets import Target
 from .toolkit.release.targets.docker import Docker, Service
 from .toolkit.release.targets.kubernetes import Kubernetes
 from .toolkit.release.targets.local import Local
+from .trust import model_store
 
 
 def target(settings: config.Settings) -> Target:
@@ -24,7 +24,7 @@ def _kubernetes(settings: config.Settings) -> Target:
     return Kubernetes(
         config.ROOT,
         config.SERVICE_NAME,
-        Store(settings.store),
+        model_store(settings),
         settings.image,
         build=lambda: container_image.deployable(settings),
         parts={FULL_ENVIRONMENT: lambda: container_image.publish_full(settings)},
@@ -41,7 +41,7 @@ def _local(settings: config.Settings) -> Target:
     return Local(
         config.ROOT,
         config.PACKAGE,
-        Store(settings.store),
+        model_store(settings),
         settings.bind_address,
         settings.port,
         _fingerprint(settings),
@@ -52,7 +52,7 @@ def _local(settings: config.Settings) -> Target:
 def _docker(settings: config.Settings) -> Target:
     environment, mounts = container_image.service_options(settings)
     return Docker(
-        Store(settings.store),
+        model_store(settings),
         Service(
             config.SERVICE_NAME,
             settings.bind_address,

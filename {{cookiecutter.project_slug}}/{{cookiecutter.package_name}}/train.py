@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import config, model, training_data
+from . import config, model, training_data, trust
 from .model import pipeline
 from .toolkit.common import console
 from .toolkit.common.errors import attribute_errors_to
@@ -45,6 +45,7 @@ from .toolkit.training.threshold import Threshold
 from .toolkit.version import artifact
 from .toolkit.version.artifact import Artifact
 from .toolkit.version.contents import Contents
+from .toolkit.version.signature import Signer
 
 #: Hold-out rows of the parity check, beside those at the edges of the contract; more take time and find hardly more.
 PARITY_ROWS = 50_000
@@ -54,7 +55,8 @@ def run(settings: config.Settings) -> int:
     """Train one version and return its number."""
     contract, criteria = training_data.contract(), training_data.criteria()
     estimator, options = _build(), _onnx_options()
-    registry, store = connect(settings.mlflow_tracking_uri, settings.model_name), Store(settings.store)
+    registry, store = connect(settings.mlflow_tracking_uri, settings.model_name), trust.model_store(settings)
+    signer = trust.signer(settings)
     with (
         mlflow_errors(settings.mlflow_tracking_uri),
         start_run(registry, "train") as tracking,
@@ -68,7 +70,7 @@ def run(settings: config.Settings) -> int:
         estimator, rows, tuned = _fit(estimator, rows, criteria)
         fitted = _export(estimator, rows, options, tuned)
         evaluation = _evaluate(fitted, rows, criteria, registry, store, settings.bootstrap_seconds)
-        version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation)
+        version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation, signer)
         number = _register(registry, version, evaluation)
         _show(tracking, evaluation)
         _promote(registry, number, evaluation, approval_required=settings.approval_required)
@@ -138,14 +140,22 @@ def _evaluate(
 
 
 def _record(
-    tracking: Run, scratch: Path, name: str, rows: Dataset, fitted: FittedModel, evaluation: Evaluation
+    tracking: Run,
+    scratch: Path,
+    name: str,
+    rows: Dataset,
+    fitted: FittedModel,
+    evaluation: Evaluation,
+    signer: Signer | None,
 ) -> Artifact:
-    """Save the version, verify it, and record it in the tracking run."""
+    """Save the version, verify and sign it, and record it in the tracking run."""
     with console.step("record") as step:
         tracking.log_dataset(name, rows.source.digest, rows.source.rows, rows.contract)
-        details = Details.of(_origin(), rows, fitted, evaluation)
+        details = Details.of(_origin(name, tracking.id), rows, fitted, evaluation)
         version = _save(scratch / "version", rows, fitted, evaluation, details)
         Artifact(version.folder).verify()  # another one, since it keeps the model that it has loaded
+        if signer:
+            signer.sign(version.folder)
         tracking.log_parameters(
             fitted.parameters
             | {"model": fitting.name_of(fitted.estimator), "training_rows": details.data.training_rows}
@@ -165,11 +175,11 @@ def _record(
         pictures.mkdir()
         plots.draw(pictures, rows.holdout.label, evaluation.predictions, evaluation.importance.losses, rows.contract)
         tracking.log_files(pictures, "plots")
-        step.detail = "parameters, metrics, data, plots and model card"
+        step.detail = f"parameters, metrics, data, plots and model card{'; signed' if signer else ''}"
     return version
 
 
-def _origin() -> Origin:
+def _origin(name: str, run_id: str) -> Origin:
     return Origin(
         project=config.PROJECT_NAME,
         description=config.DESCRIPTION,
@@ -177,6 +187,8 @@ def _origin() -> Origin:
         trained=datetime.now(UTC).isoformat(timespec="seconds"),
         by=who(),
         commit=provenance.commit(config.ROOT),
+        model_name=name,
+        run_id=run_id,
     )
 
 

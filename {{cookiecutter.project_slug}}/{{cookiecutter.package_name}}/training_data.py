@@ -92,7 +92,7 @@ def champion_metrics(registry: Registry, store: Store, rows: Dataset, criteria: 
     if champion is None:
         return ChampionMetrics({}, "no champion to compare with yet")
     try:
-        store.pull(champion.number, champion.digest, registry.download)
+        store.pull(champion, registry.download)
     except LostVersionError as error:
         return ChampionMetrics({}, f"nothing to compare with, since the champion is lost: {error}")
     return evaluate_champion(champion.number, store.load(champion.number), rows, criteria)

@@ -300,7 +300,7 @@ def trained(
         number = train.run(settings)
     registry, store = connect(settings.mlflow_tracking_uri, settings.model_name), Store(settings.store)
     assert registry.get("champion").number == number
-    store.pull(number, registry.get(str(number)).digest, registry.download)
+    store.pull(registry.get(str(number)), registry.download)
     store.write(Release.now(settings.model_name, number, {number: ("challenger", "champion")}))
     live = LiveRelease(store.root)
     live.load()

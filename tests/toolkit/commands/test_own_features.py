@@ -237,7 +237,7 @@ def test_training_without_a_function_is_as_before(own: config.Settings, monkeypa
     monkeypatch.delattr(module, "features")
     number = train.run(own.model_copy(update={"approval_required": True}))
     registry, store = connect(own.mlflow_tracking_uri, own.model_name), Store(own.store)
-    store.pull(number, registry.get(str(number)).digest, registry.download)
+    store.pull(registry.get(str(number)), registry.download)
     assert not store.load(number).has_features
 
 

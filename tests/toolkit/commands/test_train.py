@@ -31,7 +31,7 @@ def registry_of(settings: config.Settings) -> Registry:
 
 def pulled(settings: config.Settings, number: int) -> artifact.Artifact:
     registry, store = registry_of(settings), Store(settings.store)
-    store.pull(number, registry.get(str(number)).digest, registry.download)
+    store.pull(registry.get(str(number)), registry.download)
     return store.load(number)
 
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from titanic_survival import config
 from titanic_survival.toolkit.common.errors import LostVersionError
+from titanic_survival.toolkit.common.names import DIGEST
 from titanic_survival.toolkit.registry import client
 from titanic_survival.toolkit.registry.downloads import place_version
 from titanic_survival.toolkit.release.store import Store
@@ -113,7 +114,7 @@ def test_store_pulls_no_tampered_version_and_removes_nothing(
 
     store = Store(tmp_path / "store")
     with pytest.raises(LostVersionError):
-        store.pull(1, digest(version.folder), fetch)
+        store.pull(client.RegisteredVersion(1, (), {DIGEST: digest(version.folder)}, "run"), fetch)
     assert (precious / "below" / "file").exists()
     assert list((store.root / "versions").iterdir()) == []
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.common.names import DIGEST
+from titanic_survival.toolkit.registry.client import RegisteredVersion
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.version.artifact import Artifact, digest
 
@@ -26,10 +28,19 @@ class Origin:
         """What the registry would say."""
         return digest(self.folder)
 
+    @property
+    def version(self) -> RegisteredVersion:
+        """Version 3, as the registry has it."""
+        return registered(3, self.digest)
+
     def download(self, version: int, to: Path) -> None:
         """Copy the files."""
         self.times += 1
         shutil.copytree(self.folder, to)
+
+
+def registered(number: int, digest: str) -> RegisteredVersion:
+    return RegisteredVersion(number, (), {DIGEST: digest}, "run")
 
 
 @pytest.fixture
@@ -62,7 +73,7 @@ def changed(version: int, to: Path) -> None:
 
 def test_version_is_downloaded_once(store: Store, origin: Origin) -> None:
     for _ in range(2):
-        assert store.pull(3, origin.digest, origin.download) == store.path(3)
+        assert store.pull(origin.version, origin.download) == store.path(3)
     assert content(store) == {"3/model.txt": "one"}
     assert origin.times == 1
 
@@ -72,7 +83,7 @@ def test_broken_download_leaves_no_trace(
     store: Store, download: Callable[[int, Path], None], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        store.pull(3, "0" * 64, download)
+        store.pull(registered(3, "0" * 64), download)
     assert list((store.root / "versions").iterdir()) == []
 
 
@@ -80,36 +91,36 @@ def test_broken_download_leaves_no_trace(
 def test_broken_download_leaves_what_was_there(
     store: Store, origin: Origin, download: Callable[[int, Path], None], error: type[Exception]
 ) -> None:
-    store.pull(3, origin.digest, origin.download)
+    store.pull(origin.version, origin.download)
     with pytest.raises(error):
-        store.pull(3, "0" * 64, download)
+        store.pull(registered(3, "0" * 64), download)
     assert content(store) == {"3/model.txt": "one"}
     assert [path.name for path in (store.root / "versions").iterdir()] == ["3"]
 
 
 def test_message_names_both_digests(store: Store, origin: Origin) -> None:
     with pytest.raises(UserError, match=f"{origin.digest[:12]}, but the registry has 000000000000"):
-        store.pull(3, "0" * 64, origin.download)
+        store.pull(registered(3, "0" * 64), origin.download)
 
 
 def test_same_number_of_another_registry_is_fetched_again(store: Store, origin: Origin, tmp_path: Path) -> None:
     other = Origin(tmp_path / "other", "two")
-    store.pull(3, origin.digest, origin.download)
-    store.pull(3, other.digest, other.download)
+    store.pull(origin.version, origin.download)
+    store.pull(other.version, other.download)
     assert content(store) == {"3/model.txt": "two"}
 
 
 def test_version_changed_on_disk_is_fetched_again(store: Store, origin: Origin) -> None:
-    store.pull(3, origin.digest, origin.download)
+    store.pull(origin.version, origin.download)
     (store.path(3) / "model.txt").write_text("spoilt")
-    store.pull(3, origin.digest, origin.download)
+    store.pull(origin.version, origin.download)
     assert content(store) == {"3/model.txt": "one"}
 
 
 def test_version_is_read_again_only_when_it_was_touched(
     store: Store, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.pull(3, origin.digest, origin.download)
+    store.pull(origin.version, origin.download)
     assert store.holds(3, origin.digest)
     assert not store.holds(3, "0" * 64)
     expected, reads = origin.digest, list[Path]()
@@ -126,7 +137,7 @@ def test_version_is_read_again_only_when_it_was_touched(
 
 
 def test_version_that_cannot_be_read_is_named(store: Store, origin: Origin) -> None:
-    store.pull(3, origin.digest, origin.download)
+    store.pull(origin.version, origin.download)
     for number in (3, 4):
         with pytest.raises(UserError, match=f"Version {number} cannot be read"):
             store.load(number)
@@ -208,7 +219,7 @@ def test_pull_sweeps_what_a_killed_pull_left(version: Artifact, tmp_path: Path) 
     young.mkdir()
     for path in left:
         os.utime(path, (0, 0))
-    store.pull(1, digest(version.folder), lambda _, to: shutil.copytree(version.folder, to))
+    store.pull(registered(1, digest(version.folder)), lambda _, to: shutil.copytree(version.folder, to))
     assert [path for path in left if path.exists()] == []
     assert young.exists()
     assert store.versions() == [1]

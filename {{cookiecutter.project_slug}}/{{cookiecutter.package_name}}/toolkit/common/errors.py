@@ -53,6 +53,7 @@ EXTRAS = {
     "boto3": "s3",
     "google": "gcs",
     "mangum": "lambda",
+    **dict.fromkeys(("OpenSSL", "model_signing"), "sign"),
     "psycopg2": "postgresql",
     "pyspark": "spark",
 }

@@ -14,9 +14,9 @@ from ..registry.client import RegisteredVersion, Registry, find
 from .store import Release
 
 
-def desired_release(registry: Registry) -> Release:
-    """Return the registry's release; `UserError` names a tag that cannot be used."""
-    versions, tags = registry.versions(), registry.tags()
+def desired_release(registry: Registry, versions: list[RegisteredVersion] | None = None) -> Release:
+    """Return the registry's release; `UserError` names a tag that cannot be used. `versions` are all that it has."""
+    versions, tags = registry.versions() if versions is None else versions, registry.tags()
     champion = _champion(registry, versions)
     weights = _weights(versions, tags.get(TRAFFIC, ""))
     shadows = {_named(versions, name, SHADOW).number for name in _list(tags.get(SHADOW, ""))} - {champion.number}

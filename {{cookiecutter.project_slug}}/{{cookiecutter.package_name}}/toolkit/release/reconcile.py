@@ -11,10 +11,12 @@ from .store import Release, Store
 
 def reconcile(registry: Registry, store: Store) -> Release:
     """Bring the store in sync with the registry, and return the current release."""
-    release = desired_release(registry)
-    missing = {number: digest for number, digest in release.digests.items() if not store.holds(number, digest)}
-    for number, digest in missing.items():
-        store.pull(number, digest, registry.download)
+    versions = registry.versions()
+    release = desired_release(registry, versions)
+    released = [version for version in versions if version.number in release.versions]
+    missing = [version for version in released if not store.holds(version.number, version.digest)]
+    for version in released:
+        store.pull(version, registry.download)
     current = store.readable_release()
     # After a repair the release is written again: a service that could not load the version then tries again.
     if missing or current is None or not release.same_as(current):

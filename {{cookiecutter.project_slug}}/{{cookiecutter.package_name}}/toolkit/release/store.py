@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,6 +25,10 @@ from ..common.names import version_label
 from ..common.redaction import redact
 from ..common.scratch import scratch_folder, sweep
 from ..version.artifact import Artifact, digest
+from .admission import Admission
+
+if TYPE_CHECKING:
+    from ..registry.client import RegisteredVersion
 
 #: Beginning of the name of a release that is being written.
 UNFINISHED = ".release."
@@ -96,8 +101,12 @@ class Release(BaseModel):
 class Store:
     """A directory of versions and the current release."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, admission: Admission | None = None) -> None:
+        """`admission` decides which versions may be pulled; all may without it."""
         self.root = root
+        self._admission = admission or Admission()
+        #: Number, digest and run of the versions that were admitted.
+        self._admitted: set[tuple[int, str, str]] = set()
         self._release, self._problem = root / "release.json", root / "problem.txt"
         #: By version, the digest last verified and the state of the files then.
         self._verified: dict[int, object] = {}
@@ -106,27 +115,40 @@ class Store:
         """Return the folder of a version, whether it exists or not."""
         return self.root / "versions" / str(version)
 
-    def pull(self, version: int, expected: str, download: Download) -> Path:
-        """Return the folder of a version, downloaded unless it is here; a failed download leaves nothing behind."""
-        target = self.path(version)
-        if self.holds(version, expected):
+    def pull(self, version: RegisteredVersion, download: Download) -> Path:
+        """Return the folder of a version, downloaded unless it is here; a failed download leaves nothing behind.
+
+        `UserError` if it is not admitted, wherever it is.
+        """
+        number, expected = version.number, version.digest
+        target = self.path(number)
+        if self.holds(number, expected):
+            self._admit(version, target)
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent, ".[0-9]*-*")
         sweep(self.root, f"{UNFINISHED}*")
-        with scratch_folder(target.parent, f".{version}-") as scratch:
-            download(version, scratch / "new")
+        with scratch_folder(target.parent, f".{number}-") as scratch:
+            download(number, scratch / "new")
             found = digest(scratch / "new")
             if found != expected:
                 raise LostVersionError(
-                    f"Version {version} was downloaded with digest {found[:12]}, but the registry has "
+                    f"Version {number} was downloaded with digest {found[:12]}, but the registry has "
                     f"{expected[:12] or 'none'}: the download is incomplete, or the files were changed. Try again; "
                     "if that does not help, train a new version."
                 )
+            self._admit(version, scratch / "new")
             if target.exists():
                 target.rename(scratch / "old")
             (scratch / "new").rename(target)
         return target
+
+    def _admit(self, version: RegisteredVersion, folder: Path) -> None:
+        """Raise `UserError` if a version is not admitted; `folder` has its digest, so once is enough."""
+        key = version.number, version.digest, version.run_id
+        if key not in self._admitted:
+            self._admission.check(version, folder)
+            self._admitted.add(key)
 
     def holds(self, version: int, expected: str) -> bool:
         """Whether a version is here with a digest; files that are unchanged since the last check are not read again."""

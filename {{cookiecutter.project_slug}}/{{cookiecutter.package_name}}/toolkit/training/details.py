@@ -21,6 +21,9 @@ class Origin(BaseModel):
     trained: str
     by: str
     commit: str
+    #: The registered model and the run; versions of earlier releases do not say.
+    model_name: str = ""
+    run_id: str = ""
 
 
 class DataDetails(BaseModel):

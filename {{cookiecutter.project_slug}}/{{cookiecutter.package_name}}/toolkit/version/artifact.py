@@ -14,6 +14,7 @@ A version is a folder that needs nothing but this toolkit:
     details.json        when, from what and how it was made; metrics, gates
     card.md             the same for people
     requirements.lock   the environment of the training
+    model.sig           the signature of all other files, see `signature`; may be missing
 """
 
 from __future__ import annotations
@@ -127,6 +128,12 @@ class Artifact:
                         f"{self.folder}: row {row} of {EXAMPLE} was predicted {name}={value} at training and "
                         f"{predicted[name]} now; the libraries differ from {LOCK}, or the files were changed"
                     )
+
+
+def pickles(folder: Path) -> list[str]:
+    """Return the files of a version that are opened as a pickle when it is loaded: none where ONNX serves alone."""
+    opened = {PICKLE: not (folder / ONNX).exists(), FEATURES: (folder / FEATURES).exists()}
+    return [name for name, is_opened in opened.items() if is_opened]
 
 
 def digest(folder: Path) -> str:

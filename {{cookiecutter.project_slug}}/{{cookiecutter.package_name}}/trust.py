@@ -1,0 +1,43 @@
+"""Trust: the key that versions are signed with, and which versions the store admits, as the settings say."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from . import config
+from .toolkit.common.errors import UserError
+from .toolkit.release.admission import Admission
+from .toolkit.release.store import Store
+from .toolkit.version.signature import Signer, Verifier
+
+
+def model_store(settings: config.Settings) -> Store:
+    """Return the store of the settings, which admits the versions that they trust."""
+    # A command in an image, such as a sync beside the service, is not local whatever TARGET says there.
+    local = settings.target == "local" and "IMAGE_ENVIRONMENT" not in os.environ
+    allow_pickle = local or settings.allow_pickle
+    return Store(settings.store, Admission(settings.model_name, settings.verify_key, allow_pickle=allow_pickle))
+
+
+def signer(settings: config.Settings) -> Signer | None:
+    """Return what signs versions, None without SIGNING_KEY; `UserError` if its versions would be refused."""
+    if settings.signing_key is None:
+        if settings.verify_key:
+            raise UserError(
+                f"VERIFY_KEY={settings.verify_key} is set, so a version that is not signed is refused, and SIGNING_KEY "
+                "is not. Set it, or unset VERIFY_KEY for this training."
+            )
+        return None
+    password = settings.signing_password.get_secret_value()
+    made = Signer(settings.signing_key, password, settings.signing_certificate)
+    if settings.verify_key:
+        with tempfile.TemporaryDirectory() as folder:
+            made.sign(Path(folder))
+            if Verifier(settings.verify_key).problem(Path(folder)):
+                raise UserError(
+                    f"VERIFY_KEY={settings.verify_key} refuses what SIGNING_KEY={settings.signing_key} signs: set the "
+                    "public key of that one, or the authority of SIGNING_CERTIFICATE."
+                )
+    return made
