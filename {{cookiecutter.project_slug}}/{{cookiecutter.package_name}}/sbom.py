@@ -17,7 +17,7 @@ from .toolkit.release.bom import container, document, lock, software
 from .toolkit.release.bom.models import Origin, models
 from .toolkit.release.bom.software import Subject
 from .toolkit.release.container_engine import Engine, find_engine
-from .toolkit.release.store import Release, Store
+from .toolkit.release.store import Release
 from .toolkit.training import provenance
 from .trust import model_store
 
