@@ -30,9 +30,12 @@ PROBLEMS = Path(__file__).parents[1] / "problems"
 FOREIGN = (
     "ARGS",
     "AUTH",
+    "ALLOW_PICKLE",
     "AWS_",
     "LAMBDA_",
     "SAGEMAKER_",
+    "SIGNING_",
+    "VERIFY_KEY",
     "MAKE",
     "MFLAGS",
     "MLFLOW_",

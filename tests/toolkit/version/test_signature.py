@@ -163,7 +163,7 @@ def test_key_that_cannot_be_used_is_named(tmp_path: Path, keys: Callable[..., An
         with pytest.raises(UserError, match=f"VERIFY_KEY={path} has no public key"):
             Verifier(path)
     for made in (Signer, Verifier):
-        with pytest.raises(UserError, match=r"none.pem: No such file.*ocs/signing.md"):
+        with pytest.raises(UserError, match=r"none.pem: No such file.*docs/signing.md"):
             made(tmp_path / "none.pem")
 
 

@@ -21,7 +21,7 @@ FILE = "model.sig"
 DIFFERENT = "Signature mismatch"
 DIFFERENCES = re.compile(r"Hash mismatch for \\?'(.+?)\\?': Expected|(?:Extra|Missing) files [^:]*: ([^'\"\\]+)")
 PUBLIC_KEY = re.compile(r"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----\n?", re.DOTALL)
-MAKE_A_KEY = "docs/signing.md shows how to make one"
+MAKE_A_KEY = "docs/signing.md shows how to make a key"
 
 
 class Signer:
@@ -47,7 +47,7 @@ class Signer:
                 encoded: Any = password.encode() or None
                 self._config.use_elliptic_key_signer(private_key=key, password=encoded)
         except OSError as error:
-            raise UserError(f"{error.filename}: {error.strerror}. {MAKE_A_KEY.capitalize()}.") from error
+            raise UserError(f"{error.filename}: {error.strerror}; {MAKE_A_KEY}.") from error
         except (ValueError, TypeError, AttributeError) as error:  # the last is of a key of another kind
             if "assword" in str(error):
                 raise UserError(
@@ -85,7 +85,7 @@ class Verifier:
                         file.write_text(key)
                         self._configs.append(verifying.Config().use_elliptic_key_verifier(public_key=file))
         except OSError as error:
-            raise UserError(f"VERIFY_KEY={trusted}: {error.strerror}. {MAKE_A_KEY.capitalize()}.") from error
+            raise UserError(f"VERIFY_KEY={trusted}: {error.strerror}; {MAKE_A_KEY}.") from error
         except (ValueError, TypeError, AttributeError):
             self._configs = []
         if not self._configs:
