@@ -119,7 +119,8 @@ def test_version_that_must_be_better_is_compared_by_its_interval(
 ) -> None:
     gate = next(iter(quality.GATES))
     monkeypatch.setattr(quality, "GATES", {gate: quality.GATES[gate] | {"tolerance": None, "better": 0}})
-    with pytest.raises(UserError, match=f"{gate} is as good as the champion .* but must be better with 95 % confidence"):
+    said = f"{gate} is as good as the champion .* but must be better with 95 % confidence"
+    with pytest.raises(UserError, match=said):
         promote.run(project, "5", "reviewed")
     assert "better by (95 %)" in capsys.readouterr().out
     monkeypatch.setattr(quality, "GATES", {gate: quality.GATES[gate] | {"better": None, "not_worse": 0}})
