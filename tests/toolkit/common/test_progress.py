@@ -1,0 +1,54 @@
+"""The progress of long work: lines where there is no terminal, a bar on one."""
+
+import io
+
+import pytest
+from rich.console import Console
+from titanic_survival.toolkit.common import console, progress
+
+
+def test_meter_says_how_many_how_fast_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 110.0, 200.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    shown: list[tuple[str, float]] = []
+    meter = progress.Meter("rows", lambda text, share: shown.append((text, share)))
+    meter.update(5_000, 0.0)
+    meter.update(1_000_000, 0.25)
+    assert shown == [
+        ("5,000 rows, 500 a second", 0.0),
+        ("1,005,000 rows, 10,050 a second, 5 min 0 s left", 0.25),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (125, "2 min 5 s"), (3 * 3600 + 61, "3 h 1 min")]
+)
+def test_duration_is_readable(seconds: float, text: str) -> None:
+    assert progress.duration(seconds) == text
+
+
+def test_lines_come_now_and_then_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.step("score", "rows") as step:
+        for second in range(1, 41):
+            now[0] = float(second)
+            step.update(100, second / 40)
+        step.detail = "4000 of 4000 rows"
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first == "score:  38%  1,500 rows, 100 a second, 25 s left"
+    assert second.startswith("score:  75%  3,000 rows")
+    assert last == "✓ score       40.0 s  4000 of 4000 rows"
+
+
+def test_terminal_gets_a_bar_that_is_gone_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(console, "out", Console(file=terminal, force_terminal=True, width=100))
+    with progress.step("score", "rows") as step:
+        step.update(500, 0.5)
+        step.update(500, 1.0)
+    text = terminal.getvalue()
+    assert "1,000 rows" in text
+    assert "✓" in text.splitlines()[-1]
