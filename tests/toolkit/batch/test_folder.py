@@ -81,7 +81,7 @@ def test_each_file_gets_an_output_of_its_own_format(
 ) -> None:
     output = tmp_path / "out"
     result = score_files(double, 3, source, output)
-    assert result.counts == (9, 3)
+    assert result.counts[:2] == (9, 3)
     names = ["2026-01-01/a", "2026-01-01/b", "2026-01-02/a"]
     outputs = [name + format for name, format in zip(names, (".csv", ".csv.gz", ".csv.zst"), strict=True)]
     about = [f"_parts/{name}.json" for name in (*names, "_job")] + [f"_rejects/{name}.csv" for name in names]
@@ -110,7 +110,7 @@ def test_format_of_the_outputs_can_be_chosen(
 
 def test_many_files_become_one(score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path) -> None:
     result = score_files(double, 3, source / "**" / "*", tmp_path / "out.csv.gz")
-    assert result.counts == (9, 3)
+    assert result.counts[:2] == (9, 3)
     assert [row["from"][:12] for row in rows(tmp_path / "out.csv.gz")] == [
         *["2026-01-01/a"] * 2,
         *["2026-01-01/b"] * 2,
@@ -180,7 +180,7 @@ def test_job_goes_on_with_what_is_missing(
     (output / "_parts" / "2026-01-02" / "a.json").unlink()  # not known to be done
     before = (output / "2026-01-01" / "a.csv").read_text()
     result = score_files(double, 4, source, output, resume=True)
-    assert (result.resumed, result.counts) == (1, (9, 3))
+    assert (result.resumed, *result.counts[:2]) == (1, 9, 3)
     assert (output / "2026-01-01" / "a.csv").read_text() == before
     assert {row["version"] for row in rows(output / "2026-01-01" / "b.csv.gz")} == {4}
     assert (output / "_SUCCESS").exists()
@@ -199,7 +199,7 @@ def test_part_whose_record_is_damaged_is_done_again(
 def test_changed_input_is_scored_again(score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path) -> None:
     score_files(double, 3, source, tmp_path / "out")
     (source / "2026-01-01" / "a.csv").write_text("amount,code,from\n5,8,new\n")
-    assert score_files(double, 3, source, tmp_path / "out", resume=True).counts == (7, 2)
+    assert score_files(double, 3, source, tmp_path / "out", resume=True).counts[:2] == (7, 2)
     assert [row["answer"] for row in rows(tmp_path / "out" / "2026-01-01" / "a.csv")] == [10]
 
 
