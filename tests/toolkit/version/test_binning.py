@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from titanic_survival.toolkit.contract.schema import FieldSpec
-from titanic_survival.toolkit.version import binning, large_arrays
+from titanic_survival.toolkit.version import binning, drift, large_arrays
 
 RANDOM = np.random.default_rng(0)
 
@@ -112,7 +112,7 @@ def test_what_no_bin_is_meant_for_is_counted_nowhere() -> None:
     for found, strange in ((categories, "z"), (numbers, np.nan)):
         (position,) = found.assign(np.array([strange], object if found is categories else np.float32))
         assert position == len(found.names)
-        assert len(binning.shares(found, np.array([0, position]))) == len(found.names)
+        assert binning.count(found, np.array([0, position])).tolist() == [1] + [0] * (len(found.names) - 1)
 
 
 def test_bins_are_the_same_after_json() -> None:
@@ -126,13 +126,15 @@ def test_bins_are_the_same_after_json() -> None:
 def test_psi_tells_a_shift_from_chance() -> None:
     found = made("float", RANDOM.normal(size=1000))
     apart = {
-        by: binning.psi(binning.shares(found, found.assign(RANDOM.normal(by, size=500))), found.shares)
+        by: drift.psi(
+            drift.with_half_rows(binning.count(found, found.assign(RANDOM.normal(by, size=500)))), found.shares
+        )
         for by in (0, 0.2, 1)
     }
     assert apart[0] < 0.1
     assert apart[0.2] < 0.25 < apart[1]
-    assert binning.psi(found.shares, found.shares) == 0
-    assert binning.psi([0.2, 0.8], [0.5, 0.5]) == pytest.approx(-0.3 * np.log(0.4) + 0.3 * np.log(1.6))
+    assert drift.psi(found.shares, found.shares) == 0
+    assert drift.psi([0.2, 0.8], [0.5, 0.5]) == pytest.approx(-0.3 * np.log(0.4) + 0.3 * np.log(1.6))
 
 
 def test_bins_of_many_numbers_come_from_some_of_them_and_begin_at_the_smallest(
@@ -144,3 +146,34 @@ def test_bins_of_many_numbers_come_from_some_of_them_and_begin_at_the_smallest(
     assert bins.edges[0] == values.min()
     assert bins.edges[-1] == np.nextafter(np.float64(values.max()), np.inf)
     assert np.array(bins.shares[1:-1]) == pytest.approx(np.full(10, 0.1), abs=0.02)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, bool])
+def test_numbers_fall_where_a_search_in_the_edges_finds_them(dtype: Any) -> None:
+    near = np.array(
+        [0.1, 1 / 3, 1, 7, 1e20, 1e300]
+    )  # of which float32 has none but 1 and 7, and is infinite for the last
+    found = binning.NumberBins(names=tuple("abcdefg"), edges=tuple(near.tolist()))
+    with np.errstate(over="ignore"):
+        float32 = near.astype(np.float32)
+        beside = [np.nextafter(float32, np.float32(to)) for to in (-np.inf, np.inf)]
+        values = np.concatenate([near, float32, *beside, RANDOM.normal(size=1000), [0, -np.inf, np.inf, np.nan]])
+        if np.dtype(dtype).kind in "ib":
+            values = values[np.abs(values) < 1e9]
+        values = values.astype(dtype)
+    assert found.assign(values).tolist() == np.searchsorted([*near, np.inf], values, side="right").tolist()
+    matrix = np.stack([values, values], axis=1)
+    assert found.assign(matrix[:, 1]).tolist() == found.assign(values).tolist()
+
+
+def test_every_one_of_many_bins_has_a_position() -> None:
+    names = tuple(f"c{i}" for i in range(1000))
+    found = binning.CategoryBins(names=names, positions={name: i for i, name in enumerate(names)})
+    assert found.assign(np.array([*names[::-1], "z"], object)).tolist() == [*range(999, -1, -1), 1000]
+    numbers = binning.NumberBins(names=(*names, "last"), edges=tuple(map(float, range(1000))))
+    assert numbers.assign(np.array([-1, 0, 998.5, 999, np.nan], np.float32)).tolist() == [0, 1, 999, 1000, 1001]
+
+
+def test_no_rows_have_no_positions() -> None:
+    for found in (made("float", [1.0, 2.0]), made("category", ["a"], categories=("a",))):
+        assert len(found.assign(np.array([], np.float32))) == 0

@@ -13,6 +13,7 @@ from ..contract.columns import Columns
 from ..version.binning import CategoryBins, NumberBins
 from ..version.reference_profile import Profile
 from . import metrics
+from .bin_counts import BinCounts
 
 
 class DriftCounters:
@@ -33,13 +34,13 @@ class DriftCounters:
 
     def add(self, columns: Columns, predictions: Columns) -> None:
         """Count rows (n,) and their predictions (n,)."""
-        profile = self._profile
-        positions = profile.positions(columns)
+        found = BinCounts(self._profile)
+        found.add(columns, predictions)
         for name, counters in self._features.items():
-            _add(counters, positions[name])
+            _increase(counters, found.features[name])
         for name, counters in self._outputs.items():
-            _add(counters, profile.outputs[name].assign(predictions[name]))
-        self._outliers.inc(int(profile.outliers.is_outlier(profile.features, columns, positions).sum()))
+            _increase(counters, found.outputs[name])
+        self._outliers.inc(found.outliers)
 
 
 def _bin_counters(
@@ -51,9 +52,7 @@ def _bin_counters(
     return [rows.labels(version, name, bin_name) for bin_name in bins.names]
 
 
-def _add(counters: list[Counter], positions: np.ndarray) -> None:
-    counts = np.bincount(positions, minlength=len(counters)).tolist()
-    # A position behind the last bin has no counter.
-    for counter, count in zip(counters, counts, strict=False):
+def _increase(counters: list[Counter], counts: np.ndarray) -> None:
+    for counter, count in zip(counters, counts.tolist(), strict=True):
         if count:
             counter.inc(count)

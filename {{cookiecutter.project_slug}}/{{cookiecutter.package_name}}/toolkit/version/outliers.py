@@ -59,7 +59,7 @@ class FeatureScores(BaseModel):
 
     def score(self, bins: NumberBins | CategoryBins, array: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Return the feature's part in the score of each row (n,)."""
-        scores = self._scores[positions]
+        scores = self._scores.take(positions)
         if self.tail and isinstance(bins, NumberBins):
             scores += self.tail.score(bins.values(array))
         return scores

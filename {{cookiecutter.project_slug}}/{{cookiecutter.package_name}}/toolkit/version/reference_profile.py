@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ..contract.columns import Columns
 from ..contract.schema import Contract, FieldSpec
-from .binning import Bins, CategoryBins, NumberBins, field_of, make, make_unseen, psi, shares, with_shares
+from .binning import Bins, CategoryBins, NumberBins, count, field_of, make, make_unseen, with_shares
+from .drift import psi, with_half_rows
 from .outliers import OutlierDetector, fit
 
 
@@ -50,7 +51,7 @@ class Profile(BaseModel):
     def drift(self, columns: Columns) -> dict[str, float]:
         """Return the population stability index of each feature for other rows, largest first."""
         indices = {
-            name: psi(shares(feature, feature.assign(columns[field_of(name)])), feature.shares)
+            name: psi(with_half_rows(count(feature, feature.assign(columns[field_of(name)]))), feature.shares)
             for name, feature in self.features.items()
         }
         return dict(sorted(indices.items(), key=lambda item: -item[1]))
