@@ -119,6 +119,11 @@ class Settings(BaseSettings):
     log_megabytes: int = Field(
         1000, ge=100, description="maximum size of each kind of log in megabytes; the oldest files are removed"
     )
+    pushgateway: str = Field("", description="address of a Pushgateway that gets the metrics of each batch job")
+    metrics_file: str = Field(
+        "", description="file of node_exporter that gets them, in its textfile folder; its name ends in .prom"
+    )
+    metrics_job: str = Field("", description="label job of these metrics; MODEL_NAME if not set")
     sync_seconds: float = Field(5, ge=0.1, description="seconds between two requests of sync to the registry")
     grace_seconds: float = Field(3600, ge=0, description="seconds for which sync keeps a version that is not served")
     webhook_secret: SecretStr = Field(

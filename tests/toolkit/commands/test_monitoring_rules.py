@@ -1,14 +1,20 @@
-"""Rules and dashboard: they are about what the service counts. The project's own tests run the rules' examples."""
+"""Rules and dashboard are about what service and batch jobs export. The project's own tests run the rules' examples."""
 
 import json
 import re
 from collections.abc import Iterator
 from itertools import product
 
+import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.parser import text_string_to_metric_families
 from titanic_survival import config
 from titanic_survival.toolkit.monitoring import metrics
+from titanic_survival.toolkit.monitoring.batch_metrics import BatchMetrics, JobReport
+from titanic_survival.toolkit.monitoring.bin_counts import BinCounts
+from titanic_survival.toolkit.version.outliers import OutlierDetector
+from titanic_survival.toolkit.version.reference_profile import Profile
 
 FOLDER = config.ROOT / "monitoring"
 RULES = [rule for group in yaml.safe_load((FOLDER / "rules.yml").read_text())["groups"] for rule in group["rules"]]
@@ -31,31 +37,38 @@ def names(expression: str) -> set[str]:
     return set(re.findall(r"\b(?:model_[a-z_]+|[a-z]+:[a-z_]+:[a-z0-9_]+|up|ALERTS)\b", expression))
 
 
-def counted() -> set[str]:
-    """Return the names of what the service exports."""
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Return the names of what the service exports, and of what batch jobs leave behind."""
     found = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
     ends = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
-    return {metric._name + end for metric in found for end in ends[metric._type]}
+    file = tmp_path_factory.mktemp("metrics") / "batch.prom"
+    detector = OutlierDetector(features={}, threshold=1, rate=0.01)
+    counts = BinCounts(Profile(features={}, outputs={}, outliers=detector, quality={}))
+    BatchMetrics("j", file=file).publish(JobReport(1, 0, 0, 0, 0, counts))
+    batch = {family.name for family in text_string_to_metric_families(file.read_text())}
+    assert len(batch) > 8
+    return batch | {metric._name + end for metric in found for end in ends[metric._type]}
 
 
-def test_rules_are_about_what_the_service_counts_and_what_was_recorded_before() -> None:
-    known = counted() | PROMETHEUS
+def test_rules_are_about_what_is_exported_and_what_was_recorded_before(exported: set[str]) -> None:
+    known = exported | PROMETHEUS
     for rule in RULES:
         assert names(rule["expr"]) <= known, rule
         assert names(rule["expr"]), rule
         known |= {rule["record"]} if "record" in rule else set()
 
 
-def test_dashboard_is_about_what_the_service_counts_and_what_is_recorded() -> None:
-    known = counted() | PROMETHEUS | {rule["record"] for rule in RULES if "record" in rule}
+def test_dashboard_is_about_what_is_exported_and_what_is_recorded(exported: set[str]) -> None:
+    known = exported | PROMETHEUS | {rule["record"] for rule in RULES if "record" in rule}
     for expression in expressions():
         assert names(expression) <= known, expression
         assert names(expression), expression
 
 
-def test_whatever_is_counted_is_looked_at() -> None:
+def test_whatever_is_exported_is_looked_at(exported: set[str]) -> None:
     looked_at = set().union(*(names(rule["expr"]) for rule in RULES), *map(names, expressions()))
-    unseen = counted() - looked_at - {"model_request_seconds_sum", "model_request_seconds_count"}
+    unseen = exported - looked_at - {"model_request_seconds_sum", "model_request_seconds_count"}
     assert unseen == set()
 
 

@@ -26,14 +26,14 @@ class BinCounts:
     """Counts of rows by bin, for each feature and output, and of outliers."""
 
     def __init__(self, profile: Profile) -> None:
-        self._profile = profile
+        self.profile = profile
         self.rows = self.outliers = 0
         #: Arrays of shape (bins,); a row whose value no bin is meant for is in none.
         self.features, self.outputs = _zeros(profile.features), _zeros(profile.outputs)
 
     def add(self, columns: Columns, predictions: Columns) -> None:
         """Count rows (n,) and their predictions (n,)."""
-        profile = self._profile
+        profile = self.profile
         positions = profile.positions(columns)
         for name, bins in profile.features.items():
             self.features[name] += count(bins, positions[name])
@@ -44,7 +44,7 @@ class BinCounts:
 
     def __add__(self, other: BinCounts) -> BinCounts:
         """Return the counts of the rows of both."""
-        total = BinCounts(self._profile)
+        total = BinCounts(self.profile)
         for part in (self, other):
             total.rows += part.rows
             total.outliers += part.outliers
@@ -75,11 +75,11 @@ class BinCounts:
 
     def feature_drift(self) -> dict[str, float]:
         """Return the population stability index of each feature; none of fewer rows than `MIN_DRIFT_ROWS`."""
-        return self._drift(self._profile.features, self.features)
+        return self._drift(self.profile.features, self.features)
 
     def output_drift(self) -> dict[str, float]:
         """Return the population stability index of each output; none of fewer rows than `MIN_DRIFT_ROWS`."""
-        return self._drift(self._profile.outputs, self.outputs)
+        return self._drift(self.profile.outputs, self.outputs)
 
     def _drift(self, bins: Bins, counts: Mapping[str, np.ndarray]) -> dict[str, float]:
         if self.rows < MIN_DRIFT_ROWS:
