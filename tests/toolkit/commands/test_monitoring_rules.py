@@ -44,8 +44,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     ends = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
     file = tmp_path_factory.mktemp("metrics") / "batch.prom"
     detector = OutlierDetector(features={}, threshold=1, rate=0.01)
-    counts = BinCounts(Profile(features={}, outputs={}, outliers=detector, quality={}))
-    BatchMetrics("j", file=file).publish(JobReport(1, 0, 0, 0, 0, counts))
+    profile = Profile(features={}, outputs={}, outliers=detector, quality={})
+    BatchMetrics("j", file=file).publish(JobReport(1, profile, 0, 0, 0, 0, BinCounts()))
     batch = {family.name for family in text_string_to_metric_families(file.read_text())}
     assert len(batch) > 8
     return batch | {metric._name + end for metric in found for end in ends[metric._type]}

@@ -50,10 +50,9 @@ def made(version: int = 3, **columns: np.ndarray) -> JobReport:
     profile = Profile.of(
         derive(Row, Prediction), training=training, holdout=holdout, predictions=predictions, label=np.zeros(1000)
     )
-    counts = BinCounts(profile)
     given, predicted = drawn(2)
-    counts.add(given | columns, predicted)
-    return JobReport(version, rows=1010, rejected=10, seconds=2.5, end=1_700_000_000.0, counts=counts)
+    counts = BinCounts.of(profile, given | columns, predicted)
+    return JobReport(version, profile, rows=1010, rejected=10, seconds=2.5, end=1_700_000_000.0, counts=counts)
 
 
 def samples(text: str) -> dict[tuple[str, ...], float]:
@@ -71,10 +70,10 @@ def check(found: dict[tuple[str, ...], float], report: JobReport, job: str = "ti
     assert found["model_batch_seconds", job, version] == 2.5
     assert found["model_batch_last_success_seconds", job, version] == 1_700_000_000
     assert found["model_batch_outlier_rows", job, version] == counts.outliers
-    assert found["model_outlier_reference_share", job, version] == counts.profile.outliers.rate
+    assert found["model_outlier_reference_share", job, version] == report.profile.outliers.rate
     for kind, all_bins, rows in (
-        ("feature", counts.profile.features, counts.features),
-        ("output", counts.profile.outputs, counts.outputs),
+        ("feature", report.profile.features, counts.features),
+        ("output", report.profile.outputs, counts.outputs),
     ):
         for name, bins in all_bins.items():
             for bin_, share, count in zip(bins.names, bins.shares, rows[name], strict=True):
@@ -177,6 +176,14 @@ def test_textfile_is_whole_and_readable_by_others(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_job_without_a_valid_row_has_bins_without_rows(tmp_path: Path) -> None:
+    file = tmp_path / "titanic.prom"
+    assert BatchMetrics("titanic", file=file).publish(made()._replace(rejected=1010, counts=BinCounts())) == []
+    found = samples(file.read_text())
+    assert {rows for key, rows in found.items() if key[0].endswith("bin_rows")} == {0}
+    assert found["model_batch_feature_bin_rows", "red", "colour", "titanic", "3"] == 0
+
+
 def test_textfile_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
     file = tmp_path / "titanic.prom"
     file.mkdir()
@@ -209,5 +216,5 @@ def test_run_has_the_drift_of_each_feature_and_output() -> None:
 
 def test_run_of_few_rows_has_no_drift() -> None:
     report = made()
-    few = report._replace(counts=BinCounts(report.counts.profile))
+    few = report._replace(counts=BinCounts())
     assert few.run_metrics() == {"rows": 1010, "rejected": 10, "outliers": 0, "seconds": 2.5}

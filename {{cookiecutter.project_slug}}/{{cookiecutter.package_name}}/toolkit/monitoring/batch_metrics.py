@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 from ..common.errors import UserError
 from ..common.scratch import scratch_folder
 from ..version.binning import CategoryBins, NumberBins
+from ..version.reference_profile import Profile
 from . import metrics
 from .bin_counts import BinCounts
 
@@ -34,6 +35,8 @@ class JobReport(NamedTuple):
     """What a job that succeeded has done."""
 
     version: int
+    #: The reference profile of the version.
+    profile: Profile
     #: Rows read, and of these the rejected ones; the others were scored.
     rows: int
     rejected: int
@@ -45,7 +48,7 @@ class JobReport(NamedTuple):
 
     def run_metrics(self) -> dict[str, float]:
         """Return the metrics of its MLflow run; drift only of enough rows, see `bin_counts.MIN_DRIFT_ROWS`."""
-        features, outputs = self.counts.feature_drift(), self.counts.output_drift()
+        features, outputs = self.counts.feature_drift(self.profile), self.counts.output_drift(self.profile)
         found = {"rows": self.rows, "rejected": self.rejected, "outliers": self.counts.outliers}
         return {
             **found,
@@ -95,7 +98,7 @@ class _JobCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         report = self._report
-        counts, profile = report.counts, report.counts.profile
+        counts, profile = report.counts, report.profile
         for name, text, value in (
             ("model_batch_rows", "Rows that the last batch job read.", report.rows),
             ("model_batch_rejected_rows", "Rows that the last batch job rejected.", report.rejected),
@@ -128,7 +131,12 @@ Bins = Mapping[str, NumberBins | CategoryBins]
 
 
 def _by_bin(bins: Bins, counts: Mapping[str, Any]) -> dict[tuple[str, ...], float]:
-    return {(name, bin_): rows for name in bins for bin_, rows in zip(bins[name].names, counts[name], strict=True)}
+    # Of a job that scored no row there are no counts.
+    return {
+        (name, bin_): rows
+        for name, found in bins.items()
+        for bin_, rows in zip(found.names, counts.get(name, [0] * len(found.names)), strict=True)
+    }
 
 
 def _shares(bins: Bins) -> dict[tuple[str, ...], float]:

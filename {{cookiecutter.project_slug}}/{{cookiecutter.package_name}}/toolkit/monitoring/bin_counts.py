@@ -1,6 +1,6 @@
 """Bin counts: how many rows of a version fell into each bin of its reference profile, and how far that is from it.
 
-The service counts by them (`drift_counters.py`), and so does a batch job: each part of a job has counts of its own, and
+The service counts by them (`drift_counters.py`), and so does a batch job: each batch of rows has counts of its own, and
 their sum is that of the job.
 """
 
@@ -19,39 +19,39 @@ from ..version.reference_profile import Profile
 #: Drift of fewer rows is chance; `monitoring/rules.yml` has the same number.
 MIN_DRIFT_ROWS = 500
 
-Bins = Mapping[str, NumberBins | CategoryBins]
+Counts = Mapping[str, np.ndarray]
+"""Rows (bins,) of each feature or output; a row whose value no bin is meant for is in none."""
 
 
 class BinCounts:
-    """Counts of rows by bin, for each feature and output, and of outliers."""
+    """Counts of rows by bin, for each feature and output, and of outliers; without arguments, of no rows."""
 
-    def __init__(self, profile: Profile) -> None:
-        self.profile = profile
-        self.rows = self.outliers = 0
-        #: Arrays of shape (bins,); a row whose value no bin is meant for is in none.
-        self.features, self.outputs = _zeros(profile.features), _zeros(profile.outputs)
+    def __init__(
+        self, rows: int = 0, outliers: int = 0, features: Counts | None = None, outputs: Counts | None = None
+    ) -> None:
+        self.rows, self.outliers = rows, outliers
+        self.features, self.outputs = features or {}, outputs or {}
 
-    def add(self, columns: Columns, predictions: Columns) -> None:
-        """Count rows (n,) and their predictions (n,)."""
-        profile = self.profile
+    @classmethod
+    def of(cls, profile: Profile, columns: Columns, predictions: Columns) -> BinCounts:
+        """Return the counts of rows (n,) and their predictions (n,) by the bins of a profile."""
         positions = profile.positions(columns)
-        for name, bins in profile.features.items():
-            self.features[name] += count(bins, positions[name])
-        for name, bins in profile.outputs.items():
-            self.outputs[name] += count(bins, bins.assign(predictions[name]))
-        self.rows += len(next(iter(positions.values())))
-        self.outliers += int(np.count_nonzero(profile.outliers.is_outlier(profile.features, columns, positions)))
+        outliers = profile.outliers.is_outlier(profile.features, columns, positions)
+        return cls(
+            len(outliers),
+            int(np.count_nonzero(outliers)),
+            {name: count(bins, positions[name]) for name, bins in profile.features.items()},
+            {name: count(bins, bins.assign(predictions[name])) for name, bins in profile.outputs.items()},
+        )
 
     def __add__(self, other: BinCounts) -> BinCounts:
-        """Return the counts of the rows of both."""
-        total = BinCounts(self.profile)
-        for part in (self, other):
-            total.rows += part.rows
-            total.outliers += part.outliers
-            for sums, counts in ((total.features, part.features), (total.outputs, part.outputs)):
-                for name in sums:
-                    sums[name] += counts[name]
-        return total
+        """Return the counts of the rows of both, which are of one version."""
+        return BinCounts(
+            self.rows + other.rows,
+            self.outliers + other.outliers,
+            _sum(self.features, other.features),
+            _sum(self.outputs, other.outputs),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts as plain Python values."""
@@ -63,29 +63,29 @@ class BinCounts:
         }
 
     @classmethod
-    def from_json(cls, profile: Profile, content: Mapping[str, Any]) -> BinCounts:
-        """Return the counts that `as_json` returned; `ValueError` if they are of other bins than the profile's."""
-        found = cls(profile)
-        found.rows, found.outliers = content["rows"], content["outliers"]
-        for key, counts in (("features", found.features), ("outputs", found.outputs)):
-            if {name: len(bins) for name, bins in content[key].items()} != {n: len(c) for n, c in counts.items()}:
-                raise ValueError(f"the {key} of these counts have other bins than the reference profile")
-            counts.update({name: np.array(content[key][name], np.int64) for name in counts})
-        return found
+    def from_json(cls, content: Mapping[str, Any]) -> BinCounts:
+        """Return the counts that `as_json` returned."""
+        features, outputs = (
+            {name: np.array(counts, np.int64) for name, counts in content[key].items()}
+            for key in ("features", "outputs")
+        )
+        return cls(content["rows"], content["outliers"], features, outputs)
 
-    def feature_drift(self) -> dict[str, float]:
+    def feature_drift(self, profile: Profile) -> dict[str, float]:
         """Return the population stability index of each feature; none of fewer rows than `MIN_DRIFT_ROWS`."""
-        return self._drift(self.profile.features, self.features)
+        return self._drift(profile.features, self.features)
 
-    def output_drift(self) -> dict[str, float]:
+    def output_drift(self, profile: Profile) -> dict[str, float]:
         """Return the population stability index of each output; none of fewer rows than `MIN_DRIFT_ROWS`."""
-        return self._drift(self.profile.outputs, self.outputs)
+        return self._drift(profile.outputs, self.outputs)
 
-    def _drift(self, bins: Bins, counts: Mapping[str, np.ndarray]) -> dict[str, float]:
+    def _drift(self, bins: Mapping[str, NumberBins | CategoryBins], counts: Counts) -> dict[str, float]:
         if self.rows < MIN_DRIFT_ROWS:
             return {}
-        return {name: psi(with_half_rows(counts[name]), bins[name].shares) for name in counts}
+        return {name: psi(with_half_rows(counts[name]), bins[name].shares) for name in bins}
 
 
-def _zeros(bins: Bins) -> dict[str, np.ndarray]:
-    return {name: np.zeros(len(found.names), np.int64) for name, found in bins.items()}
+def _sum(one: Counts, other: Counts) -> Counts:
+    if not one or not other:  # of no rows
+        return one or other
+    return {name: one[name] + other[name] for name in one}

@@ -34,8 +34,7 @@ class DriftCounters:
 
     def add(self, columns: Columns, predictions: Columns) -> None:
         """Count rows (n,) and their predictions (n,)."""
-        found = BinCounts(self._profile)
-        found.add(columns, predictions)
+        found = BinCounts.of(self._profile, columns, predictions)
         for name, counters in self._features.items():
             _increase(counters, found.features[name])
         for name, counters in self._outputs.items():
