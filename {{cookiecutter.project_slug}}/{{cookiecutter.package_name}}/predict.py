@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 
 from . import config
-from .toolkit.batch import formats, job
+from .toolkit.batch import formats, job, recorded
 from .toolkit.batch.locations import Location, locate
-from .toolkit.batch.scoring import Scorer
 from .toolkit.common import console, progress
 from .toolkit.common.errors import UserError
+from .toolkit.monitoring.batch_metrics import BatchMetrics
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.runs import start_run
@@ -24,24 +23,18 @@ EXAMPLE = "For example: make predict INPUT=rows.csv OUTPUT=predictions.csv"
 def run(settings: config.Settings, source: str, output: str, reference: str) -> job.Result:
     """Score `source` into `output`; rejected rows go to `<output>.rejects.csv` with their reasons."""
     _check_addresses(source, output)
+    metrics = BatchMetrics(settings.metrics_job or settings.model_name, settings.pushgateway, settings.metrics_file)
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "predict") as tracking:
-        version = registry.get(reference)
-        with console.step("pull") as step:
-            store = model_store(settings)
-            store.pull(version, registry.download)
-            scorer = Scorer(store.load(version.number), version.number, version.digest, datetime.now(UTC))
-            step.detail = f"{settings.model_name} version {version.number}"
-        tracking.log_parameters({"input": source, "output": output, "version": version.number})
-        tracking.set_tags({"version": str(version.number)})
+        scorer = recorded.pull(registry, model_store(settings), reference)
         work = job.Job(source, output, scorer, settings.strict, settings.max_rejects, settings.resume)
         with progress.step("score", "rows") as step:
-            result = job.run(work, step.update)
-            counts = result.counts
-            step.detail = f"{counts.rows - counts.rejected} of {counts.rows} rows"
+            result, report = recorded.run(tracking, work, step.update)
+            step.detail = f"{report.rows - report.rejected} of {report.rows} rows"
         if (file := locate(source)).is_local and not file.is_folder() and not file.is_pattern:
             tracking.log_parameters({"sha256": _sha256(file)})
-        tracking.log_metrics(counts._asdict())
+    for warning in metrics.publish(report):
+        console.warn(warning)
     _report(source, output, result, tracking.address)
     return result
 

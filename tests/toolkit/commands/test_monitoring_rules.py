@@ -45,7 +45,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     file = tmp_path_factory.mktemp("metrics") / "batch.prom"
     detector = OutlierDetector(features={}, threshold=1, rate=0.01)
     profile = Profile(features={}, outputs={}, outliers=detector, quality={})
-    BatchMetrics("j", file=file).publish(JobReport(1, profile, 0, 0, 0, 0, BinCounts()))
+    BatchMetrics("j", file=str(file)).publish(JobReport(1, profile, 0, 0, 0, 0, BinCounts()))
     batch = {family.name for family in text_string_to_metric_families(file.read_text())}
     assert len(batch) > 8
     return batch | {metric._name + end for metric in found for end in ends[metric._type]}

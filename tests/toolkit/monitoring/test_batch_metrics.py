@@ -167,7 +167,7 @@ def test_textfile_is_whole_and_readable_by_others(tmp_path: Path) -> None:
     before = file.stat().st_ino
     mask = os.umask(0o077)
     try:
-        assert BatchMetrics("titanic", file=file).publish(made()) == []
+        assert BatchMetrics("titanic", file=str(file)).publish(made()) == []
     finally:
         os.umask(mask)
     check(samples(file.read_text()), made())
@@ -178,7 +178,7 @@ def test_textfile_is_whole_and_readable_by_others(tmp_path: Path) -> None:
 
 def test_job_without_a_valid_row_has_bins_without_rows(tmp_path: Path) -> None:
     file = tmp_path / "titanic.prom"
-    assert BatchMetrics("titanic", file=file).publish(made()._replace(rejected=1010, counts=BinCounts())) == []
+    assert BatchMetrics("titanic", file=str(file)).publish(made()._replace(rejected=1010, counts=BinCounts())) == []
     found = samples(file.read_text())
     assert {rows for key, rows in found.items() if key[0].endswith("bin_rows")} == {0}
     assert found["model_batch_feature_bin_rows", "red", "colour", "titanic", "3"] == 0
@@ -187,7 +187,7 @@ def test_job_without_a_valid_row_has_bins_without_rows(tmp_path: Path) -> None:
 def test_textfile_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
     file = tmp_path / "titanic.prom"
     file.mkdir()
-    (warning,) = BatchMetrics("titanic", file=file).publish(made())
+    (warning,) = BatchMetrics("titanic", file=str(file)).publish(made())
     assert warning == f"{file}: the metrics of this job were not written: Is a directory"
     assert list(tmp_path.iterdir()) == [file]
 
@@ -195,12 +195,12 @@ def test_textfile_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pushgateway", "file", "said"),
     [
-        ("", Path("metrics.txt"), r"METRICS_FILE=metrics.txt: the name must end in \.prom"),
-        ("", Path("nowhere/x.prom"), "there is no folder nowhere"),
-        ("ftp://example.com", None, "PUSHGATEWAY=ftp://example.com: the address must begin with http"),
+        ("", "metrics.txt", r"METRICS_FILE=metrics.txt: the name must end in \.prom"),
+        ("", "nowhere/x.prom", "there is no folder nowhere"),
+        ("ftp://example.com", "", "PUSHGATEWAY=ftp://example.com: the address must begin with http"),
     ],
 )
-def test_places_that_cannot_be_used_are_named_before_a_job(pushgateway: str, file: Path | None, said: str) -> None:
+def test_places_that_cannot_be_used_are_named_before_a_job(pushgateway: str, file: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         BatchMetrics("titanic", pushgateway, file)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
 from ..common.errors import explain_os_errors
+from ..monitoring.bin_counts import BinCounts
 from .folder import Folder
 from .outputs import FileOutput, Output
 from .parts import Part, Rows
@@ -61,14 +62,24 @@ class Shares:
 
 
 class Counts(NamedTuple):
-    """What was counted of a source, or of a job: rows read, and those of them that were rejected."""
+    """What was counted of a source, or of a job: rows read, those of them that were rejected, the others by bin."""
 
     rows: int = 0
     rejected: int = 0
+    bins: BinCounts = BinCounts()
 
     def plus(self, other: Counts) -> Counts:
         """Return the sum."""
-        return Counts(self.rows + other.rows, self.rejected + other.rejected)
+        return Counts(self.rows + other.rows, self.rejected + other.rejected, self.bins + other.bins)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts as plain Python values."""
+        return self._asdict() | {"bins": self.bins.as_json()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Counts:
+        """Return the counts that `as_json` returned."""
+        return cls(**content | {"bins": BinCounts.from_json(content["bins"])})
 
 
 def score_rows(source: Source, rows: Rows, output: Output, scorer: Scorer) -> Iterator[tuple[Counts, float]]:
@@ -82,7 +93,7 @@ def score_rows(source: Source, rows: Rows, output: Output, scorer: Scorer) -> It
     for scored in in_order(_positions(source, rows), lambda item: scorer.score(*item), threads):
         output.write(scored)
         rejected = 0 if scored.rejected is None else len(scored.rejected)
-        counts = Counts(len(scored.scored) + rejected, rejected)
+        counts = Counts(len(scored.scored) + rejected, rejected, scored.bins)
         position += counts.rows
         yield counts, position / source.rows if source.rows else rows.share_read()
 
@@ -104,5 +115,5 @@ def score_part(part: Part, folder: Folder, scorer: Scorer, progress: Progress = 
                 counts = counts.plus(new)
                 progress(new.rows, share)
             output.commit()
-        folder.finish(part, scorer.digest, counts._asdict())
+        folder.finish(part, scorer.digest, counts.as_json())
     return counts

@@ -97,14 +97,14 @@ def _into_folder(
         missing = [part for part in parts if done[part] is None]
         counts = Counts()
         for found in done.values():
-            counts = counts.plus(Counts(**found)) if found else counts
+            counts = counts.plus(Counts.from_json(found)) if found else counts
         for part_counts in (
             score(missing, folder, job.scorer) if score else _each(missing, folder, job.scorer, progress)
         ):
             counts = counts.plus(part_counts)
             _check_rejects(job, parts, counts)
         _check_rejects(job, parts, counts, done=True)
-        folder.complete(parts, {"version": job.scorer.version, "digest": job.scorer.digest, **counts._asdict()})
+        folder.complete(parts, {"version": job.scorer.version, "digest": job.scorer.digest, **counts.as_json()})
     rejects = folder.location.child(REJECTS)
     return Result(counts, rejects, warnings, resumed=len(parts) - len(missing))
 

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from ..contract import arrow_rows, arrow_values
-from ..contract.columns import Columns, take
+from ..contract.columns import take
 from ..contract.schema import Violation
+from ..monitoring.bin_counts import BinCounts
 from ..version.artifact import Artifact
 from .predictions import prediction_arrays, prediction_fields
 
@@ -32,9 +33,8 @@ class ScoredBatch(NamedTuple):
 
     scored: pa.RecordBatch
     rejected: pa.RecordBatch | None
-    #: The features of the scored rows, and what the model made of them.
-    columns: Columns
-    predictions: Columns
+    #: The scored rows by bin.
+    bins: BinCounts
 
 
 class Scorer(NamedTuple):
@@ -66,14 +66,15 @@ class Scorer(NamedTuple):
             batch, columns = _rows(batch, np.flatnonzero(valid)), take(columns, valid)
         schema = self.scored_schema(batch.schema)
         if not len(batch):
-            return ScoredBatch(_empty(schema), rejected, columns, {})
+            return ScoredBatch(_empty(schema), rejected, BinCounts())
         predictions = self.artifact.runtime.score(columns)
         origin = [
             pa.repeat(pa.scalar(value, field.type), len(batch))
             for value, field in zip((self.version, self.time), ORIGIN_FIELDS, strict=True)
         ]
         arrays = [*batch.columns, *prediction_arrays(predictions, contract), *origin]
-        return ScoredBatch(pa.record_batch(arrays, schema=schema), rejected, columns, predictions)
+        bins = BinCounts.of(self.artifact.profile, columns, predictions)
+        return ScoredBatch(pa.record_batch(arrays, schema=schema), rejected, bins)
 
     def _rejected(
         self, batch: pa.RecordBatch, violations: list[Violation], rows: np.ndarray, file: str, first_row: int

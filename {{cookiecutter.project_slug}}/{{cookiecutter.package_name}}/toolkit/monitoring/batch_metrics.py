@@ -62,12 +62,12 @@ class JobReport(NamedTuple):
 class BatchMetrics:
     """Where the metrics of jobs go; `UserError` if they could not be written there."""
 
-    def __init__(self, job: str, pushgateway: str = "", file: Path | None = None) -> None:
-        self._job, self._pushgateway, self._file = job, pushgateway, file
-        if file and file.suffix != ".prom":
+    def __init__(self, job: str, pushgateway: str = "", file: str = "") -> None:
+        self._job, self._pushgateway, self._file = job, pushgateway, Path(file) if file else None
+        if self._file and self._file.suffix != ".prom":
             raise UserError(f"METRICS_FILE={file}: the name must end in .prom, as node_exporter reads no other file")
-        if file and not file.parent.is_dir():
-            raise UserError(f"METRICS_FILE={file}: there is no folder {file.parent}; name that of node_exporter")
+        if self._file and not self._file.parent.is_dir():
+            raise UserError(f"METRICS_FILE={file}: there is no folder {self._file.parent}; name that of node_exporter")
         if "://" in pushgateway and not pushgateway.startswith(("http://", "https://")):
             raise UserError(f"PUSHGATEWAY={pushgateway}: the address must begin with http:// or https://")
 

@@ -85,11 +85,15 @@ class _Rows(MetaDataset):
 
 
 @contextmanager
-def start_run(registry: Registry, kind: str) -> Iterator[Run]:
-    """Start a run of a kind ("train", "predict"); its status is FAILED if the block raises, KILLED after a signal."""
+def start_run(registry: Registry, kind: str, name: str = "") -> Iterator[Run]:
+    """Start a run of a kind ("train", "predict"), within another one as its child.
+
+    Its status is FAILED if the block raises, KILLED after a signal.
+    """
     # MLflow's own tags: the remote of a clone often has a token in it.
     tags = {key: redact(value) for key, value in resolve_tags({"kind": kind}).items()}
-    with mlflow.start_run(experiment_id=_experiment(registry), run_name=kind, tags=tags) as run:
+    nested = mlflow.active_run() is not None
+    with mlflow.start_run(experiment_id=_experiment(registry), run_name=name or kind, tags=tags, nested=nested) as run:
         try:
             yield Run(run)
         except (KeyboardInterrupt, Terminated):

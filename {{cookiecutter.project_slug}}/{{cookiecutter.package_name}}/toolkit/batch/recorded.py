@@ -1,0 +1,41 @@
+"""A job that is recorded: its MLflow run has what was scored, by which version, into what, and how far it drifted."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from ..common import console
+from ..monitoring.batch_metrics import JobReport
+from ..registry.client import Registry
+from ..registry.runs import Run
+from ..release.store import Store
+from . import job
+from .execution import Progress
+from .scoring import Scorer
+
+
+def pull(registry: Registry, store: Store, reference: str) -> Scorer:
+    """Return what scores with a version, a number or an alias, of the registry."""
+    version = registry.get(reference)
+    with console.step("pull") as step:
+        store.pull(version, registry.download)
+        scorer = Scorer(store.load(version.number), version.number, version.digest, datetime.now(UTC))
+        step.detail = f"{registry.name} version {version.number}"
+    return scorer
+
+
+def run(
+    tracking: Run, work: job.Job, progress: Progress = lambda rows, share: None, score: job.ScoreParts | None = None
+) -> tuple[job.Result, JobReport]:
+    """Run a job and record it."""
+    start, scorer = time.monotonic(), work.scorer
+    tracking.log_parameters({"input": work.input, "output": work.output, "version": scorer.version})
+    tracking.set_tags({"version": str(scorer.version)})
+    result = job.run(work, progress, score)
+    counts, seconds = result.counts, time.monotonic() - start
+    report = JobReport(
+        scorer.version, scorer.artifact.profile, counts.rows, counts.rejected, seconds, time.time(), counts.bins
+    )
+    tracking.log_metrics(report.run_metrics())
+    return result, report
