@@ -1,8 +1,9 @@
-"""A real Prometheus over a live service: the sums of its workers, drift, alerts, and every query of the dashboard.
+"""A real Prometheus over a live service and a batch job: sums of workers, drift, alerts, each query of the dashboard.
 
 The tests build on one another, in this order.
 """
 
+import csv
 import json
 import math
 import random
@@ -80,11 +81,25 @@ class Prometheus:
 
 
 @pytest.fixture(scope="module")
-def prometheus(service: Service, project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def pushgateway(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a Pushgateway."""
+    address = f"127.0.0.1:{free_port()}"
+    command = [needed("prometheus-pushgateway"), f"--web.listen-address={address}"]
+    with running(command, f"http://{address}/-/ready", tmp_path_factory.mktemp("pushgateway"), project.env):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def prometheus(
+    service: Service, pushgateway: str, project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
     binary, folder, port = needed("prometheus"), tmp_path_factory.mktemp("prometheus"), free_port()
+    places = [(r"localhost:3000", service.url.removeprefix("http://")), (r"localhost:9091", pushgateway)]
+    # The scrape of a Pushgateway is there as a comment.
+    wanted = (r"(?m)^  # (- job_name: batch|  honor_labels.*|  static_configs:|    - targets.*)$", r"  \1")
     for name in ("prometheus.yml", "rules.yml"):
         text = (project.path / "monitoring" / name).read_text()
-        for pattern, quick in [*SECONDS, (r"localhost:3000", service.url.removeprefix("http://"))]:
+        for pattern, quick in [wanted, *SECONDS, *places]:
             text = re.sub(pattern, quick, text)
         (folder / name).write_text(text)
     command = [binary, "--config.file", f"{folder}/prometheus.yml", "--storage.tsdb.path", f"{folder}/data"]
@@ -137,7 +152,7 @@ class Traffic:
 
 
 def test_rows_like_the_training_rows_are_counted_and_raise_no_alert(service: Service, prometheus: Prometheus) -> None:
-    wait_for(lambda: prometheus.value("up") == 1)
+    wait_for(lambda: prometheus.value("up") == 2)
     with Traffic(service, service.rows) as traffic:
         wait_for(lambda: prometheus.value('version:rows:increase{window="1d"}') > 3000, 60)
         assert call(f"{service.url}/explain", service.rows[:1])[0] == 200
@@ -194,6 +209,37 @@ def shift(value: Any, column: dict[str, Any]) -> Any:
     if column["kind"] == "category":
         return column["categories"][0]
     return None if value is None else min(3 * value, column["at_most"] or math.inf)
+
+
+def test_drift_of_a_batch_job_makes_the_alert_fire(
+    service: Service, prometheus: Prometheus, trained: Project, pushgateway: str, tmp_path: Path
+) -> None:
+    shifted = [
+        {column["name"]: shift(row[column["name"]], column) for column in service.contract["row"]}
+        for row in service.rows
+    ]
+    names = [column["name"] for column in service.contract["row"]]
+    with (tmp_path / "in.csv").open("w") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows([{name: row[name] for name in names} for row in shifted])
+    places = f"INPUT={tmp_path}/in.csv", f"OUTPUT={tmp_path}/out.csv"
+    trained.make("predict", *places, PUSHGATEWAY=pushgateway, METRICS_JOB="model")
+    wait_for(lambda: prometheus.value('model_batch_rows{job="model"}') == len(shifted))
+    alert = 'ALERTS{alertname="FeatureDrift", alertstate="firing", window="batch", job="model", version="1"}'
+    wait_for(lambda: bool(prometheus.ask(alert)))
+    drift = {labels["feature"]: value for labels, value in prometheus.ask('feature:drift:psi{window="batch"}')}
+    recorded = trained.python(
+        f"""
+import json, mlflow
+from {trained.package} import config
+mlflow.set_tracking_uri(config.settings().mlflow_tracking_uri)
+(run, *_) = mlflow.search_runs(search_all_experiments=True, filter_string="tags.kind = 'predict'", output_format="list")
+print(json.dumps(run.data.metrics))
+"""
+    )
+    assert drift == pytest.approx({name: recorded[f"drift/{name}"] for name in drift})
+    assert len(drift) == len(names)
 
 
 def test_every_query_of_the_dashboard_has_data(service: Service, prometheus: Prometheus, project: Project) -> None:
