@@ -109,7 +109,7 @@ def test_predictions_are_those_of_the_runtime(
 ) -> None:
     source, output = write(tmp_path / f"in{given}", rows), tmp_path / f"out{wanted}"
     scored = score_files(version, 1, source, output)
-    assert scored.counts == (len(rows), 0)
+    assert scored.counts[:2] == (len(rows), 0)
     assert values(output, version) == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, output.name])
 
@@ -131,7 +131,7 @@ def test_row_that_breaks_the_contract_is_rejected_alone(
         broken[1] |= {name: "¿"}
         source, output = write(tmp_path / f"in{given}", broken), tmp_path / "out.csv"
         scored = score_files(version, 1, source, output)
-        assert scored.counts == (len(rows), 1)
+        assert scored.counts[:2] == (len(rows), 1)
         assert values(output, version) == others
         (reject,) = read(Path(scored.rejects.path))
         assert reject["row"] == "1"
@@ -247,7 +247,7 @@ def test_types_that_parquet_knows_go_through(
     frame["day"] = pd.Timestamp("2020-01-01")
     frame.to_parquet(tmp_path / "in.parquet")
     scored = score_files(double, 1, tmp_path / "in.parquet", tmp_path / f"out{wanted}")
-    assert scored.counts == (2, 0)
+    assert scored.counts[:2] == (2, 0)
     assert [row["answer"] for row in values(tmp_path / f"out{wanted}", double)] == [2, 4]
 
 
