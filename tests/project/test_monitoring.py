@@ -84,7 +84,8 @@ class Prometheus:
 def pushgateway(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of a Pushgateway."""
     address = f"127.0.0.1:{free_port()}"
-    command = [needed("prometheus-pushgateway"), f"--web.listen-address={address}"]
+    # Debian's keeps what it is given in a file unless told otherwise.
+    command = [needed("prometheus-pushgateway"), f"--web.listen-address={address}", "--persistence.file="]
     with running(command, f"http://{address}/-/ready", tmp_path_factory.mktemp("pushgateway"), project.env):
         yield address
 
