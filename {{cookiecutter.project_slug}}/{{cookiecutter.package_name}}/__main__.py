@@ -13,6 +13,7 @@ from .command_line import guide as _guide
 from .command_line import run as _run
 from .command_line import settings as _settings
 from .toolkit.common.termination import terminable
+from .upkeep import upkeep
 
 app = typer.Typer(
     help=(
@@ -92,6 +93,27 @@ def predict(
 
     with terminable():
         predict.run(_settings(), input, output, version)
+
+
+@app.command(
+    epilog=_guide(
+        "make backfill INPUT=rows/ OUTPUT=scores/ FROM=2026-01-01 TO=2026-01-31",
+        "the same command again scores what is missing; make mlflow shows a run for each date.",
+    )
+)
+def backfill(
+    input: Annotated[str, typer.Argument(help="Folder that has one folder for each date.")],
+    output: Annotated[str, typer.Argument(help="Folder that gets one folder for each date.")],
+    first: Annotated[str, typer.Option("--from", help="First date: YYYY-MM-DD, today or yesterday (UTC).")] = "",
+    last: Annotated[str, typer.Option("--to", help="Last date.")] = "",
+    version: Annotated[str, typer.Option(help="Number or alias of the version.")] = "champion",
+    force: Annotated[bool, typer.Option("--force", help="Score anew what another version has scored.")] = False,
+) -> None:
+    """Score the folders of a range of dates: date=2026-01-31/, 2026-01-31/ or 2026/01/31/; those done are skipped."""
+    from . import backfill
+
+    with terminable():
+        backfill.run(_settings(), input, output, first, last, version, force=force)
 
 
 @app.command(
@@ -183,58 +205,7 @@ def login() -> None:
     container_image.login(_settings())
 
 
-@app.command(epilog=_guide("make workflows", "commit what it wrote; run it again after make update."))
-def workflows() -> None:
-    """Write this project's GitHub workflows to the top of the repository, if the project is in a folder of it."""
-    from . import workflows
-
-    workflows.run()
-
-
-@app.command(epilog=_guide("make mlflow", "open the URL that it prints; Ctrl-C ends it."))
-def mlflow(port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000) -> None:
-    """Show runs, plots and versions in a browser: a local MLflow server for the project's database."""
-    from . import mlflow_ui
-
-    mlflow_ui.run(_settings(), port)
-
-
-@app.command(epilog=_guide("make sbom", "make audit asks an advisory service about what they list."))
-def sbom() -> None:
-    """List what the environment, the image and the served versions consist of, in build/sbom/ (CycloneDX).
-
-    The image is that of IMAGE, else the one that make build makes of this commit.
-    """
-    from . import sbom
-
-    sbom.run(_settings())
-
-
-@app.command(epilog=_guide("make audit", "make lock UPGRADE=1 takes newer libraries; make build takes a newer base."))
-def audit() -> None:
-    """Check what make sbom listed against known vulnerabilities, at the advisory service in ADVISORY_URL.
-
-    The exit code is 1 if there are any, and 3 if no service answered, so that nothing was checked.
-    """
-    from . import audit
-
-    raise typer.Exit(audit.run(_settings()))
-
-
-@app.command(epilog=_guide("make update", "commit the changes, or undo them with the command that it prints."))
-def update() -> None:
-    """Merge what is new in the template into the project, renew the locks, and run the tests."""
-    from . import update
-
-    update.run()
-
-
-@app.command(epilog=_guide("make lint", "propose the edits to the template, or write model/endpoints.py."))
-def edits() -> None:
-    """Warn if files of toolkit/ were edited in this project; never fails."""
-    from . import toolkit_edits
-
-    toolkit_edits.run()
+app.registered_commands += upkeep.registered_commands
 
 
 def main() -> None:

@@ -93,7 +93,10 @@ def pushgateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port, folder = free_port(), tmp_path_factory.mktemp("pushgateway")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [program, f"--web.listen-address=127.0.0.1:{port}", "--persistence.file="], cwd=folder, stdout=log, stderr=log
+            [program, f"--web.listen-address=127.0.0.1:{port}", "--persistence.file="],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
         )
     address = f"127.0.0.1:{port}"
     try:
