@@ -206,6 +206,46 @@ def test_sync_starts_from_the_image_and_shares_the_store(render: Rendered) -> No
     assert pod["metadata"]["labels"]["registry"] == "client"
 
 
+def test_job_of_a_batch_goes_on_where_a_pod_ended(render: Rendered) -> None:
+    manifests = render("production", ("batch",))
+    cron = next(manifest for manifest in manifests if manifest["kind"] == "CronJob")
+    assert cron["spec"]["concurrencyPolicy"] == "Forbid"
+    # As `kubectl create job --from=cronjob/...` makes it.
+    template = cron["spec"]["jobTemplate"]
+    validate(
+        json.dumps({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once"}, "spec": template["spec"]})
+    )
+    job, pod = template["spec"], template["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    settings = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert job["backoffLimit"] > 0
+    assert job["activeDeadlineSeconds"] > 3600
+    assert (settings["RESUME"], pod["restartPolicy"]) == ("1", "Never")
+    assert job["podFailurePolicy"]["rules"] == [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    ], "a drained node is no failure"
+    assert [volume["emptyDir"] for volume in pod["volumes"]] == [{"sizeLimit": "10Gi"}]
+    assert {"secretRef": {"name": "titanic-survival", "optional": True}} in container["envFrom"]
+    # Otherwise as many threads score as the node has processors.
+    assert container["resources"]["limits"]["cpu"] == container["resources"]["requests"]["cpu"]
+    command, source, output = container["args"]
+    assert (command, source[-1], output[-1]) == ("predict", "/", "/"), "only folders can be resumed"
+
+
+def test_jobs_reach_a_pushgateway_and_others_do_not(render: Rendered) -> None:
+    manifests = render("production", ("batch", "retrain"))
+    [policy] = [
+        m["spec"] for m in manifests if m["kind"] == "NetworkPolicy" and m["metadata"]["name"].endswith("-batch")
+    ]
+    selected = [
+        pod
+        for pod in pods(manifests)
+        if policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    ]
+    assert [pod["spec"]["containers"][0]["name"] for pod in selected] == ["batch"]
+    assert {"port": 9091} in [port for rule in policy["egress"] for port in rule["ports"]]
+
+
 def test_ingress_and_route_use_the_path_of_the_service(render: Rendered) -> None:
     route = {m["kind"]: m for m in render("staging", ())}
     path = route["HTTPRoute"]["spec"]["rules"][0]["matches"][0]["path"]

@@ -79,14 +79,16 @@ def _score(backfill: Backfill, registry: Registry, tracking: Run) -> int:
 
             try:
                 with start_run(registry, "predict", str(day.date)) as own:
-                    own.set_tags({"date": str(day.date)})
-                    result, report = recorded.run(own, backfill.job(day), told)
+                    work = backfill.job(day)
+                    own.log_parameters({"input": work.input, "output": work.output, "version": version})
+                    own.set_tags({"version": str(version), "date": str(day.date)})
+                    _, report = recorded.run(own, work, told)
             except UserError as error:  # of this date's rows; those of the others may be right
                 console.warn(f"{day.date}: {error}")
                 failed.append(str(day.date))
                 continue
             reports.append(report)
-            console.say(_line(day, result, report))
+            console.say(_line(day, report))
         step.detail = f"{len(reports)} of {len(todo)} dates"
     rows = sum(report.rows for report in reports)
     counted = {"rows": rows, "rejected": sum(report.rejected for report in reports)}
@@ -99,10 +101,10 @@ def _score(backfill: Backfill, registry: Registry, tracking: Run) -> int:
     return rows
 
 
-def _line(day: DateFolder, result: job.Result, report: JobReport) -> str:
+def _line(day: DateFolder, report: JobReport) -> str:
     line = f"{day.date}  {report.rows:,} rows"
     if report.rejected:
-        line += f", {report.rejected:,} rejected ({result.rejects.address})"
+        line += f", {report.rejected:,} rejected"
     drift = report.counts.feature_drift(report.profile)
     if drift:
         feature = max(drift, key=drift.__getitem__)

@@ -27,6 +27,8 @@ def run(settings: config.Settings, source: str, output: str, reference: str) -> 
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "predict") as tracking:
         scorer = recorded.pull(registry, model_store(settings), reference)
+        tracking.log_parameters({"input": source, "output": output, "version": scorer.version})
+        tracking.set_tags({"version": str(scorer.version)})
         work = job.Job(source, output, scorer, settings.strict, settings.max_rejects, settings.resume)
         with progress.step("score", "rows") as step:
             result, report = recorded.run(tracking, work, step.update)

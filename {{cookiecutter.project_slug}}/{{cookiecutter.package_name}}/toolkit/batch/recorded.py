@@ -1,4 +1,4 @@
-"""A job that is recorded: its MLflow run has what was scored, by which version, into what, and how far it drifted."""
+"""A job by a version of the registry, and what its MLflow run records of it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,8 @@ def pull(registry: Registry, store: Store, reference: str) -> Scorer:
 def run(
     tracking: Run, work: job.Job, progress: Progress = lambda rows, share: None, score: job.ScoreParts | None = None
 ) -> tuple[job.Result, JobReport]:
-    """Run a job and record it."""
+    """Run a job and record what it has counted, and how far that has drifted."""
     start, scorer = time.monotonic(), work.scorer
-    tracking.log_parameters({"input": work.input, "output": work.output, "version": scorer.version})
-    tracking.set_tags({"version": str(scorer.version)})
     result = job.run(work, progress, score)
     counts, seconds = result.counts, time.monotonic() - start
     report = JobReport(
