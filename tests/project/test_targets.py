@@ -291,6 +291,22 @@ def test_predict_scores_files(trained: Project, tmp_path: Path) -> None:
     assert "there is no such file" in trained.make("predict", "INPUT=nothing.csv", f"OUTPUT={output}", ok=False)
 
 
+def test_backfill_scores_dates(trained: Project, tmp_path: Path) -> None:
+    for date in ("2026-01-30", "2026-01-31"):
+        (tmp_path / "rows" / date).mkdir(parents=True)
+        (tmp_path / "rows" / date / "rows.csv").write_text("sex,passenger_class,age\nfemale,1st,30\nmale,3rd,\n")
+    places = f"INPUT={tmp_path}/rows", f"OUTPUT={tmp_path}/scores"
+    said = trained.make("backfill", *places, "FROM=2026-01-30", "TO=2026-02-01")
+    assert "no folder for 1 of 3 dates: 2026-02-01" in said
+    assert "2 dates, 4 rows" in said
+    again = trained.make("backfill", *places, "FROM=2026-01-31", "TO=2026-01-31", "VERSION=1", "FORCE=1")
+    assert "1 dates, 2 rows" in again
+    versions = [
+        json.loads((tmp_path / "scores" / f"2026-01-{day}/_SUCCESS").read_text())["version"] for day in (30, 31)
+    ]
+    assert versions == [2, 1]
+
+
 def test_batch_and_service_give_the_same_predictions(trained: Project, tmp_path: Path) -> None:
     rows = trained.rows(5)
     source, output = tmp_path / "rows.csv", tmp_path / "out.csv"
