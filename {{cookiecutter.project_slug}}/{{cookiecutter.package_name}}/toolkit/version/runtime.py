@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..contract.columns import Columns
+from ..contract.columns import Columns, take
 from ..contract.schema import Contract
+from . import row_order
 from .outputs import Outputs
 
 #: The name of the input of an ONNX model that takes all features as one matrix; they are all numbers then.
@@ -47,6 +48,7 @@ class OnnxRuntime:
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         inputs = {tensor.name for tensor in self._session.get_inputs()}
         self._takes_matrix = inputs == {MATRIX_INPUT}
+        self._has_trees = b"TreeEnsemble" in model and len(model) >= row_order.MIN_BYTES
         # The export drops inputs that the model does not use.
         self._inputs = [
             (name, field.name, slice(None) if field.width is None else slice(i, i + 1))
@@ -59,6 +61,15 @@ class OnnxRuntime:
 
     def score(self, columns: Columns) -> Columns:
         """Return the predictions for the rows of `columns`."""
+        rows = len(next(iter(columns.values()), ()))
+        if not self._has_trees or rows < row_order.MIN_ROWS:
+            return self._score(columns)
+        order = row_order.similar_rows(columns, self.contract)
+        back = np.empty_like(order)
+        back[order] = np.arange(rows)
+        return take(self._score(take(columns, order)), back)
+
+    def _score(self, columns: Columns) -> Columns:
         if self._takes_matrix:
             arrays = [columns[field.name] for field in self.contract.row]
             feed = {MATRIX_INPUT: arrays[0] if len(arrays) == 1 and arrays[0].ndim == 2 else np.column_stack(arrays)}
