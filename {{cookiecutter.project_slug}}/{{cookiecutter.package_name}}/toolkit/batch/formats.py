@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -81,24 +80,26 @@ def writer(path: Path, format: str, schema: pa.Schema, stack: ExitStack) -> Writ
     """Return a function that writes batches to a file in a format, which is complete when the stack is closed."""
     if format == PARQUET:
         return stack.enter_context(pa.parquet.ParquetWriter(path, schema)).write_batch
-    flat = pa.schema([pa.field(f.name, pa.string()) if pa.types.is_nested(f.type) else f for f in schema])
+    flat = pa.schema([pa.field(f.name, pa.string()) if _has_text(f.type) else f for f in schema])
     stream = stack.enter_context(pa.output_stream(str(path), compression=CSV[format]))
     file = stack.enter_context(pa.csv.CSVWriter(stream, flat))
-    return lambda batch: file.write_batch(_flatten(batch, flat))
+    return lambda batch: file.write_batch(pa.record_batch(list(map(_as_text, batch.columns)), schema=flat))
 
 
-def _flatten(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return a batch with lists and dicts as JSON text, as CSV files have them."""
+def _has_text(type_: pa.DataType) -> bool:
+    """Whether values of a type are made to text here, and not by Arrow's writer."""
+    return pa.types.is_nested(type_) or pa.types.is_timestamp(type_)
 
-    def text(value: Any) -> str | None:
-        return None if value is None else json.dumps(value, ensure_ascii=False)
 
-    return pa.record_batch(
-        [
-            pa.array([text(value) for value in column.to_pylist()], pa.string())
-            if pa.types.is_nested(column.type)
-            else column
-            for column in batch.columns
-        ],
-        schema=schema,
-    )
+def _as_text(column: pa.Array) -> pa.Array:
+    """Return lists and dicts as JSON text, as CSV files have them, and times as Arrow writes them; others as they are.
+
+    A time takes longer to write than all else of a row; so each is written once, and most often there is only one.
+    """
+    if pa.types.is_timestamp(column.type):
+        distinct = column.dictionary_encode()
+        return distinct.dictionary.cast(pa.string()).take(distinct.indices)
+    if not pa.types.is_nested(column.type):
+        return column
+    texts = [None if value is None else json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]
+    return pa.array(texts, pa.string())
