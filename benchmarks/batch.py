@@ -1,0 +1,135 @@
+"""Compare batch scoring with the bare ONNX model and with a plain script: seconds, rows a second, memory, ratios.
+
+A run is a process of its own, from its start to its end, so that imports and the registry count; `start` is the same
+command on one row. The fastest of several runs counts. On one core runs are compared by their time of the processor,
+which is the duration where nothing else runs, and on all by their duration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from .project import ROOT, environment, generate, python
+
+FOLDER, HERE = ROOT / "build" / "batch", Path(__file__).parent
+STEPS = str(HERE / "batch_steps.py")
+PACKAGE, VERSION = "titanic_survival", "models:/titanic-survival@champion"
+MB = 1e6
+
+
+class Run(NamedTuple):
+    """A process: its duration and its processor time in seconds, its peak memory in bytes, what it printed."""
+
+    seconds: float
+    cpu: float
+    peak: int
+    output: str
+
+
+def main() -> None:
+    """Measure each number of rows, and print a table of all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=lambda text: int(float(text)), nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--runs", type=int, default=2, help="runs of each, of which the best counts")
+    parser.add_argument("--keep", action="store_true", help="measure the project that an earlier call has generated")
+    options = parser.parse_args()
+    project = FOLDER / "titanic-survival"
+    if not options.keep or not project.exists():
+        generate(FOLDER)
+        run(project, [str(HERE / "prepare.py"), str(FOLDER / "model")])
+    cores = sorted(os.sched_getaffinity(0))
+    print(f"Python {platform.python_version()}, {_processor()}, {len(cores)} cores; the best of {options.runs} runs.")
+    bench = Bench(project, cores, options.runs)
+    for rows in options.rows:
+        bench.measure(rows)
+
+
+class Bench:
+    """Runs what is compared, and prints a line for each."""
+
+    def __init__(self, project: Path, cores: list[int], runs: int) -> None:
+        self._project, self._cores, self._runs = project, cores, runs
+        self._make_rows(1)
+        self._start = self._ours("rows.csv", cores[:1]).cpu
+
+    def measure(self, rows: int) -> None:
+        """Print a table for a number of rows."""
+        self._make_rows(rows)
+        bare = json.loads(self._best([STEPS, "bare", str(FOLDER / "rows.parquet")], self._cores[:1]).output)
+        print(f"\n{rows:,} rows; the command on one row takes {self._start:.1f} s of the processor.\n")
+        print("| run | cores | s | CPU s | rows/s | peak MB | bare / it | after the start | plain / it |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+        seconds = bare["seconds"]
+        print(
+            f"| bare ONNX, {bare['block']:,} rows a call | 1 | | {seconds:.1f} | {rows / seconds:,.0f} | | 1.00 | 1.00 | |"
+        )
+        scripts = {"scikit-learn": str(FOLDER / "model"), "this project's version": VERSION}
+        files = {"CSV": "rows.csv", "Parquet": "rows.parquet", "Parquet, one row group": "one-group.parquet"}
+        for cores in (self._cores[:1], self._cores)[: len(self._cores)]:
+            plain = None
+            for name, model in scripts.items():
+                found = self._script("rows.csv", model, cores)
+                plain = plain or found
+                self._line(f"plain script, {name}", rows, cores, found, plain)
+            for name, file in files.items():
+                self._line(name, rows, cores, self._ours(file, cores), plain, seconds)
+
+    def _line(self, name: str, rows: int, cores: list[int], found: Run, plain: Run | None, bare: float = 0) -> None:
+        one = len(cores) == 1
+        took = found.cpu if one else found.seconds
+        figures = f"{found.seconds:.1f} | {found.cpu:.1f} | {rows / took:,.0f} | {found.peak / MB:.0f}"
+        whole, later = bare / found.cpu, bare / max(found.cpu - self._start, 0.1)
+        ratios = f"{whole:.2f} | {later:.2f}" if one and bare else "|"
+        slower = (plain.cpu if one else plain.seconds) / took if plain else 1
+        print(f"| {name} | {len(cores)} | {figures} | {ratios} | {slower:.1f} |", flush=True)
+
+    def _make_rows(self, rows: int) -> None:
+        run(self._project, [STEPS, "rows", str(rows), str(FOLDER)])
+
+    def _ours(self, file: str, cores: list[int]) -> Run:
+        output = FOLDER / f"scored{Path(file).suffix}"
+        return self._best(["-m", PACKAGE, "predict", str(FOLDER / file), str(output)], cores)
+
+    def _script(self, file: str, model: str, cores: list[int]) -> Run:
+        return self._best([STEPS, "plain", str(FOLDER / file), str(FOLDER / "scored.csv"), model], cores)
+
+    def _best(self, arguments: list[str], cores: list[int]) -> Run:
+        return min((run(self._project, arguments, cores) for _ in range(self._runs)), key=lambda found: found.seconds)
+
+
+def run(project: Path, arguments: list[str], cores: list[int] | None = None) -> Run:
+    """Run the project's Python on some cores."""
+    env = environment(project) | {"PYTHONPATH": str(project), "MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"}
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [python(project), *arguments],
+        cwd=project,
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores) if cores else None,
+    )
+    assert process.stdout
+    output = process.stdout.read()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{' '.join(arguments)} failed:\n{output}")
+    return Run(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, output)
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    main()
