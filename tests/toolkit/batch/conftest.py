@@ -1,0 +1,49 @@
+"""A real PostgreSQL server for the tests of this room."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[2]))
+
+from postgresql_server import PostgreSQL, find_programs, postgresql_server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """Return a server; without PostgreSQL, skip the test, or fail if REQUIRE_TOOLS is set."""
+    programs = find_programs()
+    if programs is None:
+        assert "REQUIRE_TOOLS" not in os.environ, "PostgreSQL is not installed"
+        pytest.skip("PostgreSQL is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("PG")]:
+            patch.delenv(name)
+        patch.setenv("PGPASSFILE", "/nonexistent")
+        with postgresql_server(programs) as server:
+            yield server
+
+
+@pytest.fixture
+def sql(postgresql: PostgreSQL) -> Iterator[Callable[[str], list[Any]]]:
+    """Return a function that runs a statement and returns its rows; everything that the test makes is dropped."""
+    import psycopg2
+
+    connection = psycopg2.connect(postgresql.url)
+    connection.autocommit = True
+
+    def run(statement: str) -> list[Any]:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    yield run
+    connection.close()
+    with psycopg2.connect(postgresql.url) as last, last.cursor() as cursor:
+        cursor.execute("DROP SCHEMA IF EXISTS public, sales CASCADE; CREATE SCHEMA public")
+        cursor.execute("GRANT ALL ON SCHEMA public TO PUBLIC")
+    last.close()
