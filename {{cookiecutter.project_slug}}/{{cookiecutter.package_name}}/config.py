@@ -39,6 +39,13 @@ class Settings(BaseSettings):
         1, ge=0, le=1, description="share of rejected rows, from 0 to 1, above which a batch job fails"
     )
     resume: bool = Field(False, description="a batch job goes on with the files that its output folder lacks")
+    query: str = Field(
+        "", description="SELECT that a batch job reads from a database; @file.sql names a file that has it"
+    )
+    table: str = Field("", description="table of a database that a batch job writes, as scores or sales.scores")
+    batch_job: str = Field(
+        "", description="name of a batch job in its table, whose rows the next run replaces; by default the input's"
+    )
     bootstrap_seconds: float = Field(
         5, ge=0, description="seconds for the intervals of the differences from the champion, where metrics() is slow"
     )

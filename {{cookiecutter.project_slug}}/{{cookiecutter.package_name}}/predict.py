@@ -8,6 +8,8 @@ from pathlib import Path
 
 from . import config
 from .toolkit.batch import formats, job, recorded
+from .toolkit.batch.database_queries import read_statement
+from .toolkit.batch.databases import is_database, name_of
 from .toolkit.batch.locations import Location, locate
 from .toolkit.common import console, progress
 from .toolkit.common.errors import UserError
@@ -17,28 +19,47 @@ from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.runs import start_run
 from .trust import model_store
 
+DATABASE = 'INPUT=postgresql://db.example.com/sales QUERY="select ..."; OUTPUT=postgresql://... TABLE=scores'
+#: MLflow keeps no longer parameters.
+QUERY_LETTERS = 6000
 EXAMPLE = "For example: make predict INPUT=rows.csv OUTPUT=predictions.csv"
 
 
 def run(settings: config.Settings, source: str, output: str, reference: str) -> job.Result:
     """Score `source` into `output`; rejected rows go to `<output>.rejects.csv` with their reasons."""
-    _check_addresses(source, output)
+    _check_addresses(settings, source, output)
     metrics = BatchMetrics(settings.metrics_job or settings.model_name, settings.pushgateway, settings.metrics_file)
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "predict") as tracking:
         scorer = recorded.pull(registry, model_store(settings), reference)
-        tracking.log_parameters({"input": source, "output": output, "version": scorer.version})
+        tracking.log_parameters(_recorded(settings, source, output) | {"version": scorer.version})
         tracking.set_tags({"version": str(scorer.version)})
-        work = job.Job(source, output, scorer, settings.strict, settings.max_rejects, settings.resume)
+        limits = settings.strict, settings.max_rejects, settings.resume
+        work = job.Job(source, output, scorer, *limits, settings.query, settings.table, settings.batch_job)
         with progress.step("score", "rows") as step:
             result, report = recorded.run(tracking, work, step.update)
             step.detail = f"{report.rows - report.rejected} of {report.rows} rows"
-        if (file := locate(source)).is_local and not file.is_folder() and not file.is_pattern:
+        if file := _local_file(source):
             tracking.log_parameters({"sha256": _sha256(file)})
     for warning in metrics.publish(report):
         console.warn(warning)
     _report(source, output, result, tracking.address)
     return result
+
+
+def _recorded(settings: config.Settings, source: str, output: str) -> dict[str, object]:
+    """Return what the run records of input and output; an address of a database has no credentials there."""
+    given: dict[str, object] = {"input": source, "output": output}
+    if is_database(source):
+        given |= {"input": name_of(source), "query": read_statement(settings.query)[:QUERY_LETTERS]}
+    if is_database(output):
+        given |= {"output": name_of(output), "table": settings.table}
+    return given
+
+
+def _local_file(source: str) -> Location | None:
+    file = None if is_database(source) else locate(source)
+    return file if file and file.is_local and not file.is_folder() and not file.is_pattern else None
 
 
 def _sha256(file: Location) -> str:
@@ -47,23 +68,34 @@ def _sha256(file: Location) -> str:
 
 
 def _report(source: str, output: str, result: job.Result, address: str) -> None:
+    source, output = (name_of(address) if is_database(address) else address for address in (source, output))
     for warning in result.warnings:
         console.warn(f"{source}: {warning}")
+    if result.replaced_rows:
+        console.say(f"{result.replaced_rows} rows of an earlier run of this job were replaced.")
     if result.resumed:
         console.say(f"{result.resumed} parts were done before.")
     console.say(f"\nPredictions: {output}")
     if result.replaced:
         console.say(f"Another run has written {output} meanwhile; this run has replaced its predictions.", "yellow")
+    where = result.rejects.address if isinstance(result.rejects, Location) else result.rejects
     if rejected := result.counts.rejected:
-        console.say(f"Rejected:    {result.rejects.address} ({rejected} invalid rows, each with the reasons)")
+        console.say(f"Rejected:    {where} ({rejected} invalid rows, each with the reasons)")
     console.say(f"Run:         {address}")
 
 
-def _check_addresses(source: str, output: str) -> None:
+def _check_addresses(settings: config.Settings, source: str, output: str) -> None:
     """Raise `UserError` for what can be seen to be wrong before a version is pulled."""
+    for name, value, address in (("QUERY", settings.query, source), ("TABLE", settings.table, output)):
+        if value and not is_database(address):
+            raise UserError(f"{name}={value} needs a database as {'INPUT' if name == 'QUERY' else 'OUTPUT'}: {DATABASE}")
+        if not value and is_database(address):
+            raise UserError(f"{name_of(address)}: {name} is missing. For example: {DATABASE}")
     for name, address in (("INPUT", source), ("OUTPUT", output)):
         if not address:  # what the Makefile gives where nothing is set
             raise UserError(f"{name} is missing. {EXAMPLE}")
+    if is_database(source) or is_database(output):
+        return
     given, wanted = locate(source), locate(output)
     endings = f"{', '.join(formats.FORMATS[:-1])} or {formats.FORMATS[-1]}"
     if "." in given.name and not formats.format_of(given.name) and not given.is_folder():

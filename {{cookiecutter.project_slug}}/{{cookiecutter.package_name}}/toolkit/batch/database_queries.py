@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..common.errors import UserError
 from .database_types import OWN_TYPE
-from .databases import connect, explain_errors, quote
+from .databases import connect, explain_errors, name_of, quote
+from .parts import Rows
+
+if TYPE_CHECKING:
+    from adbc_driver_manager.dbapi import Cursor
 
 #: Bytes of a record batch, about.
 BATCH_BYTES = 4_000_000
@@ -24,12 +28,24 @@ SAME = ELEMENTS | {f"_{name}" for name in ELEMENTS} | {"bpchar", "name", "date",
 FIRST_DAY = -2_500_000
 
 
-class QueryResult(NamedTuple):
-    """What a query returns: `rows` is None, as only reading them counts them."""
+class Query(NamedTuple):
+    """A query as the input of a job."""
 
-    schema: pa.Schema
-    batches: Iterator[pa.RecordBatch]
+    database: str
+    statement: str
+    #: Position of the first row.
+    first_row: int = 0
+    #: Number of rows, which only reading them tells.
     rows: int | None = None
+
+    @property
+    def address(self) -> str:
+        """The database, without credentials."""
+        return name_of(self.database)
+
+    def open(self) -> AbstractContextManager[Rows]:
+        """Open the rows; `UserError` if they cannot be read."""
+        return read_query(self.database, self.statement)
 
 
 def read_statement(query: str) -> str:
@@ -46,8 +62,8 @@ def read_statement(query: str) -> str:
 
 
 @contextmanager
-def read_query(address: str, query: str) -> Iterator[QueryResult]:
-    """Run a SELECT in a read-only transaction; its rows are those of one moment, and are read as they are iterated.
+def read_query(address: str, query: str) -> Iterator[Rows]:
+    """Prepare a SELECT in a read-only transaction; it is run, and its rows are read, as they are iterated.
 
     `UserError` if it cannot be run, or if the connection is lost, also while iterating: the rows never end early.
     """
@@ -59,10 +75,7 @@ def read_query(address: str, query: str) -> Iterator[QueryResult]:
             returned = cursor.adbc_execute_schema(query)
             schema = _schema(returned)
             cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
-        with explain_errors(address, subject="QUERY"):
-            cursor.execute(_as_text(query, schema))
-            reader = stack.enter_context(cursor.fetch_record_batch())
-        yield QueryResult(schema, _batches(reader, schema, address))
+        yield Rows(schema, _batches(cursor, _as_text(query, schema), schema, address))
 
 
 def _schema(returned: pa.Schema) -> pa.Schema:
@@ -96,7 +109,11 @@ def _as_text(query: str, schema: pa.Schema) -> str:
     return f"SELECT {', '.join(columns)} FROM (\n{query}\n) AS query"
 
 
-def _batches(reader: pa.RecordBatchReader, schema: pa.Schema, address: str) -> Iterator[pa.RecordBatch]:
+def _batches(cursor: Cursor, statement: str, schema: pa.Schema, address: str) -> Iterator[pa.RecordBatch]:
+    """Run a statement once its rows are wanted, and yield them."""
+    with explain_errors(address, subject="QUERY"):
+        cursor.execute(statement)
+        reader = cursor.fetch_record_batch()
     while True:
         with explain_errors(address):
             try:

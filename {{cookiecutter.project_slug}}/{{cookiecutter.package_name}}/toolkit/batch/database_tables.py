@@ -41,7 +41,9 @@ class TableWriter:
             self._output.open(cursor)
             if self._rejects.exists(cursor):
                 self._rejects.open(cursor)
+        #: Rows of an earlier run of the job.
         self.replaced = self._output.replaced
+        self.rejects = str(self._rejects)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write rows with their predictions."""

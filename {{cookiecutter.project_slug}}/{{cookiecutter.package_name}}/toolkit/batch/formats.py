@@ -15,6 +15,7 @@ import pyarrow.parquet
 
 from ..common.errors import UserError
 from .locations import Location
+from .object_stores import describe
 
 PARQUET = ".parquet"
 #: Formats of CSV with the compression of each.
@@ -44,8 +45,8 @@ def readable(location: Location) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{location.address} cannot be read as {format_of(location.name)[1:]}: {text}") from error
+        format = format_of(location.name)[1:]
+        raise UserError(f"{location.address} cannot be read as {format}: {describe(error)}") from error
 
 
 def open_parquet(location: Location, stack: ExitStack) -> pa.parquet.ParquetFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -12,10 +13,13 @@ import pyarrow as pa
 from ..common.errors import UserError, explain_os_errors
 from ..common.scratch import alone
 from . import columns_check, formats
+from .database_queries import Query, read_statement
+from .database_tables import write_table
+from .databases import is_database
 from .execution import Counts, Progress, Shares, Source, score_part, score_rows
 from .folder import PARTS, REJECTS, Folder
 from .locations import WILDCARDS, Location, locate
-from .outputs import FileOutput, Output
+from .outputs import FileOutput, Output, TableOutput
 from .parts import Part, plan
 from .scoring import Scorer
 
@@ -35,20 +39,27 @@ class Job(NamedTuple):
     max_rejects: float = 1.0
     #: Parts that an earlier job has done are not done again.
     resume: bool = False
+    #: The statement of an input that is a database.
+    query: str = ""
+    #: The table of an output that is one, and the job's name there; "" for that of the input.
+    table: str = ""
+    name: str = ""
 
 
 class Result(NamedTuple):
     """What a job has done."""
 
     counts: Counts
-    #: Where rejected rows are, if there are any.
-    rejects: Location
+    #: The file, folder or table of rejected rows, if there are any.
+    rejects: Location | str
     #: Columns that the schema does not know, and fields that have no column.
     warnings: tuple[str, ...] = ()
     #: Whether another job has written the same output meanwhile, which this one has replaced.
     replaced: bool = False
     #: Parts that an earlier job had done.
     resumed: int = 0
+    #: Rows of an earlier run of the job that this one has replaced in a table.
+    replaced_rows: int = 0
 
 
 class TooManyRejectsError(UserError):
@@ -57,11 +68,33 @@ class TooManyRejectsError(UserError):
 
 def run(job: Job, progress: Progress = lambda rows, share: None, score: ScoreParts | None = None) -> Result:
     """Score the input into the output; `score` replaces the loop over the parts of a folder."""
-    parts = plan(job.input)
+    query = Query(job.input, read_statement(job.query)) if is_database(job.input) else None
+    sources = [query] if query else plan(job.input)
+    if is_database(job.output):
+        return _into_table(job, sources, query, progress)
     target = locate(job.output)
     if folder := as_folder(target):
-        return _into_folder(job, parts, folder, progress, score)
-    return _into_file(job, parts, target, progress)
+        if query:
+            raise UserError(f"{job.output}: the rows of a query go into one file, such as scores.parquet, or a table")
+        return _into_folder(job, plan(job.input), folder, progress, score)
+    return _into_file(job, sources, target, progress)
+
+
+def _into_table(job: Job, sources: Sequence[Source], query: Query | None, progress: Progress) -> Result:
+    warnings, schema = check(sources, job, alike=True)
+    schemas = job.scorer.scored_schema(schema), job.scorer.rejected_schema(schema)
+    name = job.name or job_name(job.input, query)
+    with write_table(job.output, job.table, name, *schemas) as writer:
+        counts = score_into(sources, TableOutput(writer), job, progress)
+    return Result(counts, writer.rejects, warnings, replaced_rows=writer.replaced)
+
+
+def job_name(address: str, query: Query | None) -> str:
+    """Return the name of a job that got none: the same for the same input."""
+    if query:
+        return f"{query.address} {hashlib.sha256(query.statement.encode()).hexdigest()[:12]}"
+    location = locate(address)
+    return location.path if location.is_local else address
 
 
 def as_folder(target: Location) -> Folder | None:
@@ -76,8 +109,9 @@ def as_folder(target: Location) -> Folder | None:
     return None if format else Folder(target)
 
 
-def _into_file(job: Job, parts: Sequence[Part], target: Location, progress: Progress) -> Result:
+def _into_file(job: Job, parts: Sequence[Source], target: Location, progress: Progress) -> Result:
     warnings, schema = check(parts, job, alike=True)
+    target.check_writable()
     rejects = target.sibling(f"{formats.stem(target.name)}.rejects{formats.REJECTS}")
     schemas = job.scorer.scored_schema(schema), job.scorer.rejected_schema(schema)
     place = Path(target.parent.path) if target.is_local else None

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.fs
 
-from ..common.errors import UserError
 from ..common.scratch import scratch_file, scratch_folder
+from .object_stores import explain_errors, open_store, upload
 
 WILDCARDS = "*?["
 
@@ -58,7 +58,8 @@ class Location(NamedTuple):
 
     def info(self) -> pa.fs.FileInfo:
         """Return type, size in bytes and time of the last change."""
-        return self.filesystem.get_file_info(self.path)
+        with self._explained():
+            return self.filesystem.get_file_info(self.path)
 
     def exists(self) -> bool:
         """Whether there is such a file or folder."""
@@ -71,8 +72,9 @@ class Location(NamedTuple):
     def list(self) -> list[pa.fs.FileInfo]:
         """Return the files in this folder and the folders in it, by name; none if it does not exist."""
         selector = pa.fs.FileSelector(self.path, recursive=True, allow_not_found=True)
-        found = [info for info in self.filesystem.get_file_info(selector) if info.type is pa.fs.FileType.File]
-        return sorted(found, key=lambda info: info.path)
+        with self._explained():
+            infos = self.filesystem.get_file_info(selector)
+        return sorted((info for info in infos if info.type is pa.fs.FileType.File), key=lambda info: info.path)
 
     def read_bytes(self) -> bytes:
         """Return the content of a small file."""
@@ -87,18 +89,30 @@ class Location(NamedTuple):
 
     def remove(self) -> None:
         """Remove a file, if there is one."""
-        with suppress(FileNotFoundError):
+        with self._explained(), suppress(FileNotFoundError):
             self.filesystem.delete_file(self.path)
+
+    def check_writable(self) -> None:
+        """Raise `UserError` if files cannot be written to an object store, before a job has worked for hours."""
+        if self.is_local:
+            return
+        probe = self.sibling(f".{self.name}.probe")
+        with self._explained():
+            with self.filesystem.open_output_stream(probe.path):
+                pass
+            with suppress(OSError):
+                self.filesystem.delete_file(probe.path)
+
+    def _explained(self) -> AbstractContextManager[None]:
+        """Return a context that explains errors of an object store."""
+        return nullcontext() if self.is_local else explain_errors(self.address)
 
 
 def locate(address: str) -> Location:
     """Return the location of a path or an address such as `s3://bucket/folder`."""
     if "://" not in address:
         return Location(pa.fs.LocalFileSystem(), str(Path(address).absolute()), address)
-    try:
-        filesystem, path = pa.fs.FileSystem.from_uri(address)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{address}: {str(error).splitlines()[0]}") from error
+    filesystem, path = open_store(address)
     return Location(filesystem, path, address)
 
 
@@ -136,7 +150,7 @@ class Pending(NamedTuple):
         if self.target.is_local:
             self.path.replace(self.target.path)
         else:
-            pa.fs.copy_files(str(self.path), self.target.path, pa.fs.LocalFileSystem(), self.target.filesystem)
+            upload(self.path, self.target.filesystem, self.target.path, self.target.address)
 
 
 @contextmanager

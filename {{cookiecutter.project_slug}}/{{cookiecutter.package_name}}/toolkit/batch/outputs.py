@@ -11,6 +11,7 @@ import pyarrow as pa
 from ..common.file_state import file_state
 from ..common.scratch import locked
 from . import formats
+from .database_tables import TableWriter
 from .locations import Location, Pending, pending
 from .scoring import ScoredBatch
 
@@ -73,6 +74,26 @@ class FileOutput:
 
     def _writer(self, file: Pending, schema: pa.Schema) -> formats.Write:
         return formats.writer(file.path, formats.format_of(file.target.name), schema, self._writers)
+
+
+class TableOutput:
+    """A table of a database; rejected rows of a job that failed are rolled back with the others."""
+
+    replaced = False
+
+    def __init__(self, writer: TableWriter) -> None:
+        self._writer = writer
+
+    def write(self, scored: ScoredBatch) -> None:
+        """Write a batch."""
+        self._writer.write(scored.scored)
+        if scored.rejected is not None:
+            self._writer.reject(scored.rejected)
+
+    def commit(self, *, rejected_only: bool = False) -> None:
+        """Have all rows appear at once."""
+        if not rejected_only:
+            self._writer.commit()
 
 
 def _state(target: Location) -> object:
