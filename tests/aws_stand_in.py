@@ -214,7 +214,8 @@ def _handler(state: StandIn) -> type[BaseHTTPRequestHandler]:
             for key, value in headers.items():
                 if key.lower() not in ("content-length", "transfer-encoding", "connection", "server", "date"):
                     self.send_header(key, value)
-            self.send_header("Content-Length", str(len(content)))
+            length = headers.get("Content-Length") if self.command == "HEAD" else None
+            self.send_header("Content-Length", length or str(len(content)))
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(content)
@@ -230,7 +231,8 @@ def _chunks(file: Any) -> bytes:
     while size := int(file.readline().split(b";")[0], 16):
         body += file.read(size)
         file.readline()
-    file.readline()
+    while file.readline().strip():  # trailers, such as a checksum
+        pass
     return body
 
 

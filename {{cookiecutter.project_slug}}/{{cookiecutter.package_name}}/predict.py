@@ -88,7 +88,9 @@ def _check_addresses(settings: config.Settings, source: str, output: str) -> Non
     """Raise `UserError` for what can be seen to be wrong before a version is pulled."""
     for name, value, address in (("QUERY", settings.query, source), ("TABLE", settings.table, output)):
         if value and not is_database(address):
-            raise UserError(f"{name}={value} needs a database as {'INPUT' if name == 'QUERY' else 'OUTPUT'}: {DATABASE}")
+            raise UserError(
+                f"{name}={value} needs a database as {'INPUT' if name == 'QUERY' else 'OUTPUT'}: {DATABASE}"
+            )
         if not value and is_database(address):
             raise UserError(f"{name_of(address)}: {name} is missing. For example: {DATABASE}")
     for name, address in (("INPUT", source), ("OUTPUT", output)):

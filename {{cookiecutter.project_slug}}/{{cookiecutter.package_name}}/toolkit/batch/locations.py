@@ -74,11 +74,14 @@ class Location(NamedTuple):
         selector = pa.fs.FileSelector(self.path, recursive=True, allow_not_found=True)
         with self._explained():
             infos = self.filesystem.get_file_info(selector)
+            if not infos and not self.is_local:
+                bucket = self.path.partition("/")[0]
+                self.filesystem.get_file_info(pa.fs.FileSelector(bucket))  # an error says that there is none
         return sorted((info for info in infos if info.type is pa.fs.FileType.File), key=lambda info: info.path)
 
     def read_bytes(self) -> bytes:
         """Return the content of a small file."""
-        with self.filesystem.open_input_stream(self.path) as stream:
+        with self.filesystem.open_input_stream(self.path, compression=None) as stream:
             return bytes(stream.read())
 
     def write_bytes(self, content: bytes) -> None:
@@ -98,7 +101,7 @@ class Location(NamedTuple):
             return
         probe = self.sibling(f".{self.name}.probe")
         with self._explained():
-            with self.filesystem.open_output_stream(probe.path):
+            with self.filesystem.open_output_stream(probe.path, compression=None):
                 pass
             with suppress(OSError):
                 self.filesystem.delete_file(probe.path)

@@ -24,9 +24,9 @@ S3 = "s3://"
 #: The variables that name another server than AWS, the first that is set counts. boto3 and MLflow read them too.
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
 CONNECT_SECONDS, SILENT_SECONDS = 5, 10
-#: Bytes that are handed to the store at a time, and bytes that may be under way: Arrow itself would hold a whole file.
-CHUNK_BYTES, WAITING_BYTES = 8_000_000, 64_000_000
-REASON = re.compile(r"AWS Error ([A-Z_]+)(?: \(HTTP status (\d+)\))? during (\w+) operation: (.*)", re.DOTALL)
+#: Bytes that are uploaded at a time.
+CHUNK_BYTES = 32_000_000
+REASON = re.compile(r"AWS Error ([A-Z_]+)(?: \(HTTP status (\d+)\))? during (\w+) operation:\s*(.*)", re.DOTALL)
 CREDENTIALS = {"ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "INVALID_CLIENT_TOKEN_ID"}
 CREDENTIALS |= {"EXPIRED_TOKEN", "MISSING_AUTHENTICATION_TOKEN", "INVALID_SIGNATURE", "UNRECOGNIZED_CLIENT"}
 
@@ -35,7 +35,7 @@ def open_store(address: str) -> tuple[pa.fs.FileSystem, str]:
     """Return the file system of an address, and the path in it; `UserError` for an address that is none."""
     if not address.startswith(S3):
         try:
-            return pa.fs.FileSystem.from_uri(address)  # type: ignore[no-any-return]
+            return pa.fs.FileSystem.from_uri(address)
         except (pa.ArrowException, OSError) as error:
             raise UserError(f"{address}: {str(error).splitlines()[0]}") from error
     path = address.removeprefix(S3).rstrip("/")
@@ -93,21 +93,24 @@ def upload(file: Path, filesystem: pa.fs.FileSystem, path: str, address: str) ->
         pool.submit(_upload, file, filesystem, path).result()
     size, found = file.stat().st_size, filesystem.get_file_info(path).size
     if found != size:
-        raise UserError(f"{address} has {found} bytes after the upload of {size}. Does another job write there? Run again.")
+        raise UserError(
+            f"{address} has {found} bytes after the upload of {size}. Does another job write there? Run again."
+        )
 
 
 def _upload(file: Path, filesystem: pa.fs.FileSystem, path: str) -> None:
     with file.open("rb") as content:
-        stream, waiting = filesystem.open_output_stream(path), 0
-        # No `with`: leaving it by an error would complete the object with what was uploaded so far. `flush` raises what
-        # failed in the background, and the stream then completes nothing, also when it is closed.
-        while chunk := content.read(CHUNK_BYTES):
-            stream.write(chunk)
-            waiting += len(chunk)
-            if waiting >= WAITING_BYTES:
+        stream = filesystem.open_output_stream(path, compression=None)  # by default the name decides
+        try:
+            while chunk := content.read(CHUNK_BYTES):
+                stream.write(chunk)
+                # Raises what failed in the background, after which `close` completes nothing; and the whole file would
+                # wait in memory else.
                 stream.flush()
-                waiting = 0
-        stream.flush()
+        except BaseException:
+            with suppress(OSError):
+                stream.close()
+            raise
         stream.close()
 
 
