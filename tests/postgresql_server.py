@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 USER, PASSWORD = "ada", "sesame-0pen"
 #: PostgreSQL does not run as root; Debian's package makes this user, and every system has the other.
 USERS = ("postgres", "nobody")
@@ -58,6 +60,15 @@ def find_programs() -> Path | None:
     found = shutil.which("initdb")
     paths = [Path(found).resolve().parent] if found else []
     return next(iter([*paths, *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]), None)
+
+
+def programs_or_skip() -> Path:
+    """Return the folder of the programs; without PostgreSQL, skip the test, or fail if REQUIRE_TOOLS is set."""
+    programs = find_programs()
+    if programs is None:
+        assert "REQUIRE_TOOLS" not in os.environ, "PostgreSQL is not installed"
+        pytest.skip("PostgreSQL is not installed")
+    return programs
 
 
 @contextmanager

@@ -84,8 +84,10 @@ def history() -> None:
     )
 )
 def predict(
-    input: Annotated[str, typer.Argument(help="File, folder or pattern of CSV or Parquet with the columns of Row.")],
-    output: Annotated[str, typer.Argument(help="File to write; or a folder, which gets a file for each of the input.")],
+    input: Annotated[str, typer.Argument(help="File, folder or pattern of CSV or Parquet, or a database with QUERY.")],
+    output: Annotated[
+        str, typer.Argument(help="File; folder, which gets a file for each input; or database with TABLE.")
+    ],
     version: Annotated[str, typer.Option(help="Number or alias of the version.")] = "champion",
 ) -> None:
     """Score rows: predictions beside the input columns; rows that break the contract go to <OUTPUT>.rejects.csv."""

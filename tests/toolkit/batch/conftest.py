@@ -10,16 +10,13 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2]))
 
-from postgresql_server import PostgreSQL, find_programs, postgresql_server
+from postgresql_server import PostgreSQL, postgresql_server, programs_or_skip
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
-    """Return a server; without PostgreSQL, skip the test, or fail if REQUIRE_TOOLS is set."""
-    programs = find_programs()
-    if programs is None:
-        assert "REQUIRE_TOOLS" not in os.environ, "PostgreSQL is not installed"
-        pytest.skip("PostgreSQL is not installed")
+    """Return a server."""
+    programs = programs_or_skip()
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("PG")]:
             patch.delenv(name)
