@@ -61,7 +61,7 @@ def test_file_query_and_table_give_the_same_predictions(
         assert found == list(files.itertuples(index=False, name=None))
         ((row, violation),) = sql(f"select row, value from {table}_rejects") or [(0, "")]
         assert (row, violation) == (len(files), "'robot'")
-    assert of_query.counts == to_table.counts == (len(files) + 1, 1)
+    assert of_query.counts[:2] == to_table.counts[:2] == (len(files) + 1, 1)
     assert to_table.rejects == "public.scores_rejects"
     assert sql("select pg_typeof(age)::text from copies limit 1") == [("numeric",)]
 

@@ -82,7 +82,7 @@ def test_file_in_s3_is_scored_as_a_local_one(
 ) -> None:
     put(s3, f"in/{name}", table, tmp_path)
     result = score_files(version, 3, f"s3://data/in/{name}", "s3://data/out/scores.parquet")
-    assert result.counts == (table.num_rows, 1)
+    assert result.counts[:2] == (table.num_rows, 1)
     assert sorted(keys(s3, "out/")) == ["out/scores.parquet", "out/scores.rejects.csv"]
     s3.download_file("data", "out/scores.parquet", str(tmp_path / "scores.parquet"))
     label = version.contract.label.name
