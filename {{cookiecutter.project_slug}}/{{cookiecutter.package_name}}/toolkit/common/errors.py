@@ -46,7 +46,7 @@ EXTRAS = {
         "train",
     ),
     **dict.fromkeys(("cyclonedx", "jsonschema", "packageurl"), "audit"),
-    "adbc_driver_postgresql": "postgresql",
+    **dict.fromkeys(("adbc_driver_manager", "adbc_driver_postgresql"), "postgresql"),
     "aiokafka": "kafka",
     "awslambdaric": "lambda",
     "azure": "azure",
