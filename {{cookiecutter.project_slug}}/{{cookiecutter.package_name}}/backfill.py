@@ -80,8 +80,7 @@ def _score(backfill: Backfill, registry: Registry, tracking: Run) -> int:
             try:
                 with start_run(registry, "predict", str(day.date)) as own:
                     work = backfill.job(day)
-                    own.log_parameters({"input": work.input, "output": work.output, "version": version})
-                    own.set_tags({"version": str(version), "date": str(day.date)})
+                    own.set_tags({"date": str(day.date)})
                     _, report = recorded.run(own, work, told)
             except UserError as error:  # of this date's rows; those of the others may be right
                 console.warn(f"{day.date}: {error}")

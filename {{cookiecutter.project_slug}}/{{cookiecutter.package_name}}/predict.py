@@ -8,7 +8,6 @@ from pathlib import Path
 
 from . import config
 from .toolkit.batch import formats, job, recorded
-from .toolkit.batch.database_queries import read_statement
 from .toolkit.batch.databases import is_database, name_of
 from .toolkit.batch.locations import Location, locate
 from .toolkit.common import console, progress
@@ -20,8 +19,6 @@ from .toolkit.registry.runs import start_run
 from .trust import model_store
 
 DATABASE = 'INPUT=postgresql://db.example.com/sales QUERY="select ..."; OUTPUT=postgresql://... TABLE=scores'
-#: MLflow keeps no longer parameters.
-QUERY_LETTERS = 6000
 EXAMPLE = "For example: make predict INPUT=rows.csv OUTPUT=predictions.csv"
 
 
@@ -32,8 +29,6 @@ def run(settings: config.Settings, source: str, output: str, reference: str) -> 
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "predict") as tracking:
         scorer = recorded.pull(registry, model_store(settings), reference)
-        tracking.log_parameters(_recorded(settings, source, output) | {"version": scorer.version})
-        tracking.set_tags({"version": str(scorer.version)})
         limits = settings.strict, settings.max_rejects, settings.resume
         work = job.Job(source, output, scorer, *limits, settings.query, settings.table, settings.batch_job)
         with progress.step("score", "rows") as step:
@@ -45,16 +40,6 @@ def run(settings: config.Settings, source: str, output: str, reference: str) -> 
         console.warn(warning)
     _report(source, output, result, tracking.address)
     return result
-
-
-def _recorded(settings: config.Settings, source: str, output: str) -> dict[str, object]:
-    """Return what the run records of input and output; an address of a database has no credentials there."""
-    given: dict[str, object] = {"input": source, "output": output}
-    if is_database(source):
-        given |= {"input": name_of(source), "query": read_statement(settings.query)[:QUERY_LETTERS]}
-    if is_database(output):
-        given |= {"output": name_of(output), "table": settings.table}
-    return given
 
 
 def _local_file(source: str) -> Location | None:

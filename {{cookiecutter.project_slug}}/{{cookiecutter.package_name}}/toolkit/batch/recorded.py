@@ -11,6 +11,8 @@ from ..registry.client import Registry
 from ..registry.runs import Run
 from ..release.store import Store
 from . import job
+from .database_queries import read_statement
+from .databases import is_database, name_of
 from .execution import Progress
 from .scoring import Scorer
 
@@ -28,8 +30,10 @@ def pull(registry: Registry, store: Store, reference: str) -> Scorer:
 def run(
     tracking: Run, work: job.Job, progress: Progress = lambda rows, share: None, score: job.ScoreParts | None = None
 ) -> tuple[job.Result, JobReport]:
-    """Run a job and record what it has counted, and how far that has drifted."""
+    """Run a job and record it: its input and output, what it has counted, and how far that has drifted."""
     start, scorer = time.monotonic(), work.scorer
+    tracking.log_parameters(_parameters(work) | {"version": scorer.version})
+    tracking.set_tags({"version": str(scorer.version)})
     result = job.run(work, progress, score)
     counts, seconds = result.counts, time.monotonic() - start
     report = JobReport(
@@ -37,3 +41,13 @@ def run(
     )
     tracking.log_metrics(report.run_metrics())
     return result, report
+
+
+def _parameters(work: job.Job) -> dict[str, object]:
+    """Return what the run records of input and output; an address of a database has no credentials there."""
+    given: dict[str, object] = {"input": work.input, "output": work.output}
+    if is_database(work.input):
+        given |= {"input": name_of(work.input), "query": read_statement(work.query)}
+    if is_database(work.output):
+        given |= {"output": name_of(work.output), "table": work.table}
+    return given
