@@ -13,6 +13,7 @@ from .command_line import guide as _guide
 from .command_line import run as _run
 from .command_line import settings as _settings
 from .toolkit.common.termination import terminable
+from .training import training
 from .upkeep import upkeep
 
 app = typer.Typer(
@@ -28,21 +29,7 @@ app = typer.Typer(
 )
 
 
-@app.command(epilog=_guide("make train", "make deploy serves the champion; make mlflow shows the run."))
-def train() -> None:
-    """Train a version and register it as challenger; it becomes champion if it passes its gates (model/quality.py)."""
-    from . import train
-
-    with terminable():
-        train.run(_settings())
-
-
-@app.command(epilog=_guide("make report VERSION=3", "make promote VERSION=3 makes the version the champion."))
-def report(version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "challenger") -> None:
-    """Compare a version with the champion of its training, in Markdown: gates, metrics, charts; plots in report/."""
-    from . import report
-
-    report.run(_settings(), version)
+app.registered_commands += training.registered_commands
 
 
 @app.command(

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     bootstrap_seconds: float = Field(
         5, ge=0, description="seconds for the intervals of the differences from the champion, where metrics() is slow"
     )
+    trials: int = Field(50, ge=1, description="trials of a search by tune, with those of an interrupted one")
+    tune_minutes: float = Field(10, gt=0, description="minutes that a search by tune may take, each time")
     target: Literal["local", "docker", "kubernetes", "sagemaker", "lambda"] = Field(
         "local", description="deployment target"
     )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import config, model, training_data, trust
+from . import config, estimators, model, training_data, trust
 from .model import pipeline
 from .toolkit.common import console
 from .toolkit.common.errors import attribute_errors_to
@@ -54,7 +54,10 @@ PARITY_ROWS = 50_000
 def run(settings: config.Settings) -> int:
     """Train one version and return its number."""
     contract, criteria = training_data.contract(), training_data.criteria()
-    estimator, options = _build(), _onnx_options()
+    kept = estimators.kept()
+    estimator, options = estimators.build(kept), _onnx_options()
+    if kept:
+        console.say(f"build() gets the parameters of model/parameters.json: {kept.text} ({kept.note})")
     registry, store = connect(settings.mlflow_tracking_uri, settings.model_name), trust.model_store(settings)
     signer = trust.signer(settings)
     with (
@@ -66,35 +69,15 @@ def run(settings: config.Settings) -> int:
         rows = training_data.load(contract, strict=settings.strict)
         labels.check_fit(estimator, rows.contract, rows.holdout.table)
         checks.check_criteria(criteria, rows, training_data.MODEL)
-        rows = _with_features(rows)
+        rows = estimators.with_features(rows)
         estimator, rows, tuned = _fit(estimator, rows, criteria)
-        fitted = _export(estimator, rows, options, tuned)
+        fitted = replace(_export(estimator, rows, options, tuned), built_with=kept)
         evaluation = _evaluate(fitted, rows, criteria, registry, store, settings.bootstrap_seconds)
         version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation, signer)
         number = _register(registry, version, evaluation)
         _show(tracking, evaluation)
         _promote(registry, number, evaluation, approval_required=settings.approval_required)
     return number
-
-
-def _build() -> Any:
-    """Return the estimator of `model/pipeline.py`, before the data are loaded: a mistake shows at once."""
-    with attribute_errors_to(training_data.MODEL, "pipeline.py"):
-        estimator = pipeline.build()
-    checks.check_estimator(estimator)
-    return estimator
-
-
-def _with_features(rows: Dataset) -> Dataset:
-    """Return the rows with the features of `model/features.py`, checked on the training rows, if it has any."""
-    module = training_data.features_module()
-    if module is None:
-        return rows
-    with console.step("features") as step:
-        features = feature_checks.check(module.features, rows.contract, rows.training.columns)
-        one, thousand = features.microseconds(rows.training.columns).values()
-        step.detail = f"{len(features.kinds)} columns; {one / 1e3:.1f} ms for a row, {thousand / 1e3:.1f} ms for 1000"
-    return replace(rows, features=features)
 
 
 def _onnx_options() -> dict[str, Any]:

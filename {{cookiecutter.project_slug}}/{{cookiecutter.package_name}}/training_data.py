@@ -53,10 +53,10 @@ def features_module() -> ModuleType | None:
     return None
 
 
-def load(contract: Contract, *, strict: bool = False) -> Dataset:
+def load(contract: Contract, *, strict: bool = False, whole: bool = False) -> Dataset:
     """Load the rows, check them against the contract, and split them; `UserError` if they cannot be used.
 
-    With `strict`, columns that the schema does not know are an error.
+    With `strict`, columns that the schema does not know are an error; with `whole`, the training rows keep their table.
     """
     with console.step("load") as step, attribute_errors_to(MODEL, "data.py"):
         table = data.load()
@@ -83,7 +83,7 @@ def load(contract: Contract, *, strict: bool = False) -> Dataset:
         contract = contract.with_classes(
             training.label if contract.label_count > 1 else dataset.classes(training.label)
         )
-    return Dataset(contract, source, training.without_table(), holdout)
+    return Dataset(contract, source, training if whole else training.without_table(), holdout)
 
 
 def champion_metrics(registry: Registry, store: Store, rows: Dataset, criteria: Criteria) -> ChampionMetrics:

@@ -54,6 +54,7 @@ EXTRAS = {
     "google": "gcs",
     "mangum": "lambda",
     **dict.fromkeys(("OpenSSL", "model_signing"), "sign"),
+    "optuna": "tune",
     "psycopg2": "postgresql",
     "pyspark": "spark",
 }

@@ -25,12 +25,14 @@ class Meter:
         self._start = time.monotonic()
         self.count = 0
 
-    def update(self, new: int, share: float) -> None:
-        """Count things that are done now; `share` is that of the whole work, from 0 to 1."""
+    def update(self, new: int, share: float, note: str = "") -> None:
+        """Count things that are done now; `share` is that of the whole work, from 0 to 1; `note` is shown too."""
         self.count += new
         seconds = max(time.monotonic() - self._start, 1e-9)
         left = f", {duration(seconds * (1 - share) / share)} left" if 0 < share <= 1 else ""
-        self._show(f"{self.count:,} {self._things}, {self.count / seconds:,.0f} a second{left}", share)
+        slow = 0 < self.count < seconds
+        speed = f"{seconds / self.count:.1f} s each" if slow else f"{self.count / seconds:,.0f} a second"
+        self._show(f"{self.count:,} {self._things}, {speed}{left}{f'; {note}' if note else ''}", share)
 
 
 def duration(seconds: float) -> str:

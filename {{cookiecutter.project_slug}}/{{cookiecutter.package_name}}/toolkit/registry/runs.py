@@ -13,6 +13,7 @@ from typing import Any
 import mlflow
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.types import Schema
 
@@ -85,20 +86,38 @@ class _Rows(MetaDataset):
 
 
 @contextmanager
-def start_run(registry: Registry, kind: str, name: str = "") -> Iterator[Run]:
+def start_run(registry: Registry, kind: str, name: str = "", run_id: str = "") -> Iterator[Run]:
     """Start a run of a kind ("train", "predict"), within another one as its child.
 
-    Its status is FAILED if the block raises, KILLED after a signal.
+    With an id, that run goes on, if it still exists. The status is FAILED if the block raises, KILLED after a signal.
     """
     # MLflow's own tags: the remote of a clone often has a token in it.
     tags = {key: redact(value) for key, value in resolve_tags({"kind": kind}).items()}
-    nested = mlflow.active_run() is not None
-    with mlflow.start_run(experiment_id=_experiment(registry), run_name=name or kind, tags=tags, nested=nested) as run:
+    nested, experiment = mlflow.active_run() is not None, _experiment(registry)
+    known = _resumed(registry, run_id) if run_id else None
+    with mlflow.start_run(known, experiment_id=experiment, run_name=name or kind, tags=tags, nested=nested) as run:
         try:
             yield Run(run)
         except (KeyboardInterrupt, Terminated):
             mlflow.end_run("KILLED")
             raise
+
+
+def _resumed(registry: Registry, run_id: str) -> str | None:
+    """Return the id of a run that goes on, None if it was deleted; children of it that still run are ended."""
+    try:
+        run = registry.client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    if run.info.lifecycle_stage == "deleted":
+        return None
+    for child in registry.client.search_runs(
+        [run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'RUNNING'"
+    ):
+        registry.client.set_terminated(child.info.run_id, "KILLED")
+    return run_id
 
 
 def address(registry: Registry, run_id: str) -> str:

@@ -62,6 +62,9 @@ class Details(Origin):
     drift: dict[str, float]
     #: The share of the hold-out rows that are outliers.
     outliers: float
+    #: What `build()` was called with, and where that comes from; empty if it had its own values.
+    parameters: dict[str, Any] = {}
+    parameters_note: str = ""
 
     @classmethod
     def of(cls, origin: Origin, data: Dataset, model: FittedModel, evaluation: Evaluation) -> Details:
@@ -89,6 +92,8 @@ class Details(Origin):
             threshold_note=model.threshold_note,
             drift=evaluation.drift,
             outliers=evaluation.profile.outliers.rate,
+            parameters=model.built_with.parameters if model.built_with else {},
+            parameters_note=model.built_with.note if model.built_with else "",
         )
 
     def content(self) -> dict[str, Any]:

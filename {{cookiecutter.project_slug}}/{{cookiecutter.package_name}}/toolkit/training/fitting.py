@@ -14,6 +14,7 @@ from ..version.features import Features, FeaturesRuntime
 from ..version.runtime import OnnxRuntime, PythonRuntime, Runtime
 from .dataset import Dataset
 from .export.onnx_export import OnnxExport
+from .tuning.parameters import Parameters
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class FittedModel:
     threshold_note: str = ""
     #: What makes the columns that the estimator sees; None where it sees those of the row.
     features: Features | None = None
+    #: What `build()` was called with; None without `model/parameters.json`.
+    built_with: Parameters | None = None
 
     @cached_property
     def runtime(self) -> Runtime:
@@ -37,10 +40,11 @@ class FittedModel:
         return FeaturesRuntime(self.features, runtime) if self.features else runtime
 
     @property
-    def parameters(self) -> dict[str, bool | int | float | str]:
-        """The parameters of the estimator that are plain values."""
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the estimator that are plain values, and as `build/<name>` those that `build()` got."""
         parameters: dict[str, Any] = getattr(self.estimator, "get_params", dict)()
-        return {name: value for name, value in parameters.items() if isinstance(value, bool | int | float | str)}
+        given = {f"build/{name}": value for name, value in self.built_with.parameters.items()} if self.built_with else {}
+        return given | {key: value for key, value in parameters.items() if isinstance(value, bool | int | float | str)}
 
 
 def fit(estimator: Any, data: Dataset) -> None:

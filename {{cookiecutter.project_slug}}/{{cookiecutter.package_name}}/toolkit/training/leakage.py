@@ -35,7 +35,7 @@ def find(loaded: pd.DataFrame, training: pd.DataFrame, holdout: pd.DataFrame) ->
     """
     unique = loaded.columns[~loaded.columns.duplicated(keep=False)]
     names = [name for name in unique if name in training and name in holdout]
-    fitted, held_out = _content(training, holdout, names), _content(holdout, training, names)
+    fitted, held_out = content(training, holdout, names), content(holdout, training, names)
     # The hold-out rows are fewer, so their hash table is smaller.
     equal = np.flatnonzero(pd.Series(held_out).isin(pd.unique(fitted[pd.Series(fitted).isin(held_out)])))
     if not len(equal):
@@ -43,7 +43,7 @@ def find(loaded: pd.DataFrame, training: pd.DataFrame, holdout: pd.DataFrame) ->
     known = pd.Index(pd.unique(held_out[equal]))
     once, first, second = (
         np.bincount(found[found >= 0], minlength=len(known))
-        for found in map(known.get_indexer, (_content(loaded, training, names), fitted, held_out))
+        for found in map(known.get_indexer, (content(loaded, training, names), fitted, held_out))
     )
     row = known.get_indexer(held_out[equal])
     twice = ((once > 0) & (first + second > once))[row]
@@ -70,7 +70,7 @@ def check(loaded: pd.DataFrame, training: pd.DataFrame, holdout: pd.DataFrame) -
     return text
 
 
-def _content(table: pd.DataFrame, other: pd.DataFrame, names: Sequence[Hashable]) -> np.ndarray:
+def content(table: pd.DataFrame, other: pd.DataFrame, names: Sequence[Hashable]) -> np.ndarray:
     """Return a hash of each row of a table (n,); values are compared in the types that both tables can have."""
     content = np.zeros(len(table), dtype=np.uint64)
     for name in names:  # one column at a time, since the table may be large

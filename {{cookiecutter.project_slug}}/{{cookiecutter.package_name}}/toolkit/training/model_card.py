@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from ..contract.schema import Contract, FieldSpec
 from .details import Details
 from .markdown import gate_table, number, table
+from .tuning.parameters import text
 
 #: Longer tables are cut, with the largest values first.
 MOST_FIELDS = 20
@@ -19,6 +20,7 @@ def write(details: Details, contract: Contract, features: Mapping[str, str] | No
         details.description,
         _origin(details),
         *(["\n".join(f"- {line}" for line in details.runtime_details)] if details.runtime_details else []),
+        *([f"Parameters: {text(details.parameters)} ({details.parameters_note})."] if details.parameters else []),
         "## Gates",
         gate_table(details.gates, "metric", "champion then"),
         "## Metrics on the hold-out rows",

@@ -1,0 +1,44 @@
+"""The commands that make a version, and compare it with the champion; part of the command line."""
+
+# Each command imports its module when it runs: `--help` must not wait for MLflow.
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .command_line import guide as _guide
+from .command_line import settings as _settings
+from .toolkit.common.termination import terminable
+
+training = typer.Typer()
+
+
+@training.command(epilog=_guide("make train", "make deploy serves the champion; make mlflow shows the run."))
+def train() -> None:
+    """Train a version and register it as challenger; it becomes champion if it passes its gates (model/quality.py)."""
+    from . import train
+
+    with terminable():
+        train.run(_settings())
+
+
+@training.command(
+    epilog=_guide("make tune TRIALS=100", "make mlflow shows the trials; commit model/parameters.json to keep the best.")
+)
+def tune() -> None:
+    """Search for parameters (search_space in model/pipeline.py), keep the best, and train with them."""
+    from . import train, tune
+
+    settings = _settings()
+    with terminable():
+        tune.run(settings)
+        train.run(settings)
+
+
+@training.command(epilog=_guide("make report VERSION=3", "make promote VERSION=3 makes the version the champion."))
+def report(version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "challenger") -> None:
+    """Compare a version with the champion of its training, in Markdown: gates, metrics, charts; plots in report/."""
+    from . import report
+
+    report.run(_settings(), version)
