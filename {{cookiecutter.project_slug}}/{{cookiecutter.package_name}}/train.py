@@ -152,6 +152,7 @@ def _record(
                 "author": details.author,
                 "data_digest": rows.source.digest,
             }
+            | ({"tuning_run": fitted.built_with.run} if fitted.built_with else {})
         )
         tracking.log_files(version.folder, "version")
         pictures = scratch / "plots"

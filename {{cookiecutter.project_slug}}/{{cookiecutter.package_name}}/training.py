@@ -24,7 +24,9 @@ def train() -> None:
 
 
 @training.command(
-    epilog=_guide("make tune TRIALS=100", "make mlflow shows the trials; commit model/parameters.json to keep the best.")
+    epilog=_guide(
+        "make tune TRIALS=100", "make mlflow shows the trials; commit model/parameters.json to keep the best."
+    )
 )
 def tune() -> None:
     """Search for parameters (search_space in model/pipeline.py), keep the best, and train with them."""

@@ -75,7 +75,9 @@ def run(settings: config.Settings) -> None:
         _search(registry, current, subject, space, settings)
         found = _record(tracking, current, subject)
     if found:
-        estimators.keep(found)
+        kept = estimators.kept()
+        if kept is None or (kept.parameters, kept.run) != (found.parameters, found.run):
+            estimators.keep(found)
         console.say("Kept in model/parameters.json, which make train uses: commit it, or take it back with git.\n")
     else:
         console.say("No trial is better than the parameters in use, which stay.\n")
@@ -85,7 +87,9 @@ def _space() -> Space:
     """Return `search_space` of `model/pipeline.py`, after it was called once; `UserError` if it is missing or wrong."""
     space = getattr(pipeline, "search_space", None)
     if not callable(space):
-        raise UserError(f"model/pipeline.py has no search_space(trial), which names what to try. For example: {EXAMPLE}")
+        raise UserError(
+            f"model/pipeline.py has no search_space(trial), which names what to try. For example: {EXAMPLE}"
+        )
 
     def suggested(trial: Any) -> Any:
         with attribute_errors_to(training_data.MODEL, "pipeline.py"):
@@ -123,7 +127,9 @@ def _parent(registry: Registry, current: Search, subject: Subject) -> Iterator[R
             tracking.log_parameters({"metric": metric, "folds": subject.folds.text, "seed": search.SEED})
             tracking.set_tags({"data_digest": rows.source.digest})
         elif done := len(current.trials):
-            console.say(f"The search goes on: {done} trials are done. A change in model/ or in the data begins another.")
+            console.say(
+                f"The search goes on: {done} trials are done. A change in model/ or in the data begins another."
+            )
         yield tracking
 
 
@@ -143,9 +149,7 @@ def _measure_in_use(current: Search, subject: Subject) -> None:
     current.note(IN_USE, mean)
 
 
-def _search(
-    registry: Registry, current: Search, subject: Subject, space: Space, settings: config.Settings
-) -> None:
+def _search(registry: Registry, current: Search, subject: Subject, space: Space, settings: config.Settings) -> None:
     """Make the trials, each in a run of its own."""
     start, metric = time.monotonic(), subject.objective.metric
     limits = Limits(settings.trials, start + 60 * settings.tune_minutes)
@@ -158,7 +162,9 @@ def _search(
             except TrialError as error:
                 run.set_tags({"error": str(error)})
                 raise
-            run.log_metrics(scores.means | {f"{metric}_lowest": min(scores.folds), f"{metric}_highest": max(scores.folds)})
+            run.log_metrics(
+                scores.means | {f"{metric}_lowest": min(scores.folds), f"{metric}_highest": max(scores.folds)}
+            )
             return scores.mean
 
     with progress.step("tune", "trials") as step:

@@ -76,7 +76,7 @@ def test_details_keep_the_keys_that_services_and_cards_read(version: Any) -> Non
     results = ["metrics", "groups", "importance", "importance_rows", "gates", "champion", "champion_metrics"]
     results += ["data", "estimator"]
     serving = ["runtime", "runtime_note", "runtime_details", "labels", "threshold", "threshold_note"]
-    serving += ["drift", "outliers"]
+    serving += ["drift", "outliers", "parameters", "parameters_note"]
     assert list(version.details) == origin + results + serving
     assert list(version.details["data"]) == ["digest", "training_rows", "holdout_rows"]
     assert [list(gate) for gate in version.details["gates"]] == [

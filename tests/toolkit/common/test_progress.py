@@ -20,6 +20,14 @@ def test_meter_says_how_many_how_fast_and_how_long(monkeypatch: pytest.MonkeyPat
     ]
 
 
+def test_slow_things_have_a_duration_and_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 110.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    shown: list[str] = []
+    progress.Meter("trials", lambda text, share: shown.append(text)).update(4, 0.5, "best roc_auc 0.85")
+    assert shown == ["4 trials, 2.5 s each, 10 s left; best roc_auc 0.85"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (125, "2 min 5 s"), (3 * 3600 + 61, "3 h 1 min")]
 )

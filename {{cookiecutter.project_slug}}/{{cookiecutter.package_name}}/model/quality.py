@@ -17,6 +17,8 @@ A gate may name the metric of one group, for example "accuracy/sex/female".
 Without `THRESHOLD`, the likelier of two classes is predicted. `THRESHOLD = 0.3` predicts the second one from that
 probability on; `THRESHOLD = {"maximize": "f1"}` or `{"maximize": "recall", "at_least": {"precision": 0.5}}` has it
 tuned, by cross-validation on the training rows.
+
+`make tune` searches by the metric of the first gate, or by another one: `TUNE = {"minimize": "log_loss"}`.
 """
 
 import numpy as np

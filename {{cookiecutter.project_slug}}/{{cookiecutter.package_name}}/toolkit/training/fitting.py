@@ -43,7 +43,9 @@ class FittedModel:
     def parameters(self) -> dict[str, Any]:
         """The parameters of the estimator that are plain values, and as `build/<name>` those that `build()` got."""
         parameters: dict[str, Any] = getattr(self.estimator, "get_params", dict)()
-        given = {f"build/{name}": value for name, value in self.built_with.parameters.items()} if self.built_with else {}
+        given = (
+            {f"build/{name}": value for name, value in self.built_with.parameters.items()} if self.built_with else {}
+        )
         return given | {key: value for key, value in parameters.items() if isinstance(value, bool | int | float | str)}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,8 +114,11 @@ def _group(training: pd.DataFrame, holdout: pd.DataFrame) -> str:
 
     Of several, it is the one with the fewest values: a customer has several accounts.
     """
+    names = _shared(training, holdout)
+    # Copies of a row are on one side anyway.
+    training, holdout = (_distinct(one, other, names) for one, other in ((training, holdout), (holdout, training)))
     share, found = len(holdout) / (len(training) + len(holdout)), {}
-    for name in _shared(training, holdout):
+    for name in names:
         try:
             before, after = training[name].value_counts(), holdout[name].value_counts()
         except TypeError:  # vectors
@@ -125,6 +129,10 @@ def _group(training: pd.DataFrame, holdout: pd.DataFrame) -> str:
         if np.log(share**counts + (1 - share) ** counts).sum() < CHANCE:
             found[name] = len(before)
     return min(found, key=lambda name: found[name], default="")
+
+
+def _distinct(table: pd.DataFrame, other: pd.DataFrame, names: list[Any]) -> pd.DataFrame:
+    return table[~pd.Series(leakage.content(table, other, names)).duplicated().to_numpy()]
 
 
 def _shared(training: pd.DataFrame, holdout: pd.DataFrame) -> list[Any]:
@@ -138,7 +146,7 @@ def _in_order(values: np.ndarray) -> list[Fold]:
     starts = [round(len(values) * i / (FOLDS + 1)) for i in range(1, FOLDS + 1)]
     cuts = np.unique([*np.searchsorted(ordered, ordered[starts], "left"), len(values)])
     cuts = cuts[cuts > 0]
-    return [Fold(order[:start], order[start:end]) for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [Fold(order[:start], order[start:end]) for start, end in pairwise(cuts)]
 
 
 def _grouped(groups: np.ndarray, rows: Dataset) -> list[Fold]:

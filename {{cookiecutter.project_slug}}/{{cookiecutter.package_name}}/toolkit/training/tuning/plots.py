@@ -83,8 +83,13 @@ def _history(search: Plotted, complete: Sequence[Trial]) -> Figure:
             axes.scatter(found, [edge] * len(found), s=24, marker=shape, color="C3", transform=place, label=text)
     axes.set_xlabel("trial")
     axes.set_ylabel(f"{search.objective.metric}, mean of the folds")
-    axes.legend(loc="lower right" if search.objective.maximize else "upper right")
+    _legend_below(axes)
     return figure
+
+
+def _legend_below(axes: Any) -> None:
+    """Put the legend where it covers no point."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=5, frameon=False, columnspacing=1.2)
 
 
 def _importance(search: Plotted) -> Figure:
@@ -129,7 +134,7 @@ def _parallel(search: Plotted, trials: Sequence[Trial], names: Sequence[str]) ->
     axes.set_xlim(-0.1, len(columns) - 0.5)
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(False)
-    axes.legend(loc="upper left", bbox_to_anchor=(0, 1.02), framealpha=0.9)
+    _legend_below(axes)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Cross-validation: the metrics of one set of parameters, measured on each fold as a version is on the hold-out rows."""
+"""Cross-validation: parameters are measured on each fold as a version is on the hold-out rows."""
 
 from __future__ import annotations
 
