@@ -19,7 +19,7 @@ from .toolkit.common import console, progress
 from .toolkit.common.errors import UserError, attribute_errors_to
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
-from .toolkit.registry.runs import Run, nested_run, start_run
+from .toolkit.registry.runs import Run, start_run
 from .toolkit.training import checks, labels, memory
 from .toolkit.training.dataset import Dataset
 from .toolkit.training.measurement import Criteria
@@ -119,7 +119,7 @@ def _parent(registry: Registry, current: Search, subject: Subject) -> Iterator[R
     """Start the run of the search, or go on with it."""
     registry.create()
     before = str(current.notes().get(RUN, ""))
-    with start_run(registry, "tune", before) as tracking:
+    with start_run(registry, "tune", run_id=before) as tracking:
         if tracking.id != before:
             current.note(RUN, tracking.id)
             rows, metric = subject.rows, subject.objective.metric
@@ -155,7 +155,7 @@ def _search(registry: Registry, current: Search, subject: Subject, space: Space,
     limits = Limits(settings.trials, start + 60 * settings.tune_minutes)
 
     def measure(number: int, arguments: dict[str, Any]) -> float:
-        with nested_run(registry, f"trial {number}") as run:
+        with start_run(registry, "trial", f"trial {number}") as run:
             run.log_parameters(arguments)
             try:
                 scores = subject.scores(arguments, lambda: current.best is None or time.monotonic() < limits.deadline)

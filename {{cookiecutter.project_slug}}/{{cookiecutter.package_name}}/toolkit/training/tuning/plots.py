@@ -89,7 +89,7 @@ def _history(search: Plotted, complete: Sequence[Trial]) -> Figure:
 
 def _legend_below(axes: Any) -> None:
     """Put the legend where it covers no point."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=5, frameon=False, columnspacing=1.2)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, columnspacing=1.2)
 
 
 def _importance(search: Plotted) -> Figure:
