@@ -42,7 +42,7 @@ from titanic_survival.toolkit.version.reference_profile import Profile
 from titanic_survival.toolkit.version.runtime import PythonRuntime
 
 #: What would carry a developer's own servers and settings into the tests, beside the variables of `Settings`.
-FOREIGN = ("DEBUG", "MLFLOW_TRACKING", "MLFLOW_REGISTRY", "MLFLOW_EXPERIMENT", "MLFLOW_RUN")
+FOREIGN = ("DEBUG", "MLFLOW_TRACKING", "MLFLOW_REGISTRY", "MLFLOW_EXPERIMENT", "MLFLOW_RUN", "GITHUB_", "GITLAB_")
 ROWS = 100
 
 

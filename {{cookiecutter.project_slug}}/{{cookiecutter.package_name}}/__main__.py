@@ -58,11 +58,13 @@ def rollback(why: Why = NO_REASON) -> None:
 
 
 @app.command(epilog=_guide("make history", "make promote VERSION=3 makes a version the champion."))
-def history() -> None:
-    """Show the versions with aliases and gates, each promotion (who, when and why), and what was deployed where."""
-    from . import promote
+def history(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the entries only, each as a line of JSON.")] = False,
+) -> None:
+    """Show the versions, each promotion (who, when, why, on which evidence), and what was deployed where."""
+    from . import history
 
-    promote.show_history(_settings())
+    history.run(_settings(), as_json=as_json)
 
 
 @app.command(

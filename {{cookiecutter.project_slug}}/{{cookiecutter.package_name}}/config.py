@@ -32,6 +32,9 @@ class Settings(BaseSettings):
         description="MLflow server, or database, with runs and registered versions",
     )
     approval_required: bool = Field(False, description="train stops at challenger; promote is the approval")
+    four_eyes: bool = Field(
+        False, description="who trained a version may not approve it; every champion needs an approval then"
+    )
     strict: bool = Field(
         False, description="columns that the schema does not know, or that are missing, are an error, not a warning"
     )

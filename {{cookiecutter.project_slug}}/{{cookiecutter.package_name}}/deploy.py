@@ -17,7 +17,7 @@ from .toolkit.release.desired import desired_release
 from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Release
 from .toolkit.release.targets import ExplainsAbsence, RolloutError, Target
-from .trust import model_store
+from .trust import approval_rules, model_store
 
 
 def run(settings: config.Settings) -> str:
@@ -130,7 +130,7 @@ def _absence(settings: config.Settings) -> str:
 def _desired(settings: config.Settings) -> Release:
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri):
-        return desired_release(registry)
+        return desired_release(registry, approvals=approval_rules(settings))
 
 
 def _comparison(settings: config.Settings, target: Target, release: Release) -> str:
@@ -138,7 +138,8 @@ def _comparison(settings: config.Settings, target: Target, release: Release) -> 
     try:
         registry = connect(settings.mlflow_tracking_uri, settings.model_name)
         with mlflow_errors(settings.mlflow_tracking_uri):
-            desired, versions = desired_release(registry), registry.versions()
+            versions = registry.versions()
+            desired = desired_release(registry, versions, approval_rules(settings))
     except UserError as error:
         return str(error)
     if desired.same_as(release):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 from . import config
 from .command_line import NO_REASON
 from .toolkit.common import console
 from .toolkit.common.errors import UserError, attribute_errors_to
-from .toolkit.common.names import CHAMPION, COMMIT, GATES, GATES_FAILED
-from .toolkit.registry import deployments, history
+from .toolkit.common.names import CHAMPION, GATE_RESULTS, GATES, GATES_FAILED
+from .toolkit.registry import history
 from .toolkit.registry.client import RegisteredVersion, Registry, connect
 from .toolkit.registry.errors import mlflow_errors
+from .toolkit.registry.identity import person
+from .toolkit.registry.tag_text import parsed
+from .toolkit.release.approval import Approval
 from .toolkit.training import gates
-from .trust import model_store
-
-#: Characters of a reason that MLflow keeps, in a tag with the rest of the event.
-MAX_WHY = 4000
+from .trust import approval_rules, model_store
 
 
 def run(settings: config.Settings, reference: str, why: str, *, force: bool = False) -> int:
@@ -25,20 +28,28 @@ def run(settings: config.Settings, reference: str, why: str, *, force: bool = Fa
     """
     if force and why in ("", NO_REASON):
         raise UserError(f'FORCE=1 needs a reason: make promote VERSION={reference} FORCE=1 WHY="..."')
-    registry = connect(settings.mlflow_tracking_uri, settings.model_name)
+    registry, rules = connect(settings.mlflow_tracking_uri, settings.model_name), approval_rules(settings)
     with mlflow_errors(settings.mlflow_tracking_uri):
         version = registry.get(reference)
-        if CHAMPION in version.aliases:
+        approving = rules.required or bool(rules.problem(version))
+        if CHAMPION in version.aliases and not rules.problem(version):
             console.say(f"Version {version.number} of {settings.model_name} is the {CHAMPION} already.")
             return version.number
-        action, failures = history.PROMOTED, _failures(version)
+        approval = _approvable(settings, registry, version) if approving else None
+        action, failures, results = history.PROMOTED, _failures(version), _gate_results(version)
         if failures and force:
             action, why = history.FORCED, f"{why}; in spite of its gates: {failures}"
         elif failures:
             if not gates.is_comparison(failures):
                 raise _not_promoted(version, failures)
-            why = f"{why}; {_compare_again(settings, registry, version, failures)}"
-        console.say(history.move_champion(registry, version.number, action, why[:MAX_WHY]).sentence())
+            note, results = _compare_again(settings, registry, version, failures)
+            why = f"{why}; {note}"
+        if approval:
+            # First: what follows the registry must not see a champion without it.
+            registry.set_version_tags(version.number, approval._replace(why=why).tags)
+            action = history.APPROVED if CHAMPION in version.aliases else action
+        event = history.move_champion(registry, version.number, action, why, results, approved=bool(approval))
+        console.say(event.sentence())
         console.next_steps(("make deploy", "serve it"), ("make rollback", "undo the promotion"))
     return version.number
 
@@ -62,45 +73,45 @@ def roll_back(settings: config.Settings, why: str) -> int:
                 "to roll back to. Choose a version yourself: make promote VERSION=n"
             )
         previous = champions[-2]
+        if problem := approval_rules(settings).problem(registry.get(str(previous))):
+            raise UserError(problem)
         console.say(history.move_champion(registry, previous, history.ROLLED_BACK, why).sentence())
     return previous
 
 
-def show_history(settings: config.Settings) -> None:
-    """Print the versions, the changes of the champion, what ran where, and the rollouts that failed."""
-    registry = connect(settings.mlflow_tracking_uri, settings.model_name)
-    with mlflow_errors(settings.mlflow_tracking_uri):
-        versions = registry.versions()
-        if not versions:
-            raise UserError(f"{settings.model_name} has no versions in {registry.uri} yet. Make one: make train")
-        rows = [[str(v.number), ", ".join(v.aliases), v.tags.get(GATES, ""), v.tags.get(COMMIT, "")] for v in versions]
-        console.table(["version", "aliases", "gates", "commit"], rows)
-        console.say()
-        for event in history.events(registry):
-            console.say(f"{_minute(event.when)} UTC  {event.sentence()}")
-        _show_deployments(registry)
-        for version in versions:
-            for failure in deployments.failures(version):
-                where = f"{failure.target} {failure.place}, {_minute(failure.when)} UTC, {failure.who}"
-                console.say(f"\nThe rollout of version {version.number} failed ({where}):\n{failure.reason}")
+def _approvable(settings: config.Settings, registry: Registry, version: RegisteredVersion) -> Approval:
+    """Return the approval of a version by the current user, of files that were pulled and have its digest.
 
-
-def _show_deployments(registry: Registry) -> None:
-    """Print which version ran where, from when to when."""
-    periods = deployments.periods(deployments.events(registry))
-    if not periods:
-        return
-    console.say()
-    for event, until in periods:
-        image = f", image {event.image}" if event.image else ""
-        console.say(
-            f"{_minute(event.when)} UTC  to {f'{_minute(until)} UTC' if until else 'now'}: {event.serves} on "
-            f"{event.target} {event.place} ({event.action} by {event.who}{image})"
+    `UserError` if the user may not approve it.
+    """
+    store, user = model_store(settings), person()
+    with console.step("verify") as step:
+        store.pull(version, registry.download)
+        details = store.load(version.number).details
+        step.detail = f"version {version.number} has the digest {version.digest[:12]}, which the approval names"
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    # From the files, not from a tag, which anybody may change who may promote.
+    made = Approval(now, user.name, user.confirmed, version.digest, str(details.get("by") or ""), "")
+    if not settings.four_eyes:
+        return made
+    if made.is_own:
+        trained_by = f"was trained by {made.trained_by}" if made.trained_by else "does not say who trained it"
+        raise UserError(
+            f"Version {version.number} {trained_by}, so {user.name} may not approve it: FOUR_EYES is set. Have "
+            f"another person, or another MLflow user, run make promote VERSION={version.number}"
         )
+    if not user.confirmed:
+        console.warn(
+            f"no MLflow server has confirmed the name {user.name}, so FOUR_EYES relies on everybody giving their own "
+            "(docs/promotion.md)"
+        )
+    return made
 
 
-def _minute(when: str) -> str:
-    return when[:16].replace("T", " ")
+def _gate_results(version: RegisteredVersion) -> list[dict[str, Any]]:
+    """Return the results of a version's gates at its training, none if it is older than their tag."""
+    results = parsed(version.tags.get(GATE_RESULTS, "")).get("gates")
+    return [one for one in results if isinstance(one, dict)] if isinstance(results, list) else []
 
 
 def _failures(version: RegisteredVersion) -> str:
@@ -111,15 +122,17 @@ def _failures(version: RegisteredVersion) -> str:
     return version.tags.get(GATES_FAILED) or f"its gates are {result or 'not evaluated'}"
 
 
-def _compare_again(settings: config.Settings, registry: Registry, version: RegisteredVersion, failures: str) -> str:
-    """Evaluate a version and the champion on the hold-out rows of today, and return that it passed its gates there.
+def _compare_again(
+    settings: config.Settings, registry: Registry, version: RegisteredVersion, failures: str
+) -> tuple[str, list[dict[str, Any]]]:
+    """Evaluate a version and the champion on the hold-out rows of today, and return that it passed, with the results.
 
     `UserError` if it fails them again.
     """
     console.say(f"Version {version.number} failed at its training: {failures}. Both are evaluated again:")
     # Here: a mistake in model/ must not keep anybody from a rollback.
     from . import training_data
-    from .toolkit.training import evaluation
+    from .toolkit.training import evaluation, gate_records
 
     criteria, rows, store = (
         training_data.criteria(),
@@ -138,7 +151,8 @@ def _compare_again(settings: config.Settings, registry: Registry, version: Regis
     if failed := [result.reason for result in results if not result.passed]:
         raise _not_promoted(version, f"{'; '.join(failed)} (evaluated again, on today's hold-out rows)")
     registry.set_version_tags(version.number, {GATES: "passed"})
-    return f"gates passed on today's {len(rows.holdout.label)} hold-out rows, {champion.note}"
+    note = f"gates passed on today's {len(rows.holdout.label)} hold-out rows, {champion.note}"
+    return note, gate_records.records(results)
 
 
 def _not_promoted(version: RegisteredVersion, reasons: str) -> UserError:

@@ -13,18 +13,20 @@ from . import config, estimators, model, training_data, trust
 from .model import pipeline
 from .toolkit.common import console
 from .toolkit.common.errors import attribute_errors_to
-from .toolkit.common.names import CHALLENGER, COMMIT, DIGEST, GATES, GATES_FAILED
+from .toolkit.common.names import CHALLENGER, COMMIT, DIGEST, GATE_RESULTS, GATES, GATES_FAILED, TRAINED_BY
 from .toolkit.registry import history
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.identity import who
 from .toolkit.registry.packaging import register
 from .toolkit.registry.runs import Run, start_run
+from .toolkit.registry.tag_text import tag_json
 from .toolkit.release.store import Store
 from .toolkit.training import (
     checks,
     feature_checks,
     fitting,
+    gate_records,
     labels,
     memory,
     model_card,
@@ -76,7 +78,7 @@ def run(settings: config.Settings) -> int:
         version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation, signer)
         number = _register(registry, version, evaluation)
         _show(tracking, evaluation)
-        _promote(registry, number, evaluation, approval_required=settings.approval_required)
+        _promote(registry, number, evaluation, approval_required=trust.approval_rules(settings).required)
     return number
 
 
@@ -199,6 +201,8 @@ def _register(registry: Registry, version: Artifact, evaluation: Evaluation) -> 
         number = register(version, registry.name, pipeline, features)
         registry.set_description(number, (version.folder / "card.md").read_text(encoding="utf-8"))
         tags = {DIGEST: artifact.digest(version.folder), COMMIT: str(version.details["commit"])}
+        results = tag_json({"gates": gate_records.records(evaluation.gates)}, "gates")
+        tags |= {TRAINED_BY: str(version.details["by"]), GATE_RESULTS: results}
         tags |= {GATES: "failed" if evaluation.failures else "passed"}
         tags |= {GATES_FAILED: "; ".join(evaluation.failures)} if evaluation.failures else {}
         registry.set_version_tags(number, tags)
@@ -227,7 +231,8 @@ def _promote(registry: Registry, number: int, evaluation: Evaluation, *, approva
         console.say(f"Version {number} passed its gates and waits for approval as {CHALLENGER}.")
         console.next_steps((f"make promote VERSION={number}", "approve it"))
     else:
-        event = history.move_champion(registry, number, history.PROMOTED, "gates passed after training")
+        results = gate_records.records(evaluation.gates)
+        event = history.move_champion(registry, number, history.PROMOTED, "gates passed after training", results)
         console.say(event.sentence())
         look = [] if registry.is_server else [("make mlflow", "look at the run, its plots and the model card")]
         console.next_steps(("make deploy", "serve it"), *look)

@@ -1,4 +1,4 @@
-"""Trust: the key that versions are signed with, and which versions the store admits, as the settings say."""
+"""Trust: the key that versions are signed with, which versions the store admits, and who approves, by the settings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from . import config
 from .toolkit.common.errors import UserError
 from .toolkit.release.admission import Admission
+from .toolkit.release.approval import ApprovalRules
 from .toolkit.release.store import Store
 from .toolkit.version.signature import Signer, Verifier
 
@@ -18,7 +19,15 @@ def model_store(settings: config.Settings) -> Store:
     # A command in an image, such as a sync beside the service, is not local whatever TARGET says there.
     local = settings.target == "local" and "IMAGE_ENVIRONMENT" not in os.environ
     allow_pickle = local or settings.allow_pickle
-    return Store(settings.store, Admission(settings.model_name, settings.verify_key, allow_pickle=allow_pickle))
+    admission = Admission(
+        settings.model_name, settings.verify_key, allow_pickle=allow_pickle, approvals=approval_rules(settings)
+    )
+    return Store(settings.store, admission)
+
+
+def approval_rules(settings: config.Settings) -> ApprovalRules:
+    """Return which approval the settings require; FOUR_EYES means that one is."""
+    return ApprovalRules(settings.approval_required or settings.four_eyes, settings.four_eyes)
 
 
 def signer(settings: config.Settings) -> Signer | None:

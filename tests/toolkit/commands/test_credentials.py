@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from mlflow.tracking.context import git_context, registry
 from starlette.testclient import TestClient
-from titanic_survival import config, predict, promote, sync, train
+from titanic_survival import config, history, predict, sync, train
 from titanic_survival.model import data
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.redaction import redact
@@ -63,7 +63,7 @@ def test_nothing_shows_the_password_of_the_tracking_uri_or_the_token_of_a_remote
     data.load().head(3).to_csv(rows, index=False)
     predict.run(settings, rows, tmp_path / "out.csv", "champion")
     sync.run(settings, once=True)
-    promote.show_history(settings)
+    history.run(settings)
 
     # A server that is away: the message, the problem in the store, and what the service shows of it.
     away = settings.mlflow_tracking_uri.replace(guarded.url.rpartition(":")[2], "9")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from titanic_survival import build, config, deploy, predict, promote, serve, sync
+from titanic_survival import build, config, deploy, history, predict, promote, serve, sync
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.release.store import Store
 
@@ -12,7 +12,7 @@ Command = Callable[[config.Settings], object]
 COMMANDS: dict[str, Command] = {
     "promote": lambda settings: promote.run(settings, "challenger", ""),
     "rollback": lambda settings: promote.roll_back(settings, ""),
-    "history": promote.show_history,
+    "history": history.run,
     "predict": lambda settings: predict.run(
         settings, config.ROOT / "rows.csv", settings.store.parent / "predictions.csv", "champion"
     ),

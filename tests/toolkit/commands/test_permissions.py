@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from titanic_survival import config, promote, sync, train
+from titanic_survival import config, history, promote, sync, train
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.registry.client import connect
 from titanic_survival.toolkit.registry.errors import mlflow_errors
@@ -37,7 +37,7 @@ def test_first_training_of_a_user_without_any_permission_makes_the_model(
     release = Store(settings.store).release()
     assert release is not None
     assert release.champion == 1
-    promote.show_history(settings)
+    history.run(settings)
     assert "as a test" in capsys.readouterr().out
     found = connect(settings.mlflow_tracking_uri, settings.model_name)
     assert found.get("champion").number == 1

@@ -5,6 +5,7 @@ from typing import Any
 import mlflow
 import pytest
 from titanic_survival import config, promote, report
+from titanic_survival import history as show_history
 from titanic_survival.model import quality
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.registry import history
@@ -142,7 +143,7 @@ def test_forced_version_is_champion_and_the_history_names_its_gates(
     assert champion(registry) == 5
     (event,) = history.events(registry)
     assert (event.action, event.why) == ("forced", "the champion had leaked; in spite of its gates: accuracy is 0")
-    promote.show_history(project)
+    show_history.run(project)
     assert "forced by" in capsys.readouterr().out
     assert report._outcome(registry.get("5")).startswith("**It failed its gates and is champion**")
     promote.run(project, "2", "")
@@ -213,7 +214,7 @@ def test_history_shows_versions_and_events(
     project: config.Settings, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     promote.run(project, "2", "because")
-    promote.show_history(project)
+    show_history.run(project)
     said = capsys.readouterr().out
     assert "Version 2 is champion now" in said
     assert "because" in said
@@ -222,7 +223,7 @@ def test_history_shows_versions_and_events(
 
 def test_history_of_a_model_without_versions_names_the_cure(project: config.Settings) -> None:
     with pytest.raises(UserError, match="make train"):
-        promote.show_history(project.model_copy(update={"model_name": "another"}))
+        show_history.run(project.model_copy(update={"model_name": "another"}))
 
 
 def event(action: str, source: int | None, target: int) -> Event:

@@ -37,8 +37,8 @@ def pulled(settings: config.Settings, number: int) -> artifact.Artifact:
 
 @pytest.fixture(scope="module")
 def again(copied: Callable[[Path], config.Settings], tmp_path_factory: pytest.TempPathFactory) -> config.Settings:
-    """Return the settings of a project that was trained twice, the second time where approval is required."""
-    settings = copied(tmp_path_factory.mktemp("again")).model_copy(update={"approval_required": True})
+    """Return the settings of a project that was trained twice, the second time where another person approves."""
+    settings = copied(tmp_path_factory.mktemp("again")).model_copy(update={"four_eyes": True})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quality, "GATES", {})
         assert train.run(settings) == 2
@@ -50,6 +50,16 @@ def test_version_is_registered_as_challenger_and_champion_when_its_gates_pass(tr
     gates = {True: ("challenger", "champion"), False: ("challenger",)}
     assert version.aliases == gates[version.tags["gates"] == "passed"]
     assert version.digest == artifact.digest(Store(trained.store).path(1))
+
+
+def test_registry_keeps_who_trained_a_version_and_the_results_of_its_gates(trained: config.Settings) -> None:
+    tags, details = registry_of(trained).get("1").tags, Store(trained.store).load(1).details
+    assert tags["trained_by"] == details["by"] == identity.who()
+    results = json.loads(tags["gates.results"])["gates"]
+    assert [(one["metric"], one["passed"]) for one in results] == [
+        (gate["metric"], not gate["reason"]) for gate in details["gates"]
+    ]
+    assert results[0]["value"] == pytest.approx(details["gates"][0]["value"], rel=1e-5)
 
 
 def test_run_records_metrics_parameters_data_plots_and_the_version(trained: config.Settings, version: Any) -> None:

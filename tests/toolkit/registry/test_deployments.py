@@ -4,7 +4,8 @@ import threading
 
 import mlflow
 import pytest
-from titanic_survival import config, promote
+from titanic_survival import config
+from titanic_survival import history as show_history
 from titanic_survival.toolkit.registry import deployments
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.deployment_history import DeploymentHistory, attempt
@@ -125,7 +126,7 @@ def test_history_prints_deployments_and_failures(
 ) -> None:
     history.deployed(release(1), IMAGE)
     history.failed(release(2), release(1), "abc", "Pod x: it crashed")
-    promote.show_history(project)
+    show_history.run(project)
     said = capsys.readouterr().out
     line = next(line for line in said.splitlines() if "staging/models" in line)
     assert "version 1 = champion" in line and "now" in line and 64 * "a" in line

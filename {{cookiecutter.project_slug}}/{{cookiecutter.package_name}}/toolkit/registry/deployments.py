@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 
 from .client import RegisteredVersion, Registry
 from .identity import who
+from .tag_text import parsed
 
 #: Prefixes of the tags of the model, and of the tags of a version; the target and the place follow.
 DEPLOYMENT, FAILED = "deployment.", "deployment.failed."
@@ -67,7 +68,12 @@ def record(
 
 def events(registry: Registry) -> list[DeploymentEvent]:
     """Return the deployments and removals at all places, oldest first."""
-    return _entries(DeploymentEvent, registry.tags(), DEPLOYMENT)
+    return recorded(registry.tags())
+
+
+def recorded(tags: Mapping[str, str]) -> list[DeploymentEvent]:
+    """Return the deployments and removals in the tags of a model, oldest first."""
+    return _entries(DeploymentEvent, tags, DEPLOYMENT)
 
 
 def periods(events: Iterable[DeploymentEvent]) -> list[tuple[DeploymentEvent, str]]:
@@ -112,11 +118,13 @@ def _entries(kind: type[Entry], tags: Mapping[str, str], prefix: str) -> list[En
     for key in sorted(tags):
         if not key.startswith(prefix):
             continue
+        content = parsed(tags[key])
         try:
-            content = json.loads(tags[key])
-            found.append(kind(**{name: content[name] for name in kind._fields}))
-        except (ValueError, KeyError, TypeError):
+            entry = kind(**{name: content[name] for name in kind._fields})
+        except KeyError:
             continue
+        if all(isinstance(value, int if name == "champion" else str) for name, value in entry._asdict().items()):
+            found.append(entry)
     return found
 
 

@@ -1,20 +1,23 @@
-"""The history of the champion: one event for each change, kept as a tag of the registered model."""
+"""The history of the champion: one event for each decision, kept as tags of the registered model."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..common.names import CHAMPION
-from .client import Registry
-from .identity import who
+from ..common.errors import UserError
+from ..common.names import CHAMPION, TRAINED_BY
+from .client import Registry, find
+from .identity import Person, person
+from .tag_text import line, parsed, tag_json
 
-#: Prefix of the tags; one tag for each event, so that two writers never overwrite each other.
-HISTORY = "history."
-#: The actions of an event; a version is forced if its gates had failed.
-PROMOTED, FORCED, ROLLED_BACK = "promoted", "forced", "rolled back"
+#: Prefixes of the tags of an event, and of what it rests on; the time follows, and what differs for two at one moment.
+#: Earlier releases read the keys of the first one, and fail if there are others.
+HISTORY, EVIDENCE = "history.", "evidence."
+#: The actions of an event; a version is forced if its gates had failed, approved if it was the champion already.
+PROMOTED, FORCED, ROLLED_BACK, APPROVED = "promoted", "forced", "rolled back", "approved"
 
 
 class Event(NamedTuple):
@@ -29,30 +32,103 @@ class Event(NamedTuple):
 
     def sentence(self) -> str:
         """Return the event in one sentence."""
+        by = f"{line(self.action)} by {line(self.who)}: {line(self.why)}"
+        if self.action == APPROVED:
+            return f"Version {self.target} stays {CHAMPION} ({by})."
         before = f", instead of version {self.source}" if self.source else ""
-        return f"Version {self.target} is {CHAMPION} now{before} ({self.action} by {self.who}: {self.why})."
+        return f"Version {self.target} is {CHAMPION} now{before} ({by})."
 
 
-def move_champion(registry: Registry, target: int, action: str, why: str) -> Event:
-    """Set the alias `champion` to a version and record the event."""
-    current, now = registry.find(CHAMPION), datetime.now(UTC)
-    event = Event(
-        when=now.isoformat(timespec="seconds"),
-        who=who(),
-        action=action,
-        source=current.number if current else None,
-        target=target,
-        why=why,
-    )
-    registry.set_alias(CHAMPION, target)
-    registry.set_tag(f"{HISTORY}{now:%Y%m%dT%H%M%S.%f}", json.dumps(event._asdict()))
+class Evidence(NamedTuple):
+    """What a decision rests on: the files by their digest, who trained them, and the results of the gates.
+
+    `approved` is whether it was an approval, `confirmed` whether the MLflow server vouches for who decided.
+    """
+
+    digest: str = ""
+    trained_by: str = ""
+    confirmed: bool = False
+    approved: bool = False
+    gates: Sequence[Mapping[str, Any]] = ()
+
+
+def move_champion(
+    registry: Registry,
+    target: int,
+    action: str,
+    why: str,
+    gates: Sequence[Mapping[str, Any]] = (),
+    *,
+    approved: bool = False,
+) -> Event:
+    """Set the alias `champion` to a version and record the event; `UserError` if somebody else set it meanwhile.
+
+    `gates` are the results that the decision rests on.
+    """
+    versions, user = registry.versions(), person()
+    version, current = find(versions, str(target)), find(versions, CHAMPION)
+    digest, trained_by = (version.digest, version.tags.get(TRAINED_BY, "")) if version else ("", "")
+    if action != APPROVED:
+        registry.set_alias(CHAMPION, target)
+    source = current.number if current else None
+    evidence = Evidence(digest, trained_by, user.confirmed, approved, list(gates))
+    event = _record(registry, user, Event("", user.name, action, source, target, why), evidence)
+    now = registry.find(CHAMPION)
+    if now is None or now.number != target:
+        raise UserError(
+            f"Version {target} was {action}, but {f'version {now.number}' if now else 'no version'} is {CHAMPION}: "
+            "somebody else changed it at the same moment. make history shows who."
+        )
+    return event
+
+
+def _record(registry: Registry, user: Person, event: Event, evidence: Evidence) -> Event:
+    # After the alias was set: of two writers, the later one then has the later event, but for milliseconds.
+    now = datetime.now(UTC)
+    event = event._replace(when=now.isoformat(timespec="seconds"))
+    key = f"{now:%Y%m%dT%H%M%S.%f}.{secrets.token_hex(2)}"
+    registry.set_tag(f"{HISTORY}{key}", tag_json(event._asdict(), "why"))
+    registry.set_tag(f"{EVIDENCE}{key}", tag_json(evidence._asdict(), "gates"))
     return event
 
 
 def events(registry: Registry) -> list[Event]:
-    """Return the changes of the champion, oldest first."""
-    tags = registry.tags()
-    return [Event(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(HISTORY)]
+    """Return the changes of the champion, oldest first, without those that somebody has damaged."""
+    return [event for event, _ in recorded(registry.tags()).values() if event]
+
+
+def recorded(tags: Mapping[str, str]) -> dict[str, tuple[Event | None, Evidence | None]]:
+    """Return the events by their tags, oldest first; None if somebody has damaged it, or if there is no evidence."""
+    keys = [key for key in sorted(tags) if key.startswith(HISTORY)]
+    return {key: (_event(tags[key]), _evidence(tags.get(EVIDENCE + key.removeprefix(HISTORY), ""))) for key in keys}
+
+
+def _event(text: str) -> Event | None:
+    """Return the event in a tag, None if it is not one."""
+    content = parsed(text)
+    try:
+        event = Event(**{name: content[name] for name in Event._fields})
+    except KeyError:
+        return None
+    texts = all(isinstance(one, str) for one in (event.when, event.who, event.action, event.why))
+    valid = texts and _is_number(event.target) and (event.source is None or _is_number(event.source))
+    return event if valid else None
+
+
+def _evidence(text: str) -> Evidence | None:
+    """Return the evidence in a tag, None if there is none."""
+    content = parsed(text)
+    if not {"digest", "gates"} <= set(content) or not isinstance(content["gates"], list):
+        return None
+    gates = [gate for gate in content["gates"] if isinstance(gate, dict)]
+    texts = {key: str(content.get(key, "")) for key in ("digest", "trained_by")}
+    return Evidence(
+        **texts, confirmed=content.get("confirmed") is True, approved=content.get("approved") is True, gates=gates
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def champions(events: Iterable[Event]) -> list[int]:
@@ -61,6 +137,8 @@ def champions(events: Iterable[Event]) -> list[int]:
     for event in events:
         if event.source is not None and (not stack or stack[-1] != event.source):
             stack.append(event.source)  # the alias was set in MLflow itself, which records no event
+        if event.action == APPROVED:
+            continue
         earlier = [i for i, number in enumerate(stack[:-1]) if number == event.target]
         if event.action == ROLLED_BACK and earlier:
             del stack[earlier[-1] + 1 :]

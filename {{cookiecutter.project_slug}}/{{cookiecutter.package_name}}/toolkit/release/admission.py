@@ -15,6 +15,7 @@ from ..common.errors import UserError
 from ..version import formats
 from ..version.artifact import DETAILS, pickles
 from ..version.signature import Verifier
+from .approval import ApprovalRules
 
 if TYPE_CHECKING:
     from ..registry.client import RegisteredVersion
@@ -23,8 +24,17 @@ if TYPE_CHECKING:
 class Admission:
     """What a version must be to come into the store; by default everything may."""
 
-    def __init__(self, model: str = "", verify_key: Path | None = None, *, allow_pickle: bool = True) -> None:
+    def __init__(
+        self,
+        model: str = "",
+        verify_key: Path | None = None,
+        *,
+        allow_pickle: bool = True,
+        approvals: ApprovalRules | None = None,
+    ) -> None:
         self._model, self._key, self._allow_pickle = model, verify_key, allow_pickle
+        #: What the champion of a release must have, beside files that are admitted.
+        self.approvals = approvals or ApprovalRules()
 
     def check(self, version: RegisteredVersion, folder: Path) -> None:
         """Raise `UserError` if the version in a folder may not come into the store."""

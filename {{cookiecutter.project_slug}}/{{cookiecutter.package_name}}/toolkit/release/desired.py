@@ -11,17 +11,28 @@ from __future__ import annotations
 from ..common.errors import UserError
 from ..common.names import CHALLENGER, CHAMPION, SERVE, SHADOW, TRAFFIC
 from ..registry.client import RegisteredVersion, Registry, find
+from .approval import ApprovalRules
 from .store import Release
 
 
-def desired_release(registry: Registry, versions: list[RegisteredVersion] | None = None) -> Release:
-    """Return the registry's release; `UserError` names a tag that cannot be used. `versions` are all that it has."""
+def desired_release(
+    registry: Registry, versions: list[RegisteredVersion] | None = None, approvals: ApprovalRules | None = None
+) -> Release:
+    """Return the registry's release; `UserError` names a tag that cannot be used, or an approval that is missing.
+
+    `versions` are all that the registry has.
+    """
     versions, tags = registry.versions() if versions is None else versions, registry.tags()
     champion = _champion(registry, versions)
     weights = _weights(versions, tags.get(TRAFFIC, ""))
     shadows = {_named(versions, name, SHADOW).number for name in _list(tags.get(SHADOW, ""))} - {champion.number}
     used = {champion.number, *weights, *shadows}
     released = [version for version in versions if version.number in used or version.tags.get(SERVE) == "true"]
+    for version in released:
+        # A canary is tried before it is approved; whatever was approved must be what was approved.
+        rules = approvals if approvals and version.number == champion.number else ApprovalRules()
+        if problem := rules.problem(version):
+            raise UserError(problem)
     return Release.now(
         registry.name,
         champion.number,

@@ -12,7 +12,7 @@ from .store import Release, Store
 def reconcile(registry: Registry, store: Store) -> Release:
     """Bring the store in sync with the registry, and return the current release."""
     versions = registry.versions()
-    release = desired_release(registry, versions)
+    release = desired_release(registry, versions, store.admission.approvals)
     released = [version for version in versions if version.number in release.versions]
     missing = [version for version in released if not store.holds(version.number, version.digest)]
     for version in released:

@@ -104,7 +104,7 @@ class Store:
     def __init__(self, root: Path, admission: Admission | None = None) -> None:
         """`admission` decides which versions may be pulled; all may without it."""
         self.root = root
-        self._admission = admission or Admission()
+        self.admission = admission or Admission()
         #: Number, digest and run of the versions that were admitted.
         self._admitted: set[tuple[int, str, str]] = set()
         self._release, self._problem = root / "release.json", root / "problem.txt"
@@ -147,7 +147,7 @@ class Store:
         """Raise `UserError` if a version is not admitted; `folder` has its digest, so once is enough."""
         key = version.number, version.digest, version.run_id
         if key not in self._admitted:
-            self._admission.check(version, folder)
+            self.admission.check(version, folder)
             self._admitted.add(key)
 
     def holds(self, version: int, expected: str) -> bool:

@@ -1,0 +1,166 @@
+"""The audit log: all that the registry recorded of the champion and of deployments, and what it can tell of the rest.
+
+An entry is an object with always the same keys, null where one does not apply; `docs/promotion.md` explains them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..common.names import CHAMPION
+from . import deployments, history
+from .client import RegisteredVersion, find
+from .history import Event, Evidence
+from .tag_text import line
+
+#: The actions of entries that nobody recorded: the alias moved by other means, and a tag that is no entry.
+MOVED, UNREADABLE = "moved", "unreadable"
+#: Seconds between two promotions that may have been at the same moment.
+MOMENT = 10
+
+
+class Entry(BaseModel):
+    """One entry. `kind` is "champion", "deployment" or "rollout"; `until` is when a deployment ended."""
+
+    kind: str
+    action: str
+    when: str | None = None
+    until: str | None = None
+    who: str | None = None
+    confirmed: bool | None = None
+    why: str | None = None
+    version: int | None = None
+    previous: int | None = None
+    digest: str | None = None
+    trained_by: str | None = None
+    approved: bool | None = None
+    forced: bool | None = None
+    gates: list[dict[str, Any]] | None = None
+    target: str | None = None
+    place: str | None = None
+    serves: str | None = None
+    image: str | None = None
+    tag: str | None = None
+
+    def sentence(self) -> str:
+        """Return an entry of the champion in one sentence."""
+        if self.action == UNREADABLE:
+            return f"The tag {line(self.tag or '')} cannot be read: somebody has changed it."
+        if self.action == MOVED:
+            now = f"Version {self.version} became {CHAMPION}" if self.version else f"No version was {CHAMPION} any more"
+            before = f", instead of version {self.previous}" if self.previous else ""
+            return f"{now}{before} (moved outside of make promote: who, when and why are not recorded)."
+        event = Event("", self.who or "", self.action, self.previous, self.version or 0, self.why or "")
+        return event.sentence()
+
+    def evidence(self) -> str:
+        """Return in one line what an entry of the champion rests on, "" if nothing is recorded."""
+        if self.digest is None:
+            return ""
+        parts = [f"digest {line(self.digest)[:12] or 'none'}", f"trained by {line(self.trained_by or '') or 'unknown'}"]
+        parts += ["approved"] if self.approved else []
+        parts += [] if self.confirmed else ["name not confirmed by a server"]
+        gates = ", ".join(_gate(gate) for gate in self.gates or [])
+        return "; ".join(parts) + (f"; gates: {gates}" if gates else "")
+
+
+def _gate(gate: Mapping[str, Any]) -> str:
+    """Return the result of a gate as it was recorded, by whichever release or hand."""
+    text = line(f"{gate.get('metric')} {gate.get('value')} ({gate.get('bound')}")
+    if gate.get("better") is not None:
+        text += line(f"; better by {gate['better']}")
+        text += line(f", {gate.get('low')} to {gate.get('high')}") if gate.get("low") is not None else ""
+    return f"{text})" + ("" if gate.get("passed") is True else " FAILED")
+
+
+def entries(tags: Mapping[str, str], versions: Iterable[RegisteredVersion]) -> list[Entry]:
+    """Return all entries, oldest first, of the tags of the model and of its versions."""
+    versions = list(versions)
+    champion = find(versions, CHAMPION)
+    found = [
+        *_of_champion(history.recorded(tags), champion.number if champion else None),
+        *_of_deployments(tags),
+        *(_rollout(version, failure) for version in versions for failure in deployments.failures(version)),
+    ]
+    # What has no time stays where it is among the entries of the champion.
+    times, last = [], ""
+    for entry in found:
+        last = entry.when or last
+        times.append(last)
+    return [found[i] for i in sorted(range(len(found)), key=lambda i: times[i])]
+
+
+def _of_champion(recorded: Mapping[str, tuple[Event | None, Evidence | None]], champion: int | None) -> Iterator[Entry]:
+    """Yield the entries of the champion, with moves of the alias that were not recorded."""
+    current: int | None = None
+    earlier: Event | None = None
+    before: Event | None = None
+    for tag, (event, evidence) in recorded.items():
+        if event is None:
+            yield Entry(kind=CHAMPION, action=UNREADABLE, tag=tag)
+            continue
+        if event.source != current and not (before and _at_once(before, event)):
+            yield Entry(kind=CHAMPION, action=MOVED, version=event.source, previous=current)
+        current, earlier, before = event.target, before, event
+        yield _decision(tag, event, evidence)
+    if champion != current and not (before and earlier and earlier.target == champion and _at_once(earlier, before)):
+        yield Entry(kind=CHAMPION, action=MOVED, version=champion, previous=current)
+
+
+def _at_once(first: Event, second: Event) -> bool:
+    """Whether two promotions replaced the same champion at the same moment, each without knowing of the other."""
+    try:
+        seconds = (datetime.fromisoformat(second.when) - datetime.fromisoformat(first.when)).total_seconds()
+    except (ValueError, TypeError):
+        return False
+    return first.source == second.source and abs(seconds) <= MOMENT
+
+
+def _decision(tag: str, event: Event, evidence: Evidence | None) -> Entry:
+    entry = Entry(
+        kind=CHAMPION,
+        action=event.action,
+        when=event.when,
+        who=event.who,
+        why=event.why,
+        version=event.target,
+        previous=event.source,
+        forced=event.action == history.FORCED,
+        tag=tag,
+    )
+    return entry.model_copy(update=evidence._asdict()) if evidence else entry
+
+
+def _of_deployments(tags: Mapping[str, str]) -> Iterator[Entry]:
+    events = deployments.recorded(tags)
+    ends = {id(event): until for event, until in deployments.periods(events)}
+    for event in events:
+        yield Entry(
+            kind="deployment",
+            action=event.action,
+            when=event.when,
+            until=ends.get(id(event)) or None,
+            who=event.who,
+            version=event.champion or None,
+            target=event.target,
+            place=event.place,
+            serves=event.serves or None,
+            image=event.image or None,
+        )
+
+
+def _rollout(version: RegisteredVersion, failure: deployments.Failure) -> Entry:
+    return Entry(
+        kind="rollout",
+        action="failed",
+        when=failure.when,
+        who=failure.who,
+        why=failure.reason,
+        version=version.number,
+        target=failure.target,
+        place=failure.place,
+    )
