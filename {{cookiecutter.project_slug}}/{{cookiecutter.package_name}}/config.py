@@ -31,7 +31,9 @@ class Settings(BaseSettings):
         TRACKING_URI or f"sqlite:///{ROOT / 'mlflow.db'}",
         description="MLflow server, or database, with runs and registered versions",
     )
-    approval_required: bool = Field(False, description="train stops at challenger; promote is the approval")
+    approval_required: bool = Field(
+        False, description="train stops at challenger; promote is the approval, without which no champion is served"
+    )
     four_eyes: bool = Field(
         False, description="who trained a version may not approve it; every champion needs an approval then"
     )

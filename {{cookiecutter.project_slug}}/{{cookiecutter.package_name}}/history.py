@@ -8,11 +8,11 @@ from . import config
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.names import CHAMPION, COMMIT, GATES
+from .toolkit.common.tag_text import line, redacted_json
 from .toolkit.registry import audit_log, deployments
 from .toolkit.registry.audit_log import Entry
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
-from .toolkit.registry.tag_text import line, redacted_json
 
 
 def run(settings: config.Settings, *, as_json: bool = False) -> None:

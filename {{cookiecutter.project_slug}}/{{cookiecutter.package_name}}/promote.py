@@ -9,14 +9,13 @@ from . import config
 from .command_line import NO_REASON
 from .toolkit.common import console
 from .toolkit.common.errors import UserError, attribute_errors_to
-from .toolkit.common.names import CHAMPION, GATE_RESULTS, GATES, GATES_FAILED
+from .toolkit.common.names import CHAMPION, GATES, GATES_FAILED
 from .toolkit.registry import history
 from .toolkit.registry.client import RegisteredVersion, Registry, connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.identity import person
-from .toolkit.registry.tag_text import parsed
 from .toolkit.release.approval import Approval
-from .toolkit.training import gates
+from .toolkit.training import gate_records, gates
 from .trust import approval_rules, model_store
 
 
@@ -35,8 +34,8 @@ def run(settings: config.Settings, reference: str, why: str, *, force: bool = Fa
         if CHAMPION in version.aliases and not rules.problem(version):
             console.say(f"Version {version.number} of {settings.model_name} is the {CHAMPION} already.")
             return version.number
-        approval = _approvable(settings, registry, version) if approving else None
-        action, failures, results = history.PROMOTED, _failures(version), _gate_results(version)
+        approval, results = _approvable(settings, registry, version) if approving else (None, None)
+        action, failures = history.PROMOTED, _failures(version)
         if failures and force:
             action, why = history.FORCED, f"{why}; in spite of its gates: {failures}"
         elif failures:
@@ -75,12 +74,14 @@ def roll_back(settings: config.Settings, why: str) -> int:
         previous = champions[-2]
         if problem := approval_rules(settings).problem(registry.get(str(previous))):
             raise UserError(problem)
-        console.say(history.move_champion(registry, previous, history.ROLLED_BACK, why).sentence())
+        console.say(history.move_champion(registry, previous, history.ROLLED_BACK, why, []).sentence())
     return previous
 
 
-def _approvable(settings: config.Settings, registry: Registry, version: RegisteredVersion) -> Approval:
-    """Return the approval of a version by the current user, of files that were pulled and have its digest.
+def _approvable(
+    settings: config.Settings, registry: Registry, version: RegisteredVersion
+) -> tuple[Approval, list[dict[str, Any]]]:
+    """Return the approval of a version by the current user, with the results of its gates; both are of verified files.
 
     `UserError` if the user may not approve it.
     """
@@ -92,26 +93,19 @@ def _approvable(settings: config.Settings, registry: Registry, version: Register
     now = datetime.now(UTC).isoformat(timespec="seconds")
     # From the files, not from a tag, which anybody may change who may promote.
     made = Approval(now, user.name, user.confirmed, version.digest, str(details.get("by") or ""), "")
-    if not settings.four_eyes:
-        return made
-    if made.is_own:
+    results = gate_records.records(gates.GateResult.model_validate(one) for one in details.get("gates", []))
+    if settings.four_eyes and made.is_own:
         trained_by = f"was trained by {made.trained_by}" if made.trained_by else "does not say who trained it"
         raise UserError(
             f"Version {version.number} {trained_by}, so {user.name} may not approve it: FOUR_EYES is set. Have "
             f"another person, or another MLflow user, run make promote VERSION={version.number}"
         )
-    if not user.confirmed:
+    if settings.four_eyes and not user.confirmed:
         console.warn(
             f"no MLflow server has confirmed the name {user.name}, so FOUR_EYES relies on everybody giving their own "
             "(docs/promotion.md)"
         )
-    return made
-
-
-def _gate_results(version: RegisteredVersion) -> list[dict[str, Any]]:
-    """Return the results of a version's gates at its training, none if it is older than their tag."""
-    results = parsed(version.tags.get(GATE_RESULTS, "")).get("gates")
-    return [one for one in results if isinstance(one, dict)] if isinstance(results, list) else []
+    return made, results
 
 
 def _failures(version: RegisteredVersion) -> str:
@@ -132,7 +126,7 @@ def _compare_again(
     console.say(f"Version {version.number} failed at its training: {failures}. Both are evaluated again:")
     # Here: a mistake in model/ must not keep anybody from a rollback.
     from . import training_data
-    from .toolkit.training import evaluation, gate_records
+    from .toolkit.training import evaluation
 
     criteria, rows, store = (
         training_data.criteria(),

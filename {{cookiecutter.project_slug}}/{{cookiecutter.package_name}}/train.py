@@ -13,14 +13,13 @@ from . import config, estimators, model, training_data, trust
 from .model import pipeline
 from .toolkit.common import console
 from .toolkit.common.errors import attribute_errors_to
-from .toolkit.common.names import CHALLENGER, COMMIT, DIGEST, GATE_RESULTS, GATES, GATES_FAILED, TRAINED_BY
+from .toolkit.common.names import CHALLENGER, COMMIT, DIGEST, TRAINED_BY
 from .toolkit.registry import history
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.identity import who
 from .toolkit.registry.packaging import register
 from .toolkit.registry.runs import Run, start_run
-from .toolkit.registry.tag_text import tag_json
 from .toolkit.release.store import Store
 from .toolkit.training import (
     checks,
@@ -201,10 +200,7 @@ def _register(registry: Registry, version: Artifact, evaluation: Evaluation) -> 
         number = register(version, registry.name, pipeline, features)
         registry.set_description(number, (version.folder / "card.md").read_text(encoding="utf-8"))
         tags = {DIGEST: artifact.digest(version.folder), COMMIT: str(version.details["commit"])}
-        results = tag_json({"gates": gate_records.records(evaluation.gates)}, "gates")
-        tags |= {TRAINED_BY: str(version.details["by"]), GATE_RESULTS: results}
-        tags |= {GATES: "failed" if evaluation.failures else "passed"}
-        tags |= {GATES_FAILED: "; ".join(evaluation.failures)} if evaluation.failures else {}
+        tags |= {TRAINED_BY: str(version.details["by"]), **gate_records.tags(evaluation.gates)}
         registry.set_version_tags(number, tags)
         registry.set_alias(CHALLENGER, number)
         step.detail = f"{registry.name} version {number}, alias {CHALLENGER}"
@@ -231,8 +227,7 @@ def _promote(registry: Registry, number: int, evaluation: Evaluation, *, approva
         console.say(f"Version {number} passed its gates and waits for approval as {CHALLENGER}.")
         console.next_steps((f"make promote VERSION={number}", "approve it"))
     else:
-        results = gate_records.records(evaluation.gates)
-        event = history.move_champion(registry, number, history.PROMOTED, "gates passed after training", results)
+        event = history.move_champion(registry, number, history.PROMOTED, "gates passed after training")
         console.say(event.sentence())
         look = [] if registry.is_server else [("make mlflow", "look at the run, its plots and the model card")]
         console.next_steps(("make deploy", "serve it"), *look)

@@ -67,6 +67,10 @@ def test_approval_names_the_digest_and_the_champion_is_served(
     assert approval is not None
     assert (approval.who, approval.digest, approval.trained_by) == ("grace", version.digest, trainer)
     assert approval.why == "reviewed" and not approval.confirmed
+    evidence = list(history.recorded(registry.tags()).values())[-1][1]
+    gates = Store(required.store).load(1).details["gates"]
+    assert evidence is not None and evidence.approved
+    assert [gate["metric"] for gate in evidence.gates] == [gate["metric"] for gate in gates] != []
     sync.run(required, once=True)
     release = Store(required.store).release()
     assert release is not None and release.champion == 2

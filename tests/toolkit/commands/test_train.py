@@ -15,6 +15,7 @@ from titanic_survival.model import data, pipeline, quality
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.json_rows import RowParser
 from titanic_survival.toolkit.contract.schema import Contract
+from titanic_survival.toolkit.registry import identity
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.store import Store
 from titanic_survival.toolkit.training import evaluation

@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from ..common.names import CHAMPION
+from ..common.tag_text import line
 from . import deployments, history
 from .client import RegisteredVersion, find
 from .history import Event, Evidence
-from .tag_text import line
 
 #: The actions of entries that nobody recorded: the alias moved by other means, and a tag that is no entry.
 MOVED, UNREADABLE = "moved", "unreadable"

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 
+from ..common.tag_text import parsed
 from .client import RegisteredVersion, Registry
 from .identity import who
-from .tag_text import parsed
 
 #: Prefixes of the tags of the model, and of the tags of a version; the target and the place follow.
 DEPLOYMENT, FAILED = "deployment.", "deployment.failed."

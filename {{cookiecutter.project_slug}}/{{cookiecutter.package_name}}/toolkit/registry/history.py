@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ..common.errors import UserError
-from ..common.names import CHAMPION, TRAINED_BY
+from ..common.names import CHAMPION, GATE_RESULTS, TRAINED_BY
+from ..common.tag_text import line, parsed, tag_json
 from .client import Registry, find
 from .identity import Person, person
-from .tag_text import line, parsed, tag_json
 
 #: Prefixes of the tags of an event, and of what it rests on; the time follows, and what differs for two at one moment.
 #: Earlier releases read the keys of the first one, and fail if there are others.
@@ -57,21 +57,22 @@ def move_champion(
     target: int,
     action: str,
     why: str,
-    gates: Sequence[Mapping[str, Any]] = (),
+    gates: list[dict[str, Any]] | None = None,
     *,
     approved: bool = False,
 ) -> Event:
     """Set the alias `champion` to a version and record the event; `UserError` if somebody else set it meanwhile.
 
-    `gates` are the results that the decision rests on.
+    `gates` are the results that the decision rests on, by default those of the version's training.
     """
     versions, user = registry.versions(), person()
     version, current = find(versions, str(target)), find(versions, CHAMPION)
-    digest, trained_by = (version.digest, version.tags.get(TRAINED_BY, "")) if version else ("", "")
+    digest, tags = (version.digest, version.tags) if version else ("", {})
+    results = _objects(parsed(tags.get(GATE_RESULTS, "")).get("gates") if gates is None else gates)
     if action != APPROVED:
         registry.set_alias(CHAMPION, target)
     source = current.number if current else None
-    evidence = Evidence(digest, trained_by, user.confirmed, approved, list(gates))
+    evidence = Evidence(digest, tags.get(TRAINED_BY, ""), user.confirmed, approved, results)
     event = _record(registry, user, Event("", user.name, action, source, target, why), evidence)
     now = registry.find(CHAMPION)
     if now is None or now.number != target:
@@ -118,13 +119,18 @@ def _event(text: str) -> Event | None:
 def _evidence(text: str) -> Evidence | None:
     """Return the evidence in a tag, None if there is none."""
     content = parsed(text)
-    if not {"digest", "gates"} <= set(content) or not isinstance(content["gates"], list):
+    if not {"digest", "gates"} <= set(content):
         return None
-    gates = [gate for gate in content["gates"] if isinstance(gate, dict)]
+    gates = _objects(content["gates"])
     texts = {key: str(content.get(key, "")) for key in ("digest", "trained_by")}
     return Evidence(
         **texts, confirmed=content.get("confirmed") is True, approved=content.get("approved") is True, gates=gates
     )
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    """Return the objects of a list from a tag, none if it is something else."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _is_number(value: object) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..common.names import APPROVAL
-from ..registry.tag_text import line, parsed, tag_json
+from ..common.tag_text import line, parsed, tag_json
 
 if TYPE_CHECKING:
     from ..registry.client import RegisteredVersion

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..common.names import GATE_RESULTS, GATES, GATES_FAILED
+from ..common.tag_text import tag_json
 from .gates import GateResult
 
 #: Characters of a reason that are kept.
@@ -17,6 +19,14 @@ def records(results: Iterable[GateResult]) -> list[dict[str, Any]]:
     The keys are those of `make history ARGS=--json`; numbers have six digits.
     """
     return [_record(result) for result in results]
+
+
+def tags(results: Iterable[GateResult]) -> dict[str, str]:
+    """Return the tags that a version gets: "passed" or "failed", the reasons, and the results."""
+    results = list(results)
+    failures = [result.reason for result in results if not result.passed]
+    found = {GATES: "failed" if failures else "passed", GATE_RESULTS: tag_json({"gates": records(results)}, "gates")}
+    return found | ({GATES_FAILED: "; ".join(failures)} if failures else {})
 
 
 def _record(result: GateResult) -> dict[str, Any]:

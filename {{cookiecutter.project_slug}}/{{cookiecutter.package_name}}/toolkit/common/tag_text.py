@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from ..common.redaction import redact
+from .redaction import redact
 
 #: Older servers accept 5000 characters.
 MOST = 4900
