@@ -60,8 +60,9 @@ def test_entry_says_who_what_when_why_and_on_which_evidence(
     assert wanted | {"gates": [gate]} == {key: entry[key] for key in (*wanted, "gates")}
     show_history.run(project)
     said = capsys.readouterr().out
-    assert f"digest {digest[:12]}; trained by ada; name not confirmed" in said
+    assert f"digest {digest[:12]}; trained by ada; gates: accuracy" in said
     assert "accuracy 0.8 (at least 0.7; better by 0.01, -0.02 to 0.04)" in said
+    assert "name confirmed" not in said
 
 
 def test_training_records_the_gates_that_it_rests_on(
@@ -159,6 +160,9 @@ def test_value_of_another_kind_damages_an_entry(
     registry.set_tag(evidence, json.dumps({"digest": 1, "trained_by": None, "confirmed": "yes", "gates": [1, {}]}))
     (entry,) = log(project, capsys)
     assert (entry["confirmed"], entry["gates"]) == (False, [{}])
+    registry.set_tag(evidence, json.dumps({"digest": "", "confirmed": True, "gates": []}))
+    show_history.run(project)
+    assert "trained by unknown; name confirmed by the server" in capsys.readouterr().out
     deployment = {"when": 1, "who": "x", "action": "deployed", "target": "local", "place": "x", "champion": "1"}
     registry.set_tag("deployment.20200101T100000", json.dumps(deployment | {"serves": "", "image": ""}))
     show_history.run(project)

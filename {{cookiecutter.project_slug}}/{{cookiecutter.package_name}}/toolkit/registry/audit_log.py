@@ -63,7 +63,7 @@ class Entry(BaseModel):
             return ""
         parts = [f"digest {line(self.digest)[:12] or 'none'}", f"trained by {line(self.trained_by or '') or 'unknown'}"]
         parts += ["approved"] if self.approved else []
-        parts += [] if self.confirmed else ["name not confirmed by a server"]
+        parts += ["name confirmed by the server"] if self.confirmed else []
         gates = ", ".join(_gate(gate) for gate in self.gates or [])
         return "; ".join(parts) + (f"; gates: {gates}" if gates else "")
 
