@@ -16,13 +16,19 @@ from .toolkit.version.signature import Signer, Verifier
 
 def model_store(settings: config.Settings) -> Store:
     """Return the store of the settings, which admits the versions that they trust."""
-    # A command in an image, such as a sync beside the service, is not local whatever TARGET says there.
-    local = settings.target == "local" and "IMAGE_ENVIRONMENT" not in os.environ
-    allow_pickle = local or settings.allow_pickle
     admission = Admission(
-        settings.model_name, settings.verify_key, allow_pickle=allow_pickle, approvals=approval_rules(settings)
+        settings.model_name,
+        settings.verify_key,
+        allow_pickle=allows_pickle(settings),
+        approvals=approval_rules(settings),
     )
     return Store(settings.store, admission)
+
+
+def allows_pickle(settings: config.Settings) -> bool:
+    """Whether a version that is a pickle needs no signature."""
+    # A command in an image, such as a sync beside the service, is not local whatever TARGET says there.
+    return settings.allow_pickle or (settings.target == "local" and "IMAGE_ENVIRONMENT" not in os.environ)
 
 
 def approval_rules(settings: config.Settings) -> ApprovalRules:

@@ -28,6 +28,18 @@ def mlflow(port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000)
     mlflow_ui.run(_settings(), port)
 
 
+@upkeep.command(
+    epilog=_guide("make doctor", "do what it says of each line with a cross; the exit code is 1 if there is one.")
+)
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as a JSON list.")] = False,
+) -> None:
+    """Check machine, MLflow, store, service and predictions: what is wrong, and what to do."""
+    from . import doctor
+
+    raise typer.Exit(doctor.run(_settings(), as_json=as_json))
+
+
 @upkeep.command(epilog=_guide("make sbom", "make audit asks an advisory service about what they list."))
 def sbom() -> None:
     """List what the environment, the image and the served versions consist of, in build/sbom/ (CycloneDX).

@@ -48,7 +48,7 @@ def mlflow_model(
         "artifacts": {"version": str(version.folder)},
         "model_config": {"toolkit": code.name},
         "signature": signature(version.contract),
-        "input_example": _example(version),
+        "input_example": example_frame(version),
         "pip_requirements": requirements(version, pipeline, features),
     }
 
@@ -113,7 +113,7 @@ def _type(field: FieldSpec) -> Any:
     return DataType.boolean if field.kind == "bool" else DataType.long
 
 
-def _example(version: Artifact) -> pd.DataFrame:
+def example_frame(version: Artifact) -> pd.DataFrame:
     """Return the example rows as a caller of `mlflow.pyfunc` would give them."""
     frame = pd.DataFrame(version.example.rows)
     for field in version.contract.row:
