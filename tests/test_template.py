@@ -23,6 +23,7 @@ ROOMS = (
     "monitoring",
     "batch",
     "serving",
+    "diagnosis",
 )
 LONGEST_MODULE = 250
 
@@ -137,6 +138,7 @@ def test_commands_import_no_other_command(modules: dict[str, ast.Module]) -> Non
         "config.py",
         "container_image.py",
         "estimators.py",
+        "project_checks.py",
         "service.py",
         "training.py",
         "training_data.py",

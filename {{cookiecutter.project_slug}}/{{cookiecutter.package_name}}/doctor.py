@@ -23,9 +23,11 @@ SQLITE = "sqlite:///"
 
 def run(settings: config.Settings, *, as_json: bool = False) -> int:
     """Print what the checks find, and return the exit code: 1 if something is broken."""
-    found = []
+    found: list[Finding] = []
     console.out.quiet = as_json
     for finding in _findings(settings):
+        if finding.level != "ok" and finding.text in (earlier.text for earlier in found):
+            continue  # what several checks need, such as the release, is broken once
         found.append(finding)
         mark, style = MARKS[finding.level]
         console.out.print(f"[{style}]{mark}[/] {finding.check:<10} {escape(finding.text)}", soft_wrap=True)
@@ -35,7 +37,7 @@ def run(settings: config.Settings, *, as_json: bool = False) -> int:
         print(json.dumps([finding._asdict() for finding in found], indent=1))
     else:
         console.say(
-            f"\n{broken} broken, {warnings} warnings" if broken or warnings else "\nEverything is as it should be"
+            f"\n{broken} broken, {warnings} to look at" if broken or warnings else "\nEverything is as it should be"
         )
     if hang():
         # What was given up may hold threads for which Python would wait.

@@ -7,10 +7,11 @@ from functools import cached_property, partial
 
 from . import config, targets
 from .access import access_policy, authorization, check_authorized
+from .toolkit.common.errors import UserError
 from .toolkit.common.findings import Check, Finding, ok
 from .toolkit.diagnosis import cluster, deployment, golden, versions
 from .toolkit.registry import server_checks
-from .toolkit.registry.client import connect
+from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.registered_model import predict_example
 from .toolkit.release.desired import desired_release
@@ -57,6 +58,8 @@ class ProjectChecks:
         if settings.target in ("local", "docker"):
             found.append(Check("port", self._port))
         found.append(Check("golden", self._golden, LOAD_SECONDS))
+        if settings.target in ("docker", "kubernetes"):
+            found.append(Check("golden", self._golden_deployed, LOAD_SECONDS, NO_ANSWER))
         if settings.verify_key is None and allows_pickle(settings):
             # No signature covers the code around a registered version, which runs when MLflow loads it.
             found.append(Check("golden", self._golden_mlflow, DOWNLOAD_SECONDS, NO_ANSWER))
@@ -79,10 +82,17 @@ class ProjectChecks:
         check_authorized(policy, authorization(self._settings))
         yield ok(f"AUTH={self._settings.auth}, and the credentials of this user are accepted")
 
-    def _desired(self) -> Release:
-        registry = connect(*self._mlflow)
+    def _registry(self) -> Registry | None:
+        """Return the registry, None if it does not answer: that is a finding of another check."""
+        try:
+            return connect(*self._mlflow)
+        except UserError:
+            return None
+
+    def _desired(self) -> Release | None:
+        registry = self._registry()
         with mlflow_errors(self._settings.mlflow_tracking_uri):
-            return desired_release(registry)
+            return desired_release(registry) if registry else None
 
     def _service(self) -> Iterator[Finding]:
         yield from deployment.service(self._target, self._desired)
@@ -91,12 +101,19 @@ class ProjectChecks:
         yield from deployment.port(self._settings.bind_address, self._settings.port, self._target)
 
     def _golden(self) -> Iterator[Finding]:
-        running = self._target.running() if self._settings.target in ("local", "docker", "kubernetes") else None
-        asked = golden.by_service(running.url, authorization(self._settings)) if running else golden.in_process
-        yield from golden.check(self._store, {"batch": golden.batch, "service": asked})
+        # What is deployed elsewhere has a check of its own, since it may not answer.
+        running = self._target.running() if self._settings.target == "local" else None
+        service = golden.by_service(running.url, authorization(self._settings)) if running else golden.in_process
+        yield from golden.check(self._store, {"batch": golden.batch, "service": service})
+
+    def _golden_deployed(self) -> Iterator[Finding]:
+        if running := self._target.running():
+            service = golden.by_service(running.url, authorization(self._settings))
+            yield from golden.check(self._store, {f"service ({self._settings.target})": service})
 
     def _golden_mlflow(self) -> Iterator[Finding]:
         def ask(version: golden.Version) -> golden.Predictions:
             return predict_example(*self._mlflow, version.number, version.artifact)
 
-        yield from golden.check(self._store, {"mlflow.pyfunc": ask})
+        if self._store.release() and self._registry():
+            yield from golden.check(self._store, {"mlflow.pyfunc": ask})

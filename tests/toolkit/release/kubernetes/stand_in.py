@@ -47,6 +47,8 @@ class StandIn:
         self.namespace, self.images = namespace, images
         self.version = ("1", "36")
         self.requests: list[str] = []
+        #: What its user may not do, as "patch deployments".
+        self.denied: set[str] = set()
         #: What its pods say that they serve.
         self.release: Release | None = None
         #: Cleared, it keeps every request waiting.
@@ -238,9 +240,18 @@ class Handler(BaseHTTPRequestHandler):
         self._found(kind, name, self.stand_in.delete(kind, name))
 
     def do_POST(self) -> None:
-        """Make an object; answer rows with predictions of the version asked for, unless a Deployment says no."""
+        """Make an object, say what the user may do, or answer rows with predictions of the version asked for.
+
+        A Deployment may say that they fail.
+        """
         if "/namespaces/" in self.path:
             self.do_PUT()
+            return
+        if self.path.endswith("/selfsubjectaccessreviews"):
+            review = json.loads(self._body())
+            asked = review["spec"]["resourceAttributes"]
+            allowed = f"{asked['verb']} {asked['resource']}" not in self.stand_in.denied
+            self._answer(201, review | {"status": {"allowed": allowed}})
             return
         rows = json.loads(self._body())
         version = int(urlsplit(self.path).path.split("/")[2])

@@ -25,6 +25,8 @@ import yaml
 from stand_in import StandIn, serving
 from titanic_survival import config
 from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.common.findings import ok
+from titanic_survival.toolkit.diagnosis import cluster as access
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.release.targets.kubernetes import (
     Kubernetes,
@@ -696,3 +698,14 @@ def test_service_of_knative_that_is_not_ready_says_why(service: dict[str, Any] |
     with pytest.raises(UserError, match=words):
         knative.wait(Answers(ksvc=service), NAME, 0)  # type: ignore[arg-type]
     assert knative.health(Answers(ksvc=service), NAME) != "ready"  # type: ignore[arg-type]
+
+
+def test_doctor_names_what_the_user_may_not_do(cluster: Cluster) -> None:
+    if cluster.stand_in is None:
+        pytest.skip("on a real cluster, the user may do everything")
+    [finding] = access.check("", cluster.namespace)
+    assert finding == ok("Kubernetes 1.36, namespace models")
+    cluster.stand_in.denied = {"patch deployments", "create services"}
+    [finding] = access.check("", cluster.namespace)
+    assert finding.level == "error"
+    assert "may not patch deployments.apps, create services in namespace models: ask" in finding.text

@@ -11,25 +11,26 @@ from ..release.store import Release
 from ..release.targets import ExplainsAbsence, Target
 
 
-def service(target: Target, desired: Callable[[], Release]) -> Iterator[Finding]:
-    """Check what is deployed; nothing is found where nothing is, and nothing has crashed."""
+def service(target: Target, desired: Callable[[], Release | None]) -> Iterator[Finding]:
+    """Check what is deployed; nothing is found where nothing is, and nothing has crashed.
+
+    `desired` returns the registry's release, None if the registry does not answer.
+    """
     running = target.running()
     if running is None:
         text = target.absence() if isinstance(target, ExplainsAbsence) else ""
-        # The end of a log is indented.
-        if lines := [line for line in text.splitlines() if not line.startswith("  ")]:
-            yield error(f"{' '.join(lines)} make deploy starts the service; if its port is taken, set another PORT")
+        # The end of a log is indented; the port has a check of its own.
+        if lines := [line for line in text.splitlines() if not line.startswith(("  ", "Port "))]:
+            yield error(f"{' '.join(lines).rstrip(':')}: make deploy starts it again")
         return
     if running.health == "ready":
         yield ok(f"{running.url}, {running.release.summary()}")
     else:
         yield error(f"{running.url}: {running.health}: make status shows more, make deploy starts it again")
-    try:
-        wanted = desired()
-    except UserError as problem:
-        yield warning(f"whether it is in sync with the registry is unknown: {problem}")
-        return
-    if wanted.same_as(running.release) or wanted.same_but_for_aliases(running.release):
+    wanted = desired()
+    if wanted is None:
+        yield warning("whether it is in sync with the registry is unknown, since MLflow does not answer")
+    elif wanted.same_as(running.release) or wanted.same_but_for_aliases(running.release):
         yield ok("in sync with the registry")
     else:
         yield warning(f"not in sync: the registry has {wanted.summary()}: make deploy serves it")

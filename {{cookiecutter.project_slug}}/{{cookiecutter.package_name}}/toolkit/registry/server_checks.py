@@ -44,7 +44,7 @@ def check(uri: str, model: str) -> Iterator[Finding]:
             yield ok(f"{uri} has no version of {model} yet; make train makes one")
             return
         named = version_label(versions[0].number, versions[0].aliases)
-        yield ok(f"{uri}, {len(versions)} versions of {model}, the last {named}")
+        yield ok(f"{uri}, {len(versions)} version{'s' if len(versions) > 1 else ''} of {model}, the last {named}")
         if registry.is_server:
             yield from _permission(registry)
     yield from _artifacts(registry)
