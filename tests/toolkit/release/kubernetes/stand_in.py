@@ -247,7 +247,7 @@ class Handler(BaseHTTPRequestHandler):
         if "/namespaces/" in self.path:
             self.do_PUT()
             return
-        if self.path.endswith("/selfsubjectaccessreviews"):
+        if "/selfsubjectaccessreviews" in self.path:
             review = json.loads(self._body())
             asked = review["spec"]["resourceAttributes"]
             allowed = f"{asked['verb']} {asked['resource']}" not in self.stand_in.denied
@@ -282,7 +282,14 @@ class Handler(BaseHTTPRequestHandler):
         return (names.get(resource, ""), name, part) if found else ("", "", "")
 
     def _body(self) -> bytes:
-        return self.rfile.read(int(self.headers.get("content-length") or 0))
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        content = b""
+        while size := int(self.rfile.readline(), 16):
+            content += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return content
 
     def _found(self, kind: str, name: str, found: Object | None) -> None:
         if found is None:

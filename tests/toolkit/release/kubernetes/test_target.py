@@ -708,4 +708,4 @@ def test_doctor_names_what_the_user_may_not_do(cluster: Cluster) -> None:
     cluster.stand_in.denied = {"patch deployments", "create services"}
     [finding] = access.check("", cluster.namespace)
     assert finding.level == "error"
-    assert "may not patch deployments.apps, create services in namespace models: ask" in finding.text
+    assert "may not create services, patch deployments in namespace models: ask" in finding.text
