@@ -46,9 +46,9 @@ class ProjectChecks:
         if settings.webhook_secret.get_secret_value():
             webhook = partial(server_checks.check_webhook, *self._mlflow, config.SERVICE_NAME)
             found.append(Check("webhook", webhook, hint=NO_ANSWER))
-        found.append(Check("store", store, LOAD_SECONDS))
         if settings.signing_key or settings.verify_key:
             found.append(Check("signing", self._keys))
+        found.append(Check("store", store, LOAD_SECONDS))
         if settings.auth != "none":
             found.append(Check("access", self._access, hint=NO_ANSWER))
         if settings.target == "kubernetes":

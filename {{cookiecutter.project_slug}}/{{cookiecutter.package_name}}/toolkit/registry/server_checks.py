@@ -90,7 +90,7 @@ def _artifacts(registry: Registry) -> Iterator[Finding]:
             file.write_text("1")
             repository = get_artifact_repository(place)
             repository.log_artifact(str(file))
-    except UserError as problem:
+    except (UserError, OSError) as problem:
         forbidden = is_forbidden(problem.__cause__) if isinstance(problem.__cause__, Exception) else False
         yield warning(str(problem)) if forbidden else error(f"files cannot be written to {place}: {problem}")
         return
