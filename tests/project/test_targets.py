@@ -154,6 +154,14 @@ def test_plan_deploy_and_status_show_the_served_version(trained: Project) -> Non
     assert 0 < pasted[0]["probability"] < 1
 
 
+def test_doctor_finds_nothing_broken(trained: Project) -> None:
+    said = trained.make("doctor")
+    assert "✗" not in said
+    assert "in sync with the registry" in said
+    for ways in ("batch = service", "mlflow.pyfunc"):
+        assert f"version 2: training = {ways} on 5 rows, bit for bit" in said
+
+
 def test_the_service_answers_on_every_route(trained: Project) -> None:
     status, answers = call(f"{trained.url}/predict", trained.rows())
     assert status == 200

@@ -20,6 +20,7 @@ from ..common.names import version_label
 from .client import Registry, connect
 from .connection import check_address
 from .errors import describe, is_forbidden, mlflow_errors
+from .identity import authorization
 from .local_server import SQLITE
 
 REQUEST_SECONDS = 10
@@ -36,9 +37,9 @@ def check(uri: str, model: str) -> Iterator[Finding]:
         yield ok(f"no database at {uri} yet; make train makes it")
         return
     registry = connect(uri, model)
-    if registry.is_server:
-        yield from _server(uri)
     with mlflow_errors(uri):
+        if registry.is_server:
+            yield from _server(uri)
         versions = registry.versions()
         if not versions:
             yield ok(f"{uri} has no version of {model} yet; make train makes one")
@@ -54,7 +55,8 @@ def _server(uri: str) -> Iterator[Finding]:
     """Check version and clock of a server."""
     address = uri.rstrip("/")
     before = time.time()
-    answer = requests.get(f"{address}/version", timeout=REQUEST_SECONDS)
+    headers = {"Authorization": given} if (given := authorization()) else {}
+    answer = requests.get(f"{address}/version", headers=headers, timeout=REQUEST_SECONDS)
     # A server writes whole seconds.
     now = (before + time.time()) / 2
     major = answer.text.partition(".")[0] if answer.ok else ""
