@@ -11,4 +11,5 @@ Its packages, the rooms, in their order; each imports only those above it:
     monitoring    what is counted and logged of each prediction: drift counters, recorder, log
     batch         files of rows
     serving       the REST service: routes, scoring, protocols, OpenAPI document, access control
+    diagnosis     whether all of it is as it should be
 """
