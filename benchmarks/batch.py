@@ -29,7 +29,7 @@ EXPLANATION = """`make bench-batch` measures anew; rows are those of the sample 
 Each line is a process of its own, from its start to its end. On one core, rows/s and ratios are of its time of the
 processor (CPU s), which is its duration where nothing else runs; on several, of its duration (s). *Bare* is ONNX
 Runtime on one core, on rows that are arrays in memory already, in their own order, in calls of the number of rows that
-is fastest; nothing is read, checked or written. *After the start* leaves out what the command takes for one row: imports
+is fastest; nothing is read, checked or written. *After the start* leaves out what one row takes: imports
 and the registry. *Plain* is a script with `pandas.read_csv`, `mlflow.pyfunc.load_model`, `predict` and `to_csv`, on the
 same CSV file and cores: with the same pipeline logged by `mlflow.sklearn`, or with a version of this project, whose
 MLflow model runs ONNX too.
