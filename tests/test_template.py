@@ -22,6 +22,8 @@ ROOMS = (
     "release",
     "monitoring",
     "batch",
+    "live",
+    "streaming",
     "serving",
     "diagnosis",
 )

@@ -159,6 +159,18 @@ def sync(
         sync.run(_settings(), once=once)
 
 
+@app.command(
+    epilog=_guide("make stream KAFKA_BROKERS=kafka:9092", "docs/stream.md shows topics and messages; Ctrl-C ends it.")
+)
+def stream(
+    pull: Annotated[bool, typer.Option(help="Before scoring, pull the release from the registry.")] = True,
+) -> None:
+    """Score the rows of a Kafka topic with the current release, into a topic of predictions."""
+    from . import stream
+
+    stream.run(_settings(), pull=pull)
+
+
 @app.command(epilog=_guide("make plan", "make deploy does it."))
 def plan(
     check: Annotated[

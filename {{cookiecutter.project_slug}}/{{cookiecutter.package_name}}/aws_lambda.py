@@ -6,12 +6,12 @@ from pathlib import Path
 
 from . import config
 from .access import access_policy
+from .toolkit.live.live_release import LiveRelease
 from .toolkit.monitoring.prediction_log import LogFile
 from .toolkit.monitoring.recorder import Recorder
 from .toolkit.serving import on_lambda
 from .toolkit.serving.app import Routes
 from .toolkit.serving.limits import Limits
-from .toolkit.serving.live_release import LiveRelease
 from .toolkit.serving.root_path import under
 from .toolkit.serving.scoring import Scorer
 

@@ -167,6 +167,28 @@ class Settings(BaseSettings):
     allow_pickle: bool = Field(
         False, description="where TARGET is not local, versions that are a pickle need no signature"
     )
+    kafka_brokers: str = Field("localhost:9092", description="Kafka brokers of stream, host:port, separated by commas")
+    kafka_input: str = Field(f"{SERVICE_NAME}-rows", description="topic of rows that stream scores")
+    kafka_output: str = Field(f"{SERVICE_NAME}-predictions", description="topic to which stream writes predictions")
+    kafka_dead_letters: str = Field(
+        f"{SERVICE_NAME}-dead-letters", description="topic to which stream writes messages that cannot be scored"
+    )
+    kafka_group: str = Field(SERVICE_NAME, description="consumer group whose members share the partitions")
+    kafka_start: Literal["earliest", "latest"] = Field(
+        "earliest", description="where a group begins that has committed no offsets"
+    )
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="whether the brokers have TLS (SSL) and clients log in (SASL)"
+    )
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="how stream logs in to the brokers"
+    )
+    kafka_username: str = Field("", description="user who logs in to the brokers")
+    kafka_password: SecretStr = Field(SecretStr(""), description="password of that user")
+    kafka_ca: str = Field("", description="file in PEM of the authorities that sign the brokers' certificates")
+    kafka_certificate: str = Field("", description="file in PEM of the certificate with which stream identifies itself")
+    kafka_key: str = Field("", description="file in PEM of the key of that certificate")
+    stream_port: int = Field(3002, ge=1, le=65535, description="port at BIND_ADDRESS of stream's health and metrics")
     store: Path = Field(ROOT / "store", description="folder of the versions and the current release")
 
 

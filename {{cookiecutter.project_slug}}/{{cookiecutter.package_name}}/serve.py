@@ -18,10 +18,10 @@ from starlette.types import ASGIApp
 from . import config
 from .access import access_policy
 from .toolkit.common import console
-from .toolkit.common.errors import UserError, explain_missing_extras
 from .toolkit.common.scratch import scratch_folder
 from .toolkit.common.sockets import listen, url
 from .toolkit.release.instances import Instances
+from .toolkit.release.pulling import pull_or_keep
 from .toolkit.release.store import Store
 from .toolkit.serving.handover import Handover
 from .trust import model_store
@@ -54,7 +54,7 @@ def run(settings: config.Settings, *, pull: bool = True, record: Path | None = N
     policy.load()
     # An image serves the release that it holds, also where `serve` is its only argument, as on SageMaker.
     if pull and "IMAGE_ENVIRONMENT" not in os.environ:
-        _pull(settings, store)
+        pull_or_keep(settings.mlflow_tracking_uri, settings.model_name, store)
     release = store.required_release()
     for number, digest in release.digests.items():  # a version that was damaged is a sentence here, later a traceback
         store.load(number, digest)
@@ -78,21 +78,6 @@ def run(settings: config.Settings, *, pull: bool = True, record: Path | None = N
 
 def _duplicate(listener: socket.socket) -> socket.socket:
     return listener.dup()
-
-
-def _pull(settings: config.Settings, store: Store) -> None:
-    """Pull the registry's release; if that fails, the store's release is served, if there is one."""
-    try:
-        with explain_missing_extras():
-            # Not above: the service is installed without MLflow.
-            from .toolkit.release.reconcile import pull_release
-
-        pull_release(settings.mlflow_tracking_uri, settings.model_name, store)
-    except UserError as error:
-        if store.release() is None:
-            raise
-        problem = str(error).rstrip(".")
-        console.say(f"{problem}. Serving the release in {store.root}, which may not be in sync with the registry.")
 
 
 def _serve(settings: config.Settings, take: Take, http: socket.socket | None, stopping: Callable[[], None]) -> None:

@@ -17,12 +17,12 @@ from starlette.types import ASGIApp
 from . import config
 from .access import access_policy
 from .toolkit.common import redaction
+from .toolkit.live.live_release import LiveRelease
 from .toolkit.monitoring.prediction_log import LogFile, PredictionLog
 from .toolkit.monitoring.recorder import Recorder
 from .toolkit.serving.app import Routes, ScoringMiddleware
 from .toolkit.serving.custom_endpoints import log_server_errors_only, predict_as, with_endpoints
 from .toolkit.serving.limits import Limits
-from .toolkit.serving.live_release import LiveRelease
 from .toolkit.serving.root_path import RootPathMiddleware, under
 from .toolkit.serving.scoring import Scorer
 

@@ -16,12 +16,12 @@ from titanic_survival import config, history, predict, sync, train
 from titanic_survival.model import data
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.redaction import redact
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.registry.client import connect
 from titanic_survival.toolkit.release.store import Store
 from titanic_survival.toolkit.release.synchronizer import Synchronizer
 from titanic_survival.toolkit.serving import app
 from titanic_survival.toolkit.serving.limits import Limits
-from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.scoring import Scorer
 
 TOKEN = "ghp_0123456789abcdefghij"

@@ -30,7 +30,7 @@ from titanic_survival.toolkit.registry.client import connect
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.serving import app
 from titanic_survival.toolkit.serving.limits import Limits
-from titanic_survival.toolkit.serving.live_release import LiveRelease
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.serving.scoring import Scorer
 from titanic_survival.toolkit.version.artifact import Artifact
 

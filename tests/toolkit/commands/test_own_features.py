@@ -17,6 +17,7 @@ from titanic_survival.model import features as module
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.columns import from_rows
 from titanic_survival.toolkit.contract.schema import Contract
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile
 from titanic_survival.toolkit.registry.client import connect
 from titanic_survival.toolkit.release import image
@@ -24,7 +25,6 @@ from titanic_survival.toolkit.release.reconcile import pull_release
 from titanic_survival.toolkit.release.store import Store
 from titanic_survival.toolkit.serving import app
 from titanic_survival.toolkit.serving.limits import Limits
-from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.protocols import open_inference
 from titanic_survival.toolkit.serving.scoring import Scorer
 from titanic_survival.toolkit.training import evaluation

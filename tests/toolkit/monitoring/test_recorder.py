@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from titanic_survival.toolkit.contract.json_rows import RowParser
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.monitoring import metrics, prediction_ids, recorder
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile, PredictionLog
 from titanic_survival.toolkit.monitoring.recorder import Recorder
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.serving.limits import Limits
-from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.scoring import Scorer
 from titanic_survival.toolkit.version.artifact import Artifact
 

@@ -12,11 +12,11 @@ import pytest
 from starlette.testclient import TestClient
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.schema import Contract
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile
 from titanic_survival.toolkit.serving.app import Routes, ScoringMiddleware
 from titanic_survival.toolkit.serving.auth.tokens import TokenAuthenticator
 from titanic_survival.toolkit.serving.limits import Limits
-from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.protocols import open_inference
 from titanic_survival.toolkit.serving.scoring import Scorer
 

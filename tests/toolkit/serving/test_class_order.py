@@ -14,11 +14,11 @@ from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import Columns
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.schema import Contract
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.serving import app
 from titanic_survival.toolkit.serving.limits import Limits
-from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.scoring import Scorer
 from titanic_survival.toolkit.training import evaluation, gates, samples
 from titanic_survival.toolkit.training.dataset import Dataset, LabelledRows, labelled_rows

@@ -11,12 +11,12 @@ import pytest
 from pydantic import BaseModel
 from starlette.testclient import TestClient
 from titanic_survival.toolkit.contract.schema import Contract
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.serving import app
 from titanic_survival.toolkit.serving.limits import MAX_EXPLAINED_ROWS, Limits
-from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.scoring import Scorer
 
 

@@ -24,12 +24,12 @@ from titanic_survival import model
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import Columns
 from titanic_survival.toolkit.contract.derivation import derive
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile
 from titanic_survival.toolkit.registry.packaging import signature
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.serving import app
 from titanic_survival.toolkit.serving.limits import Limits
-from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.protocols.open_inference import request
 from titanic_survival.toolkit.serving.protocols.tabular import csv_table
 from titanic_survival.toolkit.serving.scoring import Scorer

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, Field
 from titanic_survival.toolkit.contract.schema import Contract
+from titanic_survival.toolkit.live.live_release import LiveVersion, ReleaseSnapshot
 from titanic_survival.toolkit.release.store import Release
 from titanic_survival.toolkit.serving import openapi
 from titanic_survival.toolkit.serving.limits import Limits
-from titanic_survival.toolkit.serving.live_release import LiveVersion, ReleaseSnapshot
 from titanic_survival.toolkit.version.artifact import Artifact
 
 

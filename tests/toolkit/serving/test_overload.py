@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile
 from titanic_survival.toolkit.serving import app, explain_route
 from titanic_survival.toolkit.serving.limits import Limits
-from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.protocols import mlflow_scoring
 from titanic_survival.toolkit.serving.scoring import Scorer
 

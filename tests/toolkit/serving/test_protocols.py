@@ -15,12 +15,12 @@ from pydantic import BaseModel
 from starlette.testclient import TestClient
 from titanic_survival.toolkit.common.errors import RejectedError
 from titanic_survival.toolkit.contract.schema import Contract, FieldSpec
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.serving import app
 from titanic_survival.toolkit.serving.limits import Limits
-from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.protocols import mlflow_scoring, tensors
 from titanic_survival.toolkit.serving.scoring import Scorer
 from titanic_survival.toolkit.version.artifact import Artifact
@@ -492,7 +492,8 @@ def test_an_onnx_model_is_served_without_pandas_scikit_learn_and_mlflow(served: 
 import sys
 from pathlib import Path
 from {package}.toolkit.monitoring import prediction_log
-from {package}.toolkit.serving import app, limits, live_release, scoring
+from {package}.toolkit.live import live_release
+from {package}.toolkit.serving import app, limits, scoring
 live = live_release.LiveRelease(Path({str(served)!r}))
 live.load()
 log = prediction_log.LogFile(Path(), "feedback", 0)

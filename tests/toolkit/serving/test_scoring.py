@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, Field
 from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.serving.limits import Limits
-from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.scoring import Scorer
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 import uvicorn
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile
 from titanic_survival.toolkit.serving.app import Routes, ScoringMiddleware
 from titanic_survival.toolkit.serving.http_protocol import TimedHttpProtocol
 from titanic_survival.toolkit.serving.limits import Limits
-from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.scoring import Scorer
 
 MAX_BYTES = 1_000_000

@@ -10,6 +10,8 @@ Its packages, the rooms, in their order; each imports only those above it:
     release       what should run, and where: store, the registry's release, targets
     monitoring    what is counted and logged of each prediction: drift counters, recorder, log
     batch         files of rows
+    live          the current release in memory, for stream and service: followed, and its rows scored
+    streaming     Kafka in, Kafka out: consumer, checks, predictions, dead letters
     serving       the REST service: routes, scoring, protocols, OpenAPI document, access control
     diagnosis     whether all of it is as it should be
 """

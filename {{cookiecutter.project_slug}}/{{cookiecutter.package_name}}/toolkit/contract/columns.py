@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,22 @@ def as_records(predictions: Columns, contract: Contract) -> list[dict[str, Any]]
     """Return one dict for each prediction; numbers have the fewest digits that give the same float32."""
     lists = {field.name: output_values(predictions[field.name], field) for field in contract.prediction}
     return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
+
+
+def records(predictions: Columns, contract: Contract, **more: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return one dict a row, with the values of `more` at the end; a map is a dict too.
+
+    Numbers stay NumPy's float32, which orjson writes in the shortest form that reads back as the same float32.
+    """
+    names = (*predictions, *more)
+    values = [
+        list(np.ascontiguousarray(array)) if array.dtype == np.float32 else array.tolist()
+        for array in predictions.values()
+    ]
+    for place, field in enumerate(contract.prediction if values else ()):
+        if field.kind == "map":
+            values[place] = [dict(zip(field.names, row, strict=True)) for row in values[place]]
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, *more.values(), strict=True)]
 
 
 def output_values(array: np.ndarray, field: FieldSpec) -> list[Any]:

@@ -4,6 +4,9 @@ A label that arrives days later can be compared with its prediction by any worke
 
     version (4 bytes), code of the predicted label (4), random (8), checksum with the model's name (4), as 40 hex digits
 
+The random part of a streamed prediction is derived from where its message is, so that it is the same when the message
+is scored again.
+
 Of several labels, the codes of the others (4 bytes each) are between the random part and the checksum. A model without
 label has the code of the first field.
 
@@ -13,6 +16,10 @@ The checksum tells ids of this model from others; it keeps no secret, since the 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import count
 from secrets import randbits
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -28,6 +35,8 @@ ID_LENGTH = 2 * (HEAD.size + CHECKSUM.size)
 CODE_LENGTH, MAX_LENGTH = 8, 8_000
 #: The random part counts modulo this.
 RANDOM_VALUES = 2**64
+#: A position has 44 bits for the offset, half a millennium at a thousand messages a second, and 20 for the partition.
+OFFSET_BITS, PARTITIONS = 44, 2**20
 
 
 class DecodedId(NamedTuple):
@@ -44,18 +53,30 @@ class IdGenerator:
         self._version, self._seed = version, crc32(model.encode())
         self._first, *self._others = fields
 
-    def make(self, predictions: Columns) -> list[str]:
-        """Return an id for each prediction."""
-        # One random number for all rows, incremented for each: a draw a row would cost more than the rest.
-        start = randbits(64)
+    def make(self, predictions: Columns, numbers: Iterable[int] | None = None) -> list[str]:
+        """Return an id for each prediction; `numbers`, of 64 bits, take the place of the random part."""
+        if numbers is None:
+            # One random number for all rows, incremented for each: a draw a row would cost more than the rest.
+            start = randbits(64)
+            numbers = (number % RANDOM_VALUES for number in count(start))
         heads = [
-            HEAD.pack(self._version, code, (start + row) % RANDOM_VALUES)
-            for row, code in enumerate(codes(predictions[self._first.name], self._first))
+            HEAD.pack(self._version, code, number)
+            for code, number in zip(codes(predictions[self._first.name], self._first), numbers, strict=False)
         ]
         if self._others:
             others = np.array([codes(predictions[field.name], field) for field in self._others], ">u4").T
             heads = [head + row.tobytes() for head, row in zip(heads, others, strict=True)]
         return [(head + CHECKSUM.pack(crc32(head, self._seed))).hex() for head in heads]
+
+
+@lru_cache
+def _topic_number(topic: str) -> int:
+    return int.from_bytes(blake2b(topic.encode(), digest_size=8).digest())
+
+
+def position_number(topic: str, partition: int, offset: int) -> int:
+    """Return 64 bits for a message of a topic; no two messages of a topic have the same."""
+    return _topic_number(topic) ^ (partition % PARTITIONS << OFFSET_BITS | offset % 2**OFFSET_BITS)
 
 
 def decode(text: str, model: str) -> DecodedId | None:

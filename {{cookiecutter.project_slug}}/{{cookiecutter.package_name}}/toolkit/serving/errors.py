@@ -8,12 +8,8 @@ import orjson
 
 from ..common.errors import RejectedError
 from ..contract.json_rows import InvalidRowsError
-from ..contract.schema import Violation
+from ..contract.violation_json import as_json
 
-#: Violations in one answer; a body of a million invalid rows must not get an answer of the same size.
-MAX_JSON_VIOLATIONS = 100
-#: Characters of a caller's value that an answer repeats.
-MAX_JSON_VALUE_LENGTH = 200
 #: The reason that a rejected request is counted under, by status; invalid rows are counted under "contract".
 METRIC_REASONS = {
     400: "format",
@@ -47,22 +43,3 @@ def error_json(error: RejectedError | InvalidRowsError) -> bytes:
 def message_json(message: str) -> bytes:
     """Return the JSON of an error that is one sentence."""
     return orjson.dumps({"error": message})
-
-
-def as_json(violations: list[Violation]) -> list[dict[str, Any]]:
-    """Return the first violations as objects that JSON can hold, long values cut off."""
-    return [
-        violation._asdict() | {"field": _cut(violation.field), "value": _cut(violation.value)}
-        for violation in violations[:MAX_JSON_VIOLATIONS]
-    ]
-
-
-def _cut(value: Any) -> Any:
-    """Return a caller's value, or the beginning of its text if that is long."""
-    if isinstance(value, str):
-        return value if len(value) <= MAX_JSON_VALUE_LENGTH else value[:MAX_JSON_VALUE_LENGTH] + "…"
-    try:
-        text = orjson.dumps(value).decode()
-    except TypeError:  # for example a whole number of more than 64 bits
-        return _cut(repr(value))
-    return value if len(text) <= MAX_JSON_VALUE_LENGTH else _cut(text)

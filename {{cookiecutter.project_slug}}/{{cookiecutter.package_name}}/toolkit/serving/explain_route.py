@@ -15,10 +15,10 @@ from ..common.redaction import redact
 from ..contract.columns import Columns
 from ..contract.json_rows import InvalidRowsError, TooManyRowsError
 from ..contract.schema import Contract
+from ..live.live_release import LiveRelease, LiveVersion
 from ..monitoring.metrics import EXPLAINED_ROWS
 from ..version.explainer import Explanations
 from .limits import MAX_EXPLAINED_ROWS
-from .live_release import LiveRelease, LiveVersion
 from .parsing import parse
 from .protocols.codec import reject
 from .protocols.predict import JSON_CODEC

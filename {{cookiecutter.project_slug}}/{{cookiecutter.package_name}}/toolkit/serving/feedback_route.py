@@ -14,10 +14,10 @@ from ..common.names import CHAMPION
 from ..contract.annotations import annotation
 from ..contract.json_rows import InvalidRowsError, TooManyRowsError
 from ..contract.schema import FieldSpec, Violation
+from ..contract.violation_json import as_json
+from ..live.live_release import LiveRelease, ReleaseSnapshot
 from ..monitoring import feedback_counters, prediction_ids
 from ..monitoring.prediction_log import LogFile
-from .errors import as_json
-from .live_release import LiveRelease, ReleaseSnapshot
 from .parsing import parse
 from .protocols.codec import reject
 from .protocols.predict import JSON_CODEC

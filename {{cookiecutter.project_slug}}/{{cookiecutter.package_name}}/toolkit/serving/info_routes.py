@@ -14,9 +14,9 @@ from starlette.routing import Route
 
 from ..common.errors import RejectedError
 from ..common.names import CHAMPION
+from ..live.live_release import LiveRelease
 from .asgi import json_response
 from .errors import error_json, message_json
-from .live_release import LiveRelease
 
 #: Of a version's details, those that `/model` shows.
 DETAILS = ("trained", "commit", "runtime", "runtime_note", "metrics", "data")

@@ -11,10 +11,10 @@ from ..common.errors import RejectedError
 from ..common.redaction import redact
 from ..contract.columns import Columns
 from ..contract.json_rows import InvalidRowsError
+from ..live.live_release import LiveRelease, LiveVersion, ReleaseSnapshot
 from ..monitoring.recorder import Recorder, RequestRecord
 from .errors import status_of
 from .limits import Limits, check_key
-from .live_release import LiveRelease, LiveVersion, ReleaseSnapshot
 from .parsing import LARGE_ROWS, beside, parse
 from .protocols.codec import Codec, reject
 from .protocols.predict import JSON_CODEC

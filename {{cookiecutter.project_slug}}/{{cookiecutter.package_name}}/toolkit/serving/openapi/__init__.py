@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...live.live_release import ReleaseSnapshot
 from ..limits import Limits
-from ..live_release import ReleaseSnapshot
 from . import components, mlflow_scoring, open_inference, own_routes
 from .documented_release import DocumentedRelease
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...contract.schema import Contract
-from ..errors import MAX_JSON_VIOLATIONS
+from ...contract.violation_json import MAX_JSON_VIOLATIONS
 from .fields import input_schema, output_schemas
 from .json_schema import INTEGER_FROM_0, STRING, TIMESTAMP, Schema, array_of, map_of, object_of, ref
 

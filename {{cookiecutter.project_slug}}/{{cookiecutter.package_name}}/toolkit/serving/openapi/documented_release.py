@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ...contract.schema import Contract
+from ...live.live_release import LiveVersion, ReleaseSnapshot
 from ..limits import Limits
-from ..live_release import LiveVersion, ReleaseSnapshot
 from .json_schema import Schema, ref, string_enum
 from .operations import RETRY_AFTER_HEADERS, response
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MAX_JSON_VIOLATIONS
+from ...contract.violation_json import MAX_JSON_VIOLATIONS
 from ..limits import MAX_EXPLAINED_ROWS
 from .documented_release import BY_TRAFFIC, ONE_VERSION, THE_CHAMPION, DocumentedRelease, DocumentedVersion
 from .json_schema import ALWAYS_TRUE, STRING, Schema, any_of, array_of, object_of, ref

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Protocol
-
-import numpy as np
 
 from ...common.errors import RejectedError
 from ...contract.columns import Columns
 from ...contract.json_rows import InvalidRowsError, RowParser, TooManyRowsError
-from ...contract.schema import Contract
+from ...live.live_release import LiveVersion
 from ...monitoring.metrics import REJECTED_REQUESTS
 from ..errors import METRIC_REASONS, status_of
-from ..live_release import LiveVersion
 
 
 class Codec(Protocol):
@@ -46,19 +42,3 @@ def load(body: bytes, parser: RowParser, limit: int) -> Any:
         return parser.load(body, limit)
     except TooManyRowsError:
         raise RejectedError(413, f"at most {limit} rows are allowed per request (MAX_ROWS)") from None
-
-
-def records(predictions: Columns, contract: Contract, **more: Iterable[Any]) -> list[dict[str, Any]]:
-    """Return one dict a row, with the values of `more` at the end; a map is a dict too.
-
-    Numbers stay NumPy's float32, which orjson writes in the shortest form that reads back as the same float32.
-    """
-    names = (*predictions, *more)
-    values = [
-        list(np.ascontiguousarray(array)) if array.dtype == np.float32 else array.tolist()
-        for array in predictions.values()
-    ]
-    for place, field in enumerate(contract.prediction if values else ()):
-        if field.kind == "map":
-            values[place] = [dict(zip(field.names, row, strict=True)) for row in values[place]]
-    return [dict(zip(names, row, strict=True)) for row in zip(*values, *more.values(), strict=True)]

@@ -29,15 +29,14 @@ from starlette.routing import Route
 from ...common.errors import RejectedError
 from ...common.names import CHAMPION
 from ...contract import column_names
-from ...contract.columns import Columns
+from ...contract.columns import Columns, records
 from ...contract.json_rows import InvalidRowsError, RowParser
 from ...contract.schema import MISSING_TEXTS
+from ...live.live_release import LiveRelease, LiveVersion
 from ...version.artifact import Artifact
 from ..errors import status_of
 from ..limits import check_row_count
-from ..live_release import LiveRelease, LiveVersion
 from .casts import cast
-from .codec import records
 from .error_text import error_line
 from .tabular import SignatureError, csv_table, json_table
 

@@ -23,10 +23,10 @@ from ...contract import column_names
 from ...contract.columns import Columns
 from ...contract.json_rows import InvalidRowsError, RowParser
 from ...contract.schema import Contract, FieldSpec
+from ...live.live_release import LiveRelease, LiveVersion
 from ..asgi import json_response
 from ..errors import message_json
 from ..limits import check_row_count
-from ..live_release import LiveRelease, LiveVersion
 from . import binary_tensors
 from .codec import load
 from .error_text import error_line, quote

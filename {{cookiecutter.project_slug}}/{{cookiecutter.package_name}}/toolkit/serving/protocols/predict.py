@@ -5,11 +5,10 @@ from __future__ import annotations
 import orjson
 
 from ...common.errors import RejectedError
-from ...contract.columns import Columns
+from ...contract.columns import Columns, records
 from ...contract.json_rows import InvalidRowsError, RowParser, TooManyRowsError
+from ...live.live_release import LiveVersion
 from ..errors import error_json
-from ..live_release import LiveVersion
-from .codec import records
 
 
 class JsonCodec:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import BaseModel
+from titanic_survival.toolkit.live import live_release
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.release.store import Release, Store
-from titanic_survival.toolkit.serving import live_release
 from titanic_survival.toolkit.serving.limits import Limits
-from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.serving.scoring import Scorer
 from titanic_survival.toolkit.version.artifact import digest
 
