@@ -64,8 +64,6 @@ class Stream:
         self._stopping = asyncio.Event()
         #: Held while a micro-batch is in progress: partitions are given away after it is committed.
         self._in_progress = asyncio.Lock()
-        #: Counts the assignments of partitions: what was fetched before one is not scored after it.
-        self._assignment = 0
         self._ready = False
         #: The next offset of each partition.
         self._next: dict[TopicPartition, int] = {}
@@ -147,7 +145,6 @@ class Stream:
 
     async def _work(self, consumer: AIOKafkaConsumer, writer: Writer) -> None:
         while not self._stopping.is_set():
-            assignment = self._assignment
             fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_MESSAGES)
             if self._problems.fatal:
                 raise self._problems.fatal
@@ -155,9 +152,8 @@ class Stream:
                 await self._idle(consumer)
                 continue
             async with self._in_progress:
-                # Otherwise the partitions were given away meanwhile, and their messages are another consumer's.
-                if assignment == self._assignment:
-                    await self._score(consumer, writer, fetched)
+                # Also if the partitions were given away a moment ago: to leave messages out could lose them.
+                await self._score(consumer, writer, fetched)
             self._progress.show()
 
     async def _idle(self, consumer: AIOKafkaConsumer) -> None:
@@ -196,11 +192,10 @@ class Stream:
     async def revoke(self) -> None:
         """Give partitions away: after the micro-batch in progress is committed."""
         async with self._in_progress:
-            self._assignment += 1
+            pass
 
     def assign(self) -> None:
         """Take partitions."""
-        self._assignment += 1
         self._next.clear()
         self._ready = True
 
