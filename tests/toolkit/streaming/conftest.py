@@ -16,6 +16,7 @@ import pytest
 from titanic_survival import config
 from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.release.store import Store
+from titanic_survival.toolkit.streaming import stream as stream_module
 from titanic_survival.toolkit.streaming.connection import Connection, Topics
 from titanic_survival.toolkit.streaming.stream import Stream, StreamSettings
 
@@ -23,6 +24,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from kafka_broker import Broker, Sent, started
 
 NAMES = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def short_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the broker, which waits half a session for more consumers, assign partitions after a second."""
+    monkeypatch.setattr(stream_module, "SESSION_SECONDS", 2)
 
 
 @pytest.fixture(scope="session")

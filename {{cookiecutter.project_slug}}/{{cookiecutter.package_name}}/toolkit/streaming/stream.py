@@ -103,6 +103,7 @@ class Stream:
             isolation_level="read_committed",
             fetch_max_wait_ms=FETCH_MS,
             session_timeout_ms=SESSION_SECONDS * 1000,
+            heartbeat_interval_ms=SESSION_SECONDS * 300,
             # Keeps partitions where they are as far as it can; aiokafka has no cooperative rebalancing.
             partition_assignment_strategy=(StickyPartitionAssignor,),
             **options,
