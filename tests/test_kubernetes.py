@@ -33,6 +33,8 @@ COMBINATIONS = [
     ("scale-to-zero", "retrain"),
     ("image-volume",),
     ("image-volume", "ingress", "batch"),
+    ("stream",),
+    ("stream", "sync", "batch"),
 ]
 #: Kinds of the Gateway API, the Prometheus operator and Knative: Kubernetes has no schemas of them.
 FOREIGN = ("gateway.networking.k8s.io/", "monitoring.coreos.com/", "serving.knative.dev/")
@@ -166,8 +168,10 @@ def test_reconciler_has_no_more_rights_than_it_uses(render: Rendered) -> None:
 
 
 def test_selectors_find_the_service_and_nothing_else(render: Rendered) -> None:
-    manifests = render("production", ("sync", "batch", "retrain", "reconcile"))
-    kinds = {manifest["kind"]: manifest for manifest in manifests if "reconcile" not in manifest["metadata"]["name"]}
+    manifests = render("production", ("sync", "batch", "retrain", "reconcile", "stream"))
+    others = ("reconcile", "stream")
+    named = [(manifest["metadata"]["name"], manifest) for manifest in manifests]
+    kinds = {manifest["kind"]: manifest for name, manifest in named if not any(part in name for part in others)}
     labels = [pod["metadata"]["labels"] for pod in pods(manifests)]
     for selector in (
         kinds["Service"]["spec"]["selector"],
@@ -177,7 +181,10 @@ def test_selectors_find_the_service_and_nothing_else(render: Rendered) -> None:
         *(c["labelSelector"]["matchLabels"] for c in pods(manifests)[0]["spec"]["topologySpreadConstraints"]),
     ):
         assert [selector.items() <= found.items() for found in labels].count(True) == 1
-    assert len(labels) == 4
+    monitor = next(m for name, m in named if m["kind"] == "PodMonitor" and name.endswith("-stream"))
+    selected = monitor["spec"]["selector"]["matchLabels"].items()
+    assert [selected <= found.items() for found in labels].count(True) == 1
+    assert len(labels) == 5
     # Default deny holds for all of them.
     denied = next(m for m in manifests if m["kind"] == "NetworkPolicy" and m["metadata"]["name"] == "titanic-survival")
     assert denied["spec"]["policyTypes"] == ["Ingress", "Egress"] and "egress" not in denied["spec"]

@@ -256,6 +256,7 @@ def test_every_query_of_the_dashboard_has_data(service: Service, prometheus: Pro
         if variable["type"] == "query":
             metric, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"]).groups()
             queries.append((variable["name"], f"count by ({label}) ({metric})"))
+    queries = [(title, query) for title, query in queries if "stream" not in query]  # no stream runs here
     assert len(queries) > 30
     without = []
     for title, expression in queries:

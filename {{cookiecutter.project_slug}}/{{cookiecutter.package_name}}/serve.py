@@ -22,7 +22,6 @@ from .toolkit.common.scratch import scratch_folder
 from .toolkit.common.sockets import listen, url
 from .toolkit.release.instances import Instances
 from .toolkit.release.pulling import pull_or_keep
-from .toolkit.release.store import Store
 from .toolkit.serving.handover import Handover
 from .trust import model_store
 

@@ -14,15 +14,15 @@ from .toolkit.common import console
 from .toolkit.common.sockets import listen, url
 from .toolkit.live.live_release import LiveRelease
 from .toolkit.release.pulling import pull_or_keep
-from .toolkit.release.store import Store
 from .toolkit.streaming import health
 from .toolkit.streaming.connection import Connection, Topics
 from .toolkit.streaming.stream import Stream, StreamSettings
+from .trust import model_store
 
 
 def run(settings: config.Settings, *, pull: bool = True) -> None:
     """Score until a signal arrives; then the micro-batch in progress is finished and committed."""
-    store = Store(settings.store)
+    store = model_store(settings)
     # An image serves the release that it holds, or that a sync beside it pulls.
     if pull and "IMAGE_ENVIRONMENT" not in os.environ:
         pull_or_keep(settings.mlflow_tracking_uri, settings.model_name, store)

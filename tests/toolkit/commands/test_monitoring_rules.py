@@ -10,7 +10,7 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 from titanic_survival import config
-from titanic_survival.toolkit.monitoring import metrics
+from titanic_survival.toolkit.monitoring import metrics, stream_metrics
 from titanic_survival.toolkit.monitoring.batch_metrics import BatchMetrics, JobReport
 from titanic_survival.toolkit.monitoring.bin_counts import BinCounts
 from titanic_survival.toolkit.version.outliers import OutlierDetector
@@ -40,7 +40,8 @@ def names(expression: str) -> set[str]:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Return the names of what the service exports, and of what batch jobs leave behind."""
-    found = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
+    declared = (*vars(metrics).values(), *vars(stream_metrics).values())
+    found = [metric for metric in declared if isinstance(metric, MetricWrapperBase)]
     ends = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
     file = tmp_path_factory.mktemp("metrics") / "batch.prom"
     detector = OutlierDetector(features={}, threshold=1, rate=0.01)

@@ -24,13 +24,13 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from starlette.testclient import TestClient
 from titanic_survival import config, train
 from titanic_survival.model import data, pipeline, quality, schema
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.monitoring.prediction_log import LogFile, PredictionLog
 from titanic_survival.toolkit.monitoring.recorder import Recorder
 from titanic_survival.toolkit.registry.client import connect
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.serving import app
 from titanic_survival.toolkit.serving.limits import Limits
-from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.serving.scoring import Scorer
 from titanic_survival.toolkit.version.artifact import Artifact
 

@@ -15,9 +15,9 @@ from titanic_survival import config, predict, sync, train, trust
 from titanic_survival.toolkit.batch import files
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.columns import from_rows
+from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.store import Store
-from titanic_survival.toolkit.serving.live_release import LiveRelease
 from titanic_survival.toolkit.training import evaluation
 from titanic_survival.toolkit.training.importance import Importance
 from titanic_survival.toolkit.version import artifact, signature

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from . import metrics
+from . import stream_metrics as metrics
 
 #: What a message that is not scored is counted under.
 REASONS = ("contract", "format", "size", "failure")
@@ -19,8 +19,8 @@ class StreamCounters:
         #: Messages behind by (topic, partition), of the partitions that this process reads.
         self.lag: dict[tuple[str, int], int] = {}
         for reason in REASONS:
-            metrics.STREAM_REJECTED.labels(reason)
-        metrics.STREAM_PROBLEM.set(0)
+            metrics.REJECTED.labels(reason)
+        metrics.PROBLEM.set(0)
 
     def add(self, reasons: Iterable[str], seconds: float) -> None:
         """Count messages that are done, by the reason of their rejection, "" for none.
@@ -29,21 +29,21 @@ class StreamCounters:
         """
         counts = Counter(reasons)
         total = sum(counts.values())
-        metrics.STREAM_MESSAGES.inc(total)
-        metrics.STREAM_SECONDS.observe(max(seconds, 0))
+        metrics.MESSAGES.inc(total)
+        metrics.SECONDS.observe(max(seconds, 0))
         rejected = total - counts.pop("", 0)
         for reason, count in counts.items():
-            metrics.STREAM_REJECTED.labels(reason).inc(count)
+            metrics.REJECTED.labels(reason).inc(count)
         self.messages, self.rejected = self.messages + total, self.rejected + rejected
 
     def set_lag(self, lag: dict[tuple[str, int], int]) -> None:
         """Set how far behind the partitions are that this process reads now."""
         for topic, partition in self.lag.keys() - lag.keys():
-            metrics.STREAM_LAG.remove(topic, partition)
+            metrics.LAG.remove(topic, partition)
         for (topic, partition), behind in lag.items():
-            metrics.STREAM_LAG.labels(topic, partition).set(behind)
+            metrics.LAG.labels(topic, partition).set(behind)
         self.lag = lag
 
     def set_problem(self, exists: bool) -> None:
         """Set whether brokers or topics have a problem."""
-        metrics.STREAM_PROBLEM.set(exists)
+        metrics.PROBLEM.set(exists)
