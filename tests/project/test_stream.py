@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Project, call, free_port, needed, running, wait_for
+from .conftest import Project, call, free_port, running, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +88,3 @@ def test_kill_loses_nothing_and_a_signal_commits(trained: Project) -> None:
     finally:
         broker.stdin.close()
         broker.wait(30)
-
-
-__all__ = ["needed"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,7 +17,6 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError
 from titanic_survival.toolkit.common.sockets import free_port
 
 HOST = "127.0.0.1"
@@ -47,10 +47,10 @@ class Sent(NamedTuple):
 
 
 class Proxy:
-    """Passes connections on to the broker, until it is told that the broker is away."""
+    """Passes connections on to the broker, by TLS if it has a context, until it is told that the broker is away."""
 
-    def __init__(self) -> None:
-        self.port, self.target = free_port(), free_port()
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.port, self.target, self._tls = free_port(), free_port(), tls
         self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -66,7 +66,7 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(self._down(), self._loop).result(5)
 
     async def _up(self) -> None:
-        self._server = await asyncio.start_server(self._accept, HOST, self.port)
+        self._server = await asyncio.start_server(self._accept, HOST, self.port, ssl=self._tls)
 
     async def _down(self) -> None:
         assert self._server
@@ -186,12 +186,12 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 @contextmanager
-def started(*arguments: str, scheme: str = "tcp", **options: Any) -> Iterator[Broker]:
+def started(*arguments: str, tls: ssl.SSLContext | None = None, **options: Any) -> Iterator[Broker]:
     """Start a broker behind a proxy, and stop it in the end."""
-    proxy = Proxy()
+    proxy = Proxy(tls)
     command = [program(), "broker", "--storage-engine", "memory://tansu/", *arguments]
-    command += ["--listener-url", f"{scheme}://{HOST}:{proxy.target}"]
-    command += ["--advertised-listener-url", f"{scheme}://{HOST}:{proxy.port}"]
+    command += ["--listener-url", f"tcp://{HOST}:{proxy.target}"]
+    command += ["--advertised-listener-url", f"tcp://{HOST}:{proxy.port}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(100):
@@ -203,6 +203,3 @@ def started(*arguments: str, scheme: str = "tcp", **options: Any) -> Iterator[Br
         proxy.down()
         process.kill()
         process.wait()
-
-
-__all__ = ["Broker", "KafkaError", "Sent", "run", "started"]

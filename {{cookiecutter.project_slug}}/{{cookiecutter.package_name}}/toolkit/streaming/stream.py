@@ -120,7 +120,10 @@ class Stream:
                     await asyncio.wait_for(close(), 5)
 
     async def _start(self, consumer: AIOKafkaConsumer, writer: Writer) -> None:
-        await consumer.start()
+        try:
+            await consumer.start()
+        except KeyError as error:  # what aiokafka makes of a broker's answer to a SCRAM login that it rejects
+            raise errors.SaslAuthenticationFailed from error
         self._problems.check_topics(set(await consumer.topics()))
         await writer.start()
         consumer.subscribe([self._settings.topics.rows], listener=_Listener(self))
