@@ -52,6 +52,8 @@ FOREIGN = (
     "BIND_",
     "SYNC_",
     "GRACE_",
+    "KAFKA_",
+    "STREAM_",
     "WEBHOOK_",
 )
 
