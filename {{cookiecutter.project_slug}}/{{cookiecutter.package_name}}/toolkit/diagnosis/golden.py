@@ -15,9 +15,9 @@ import requests
 from ..batch.scoring import Scorer
 from ..common.errors import UserError
 from ..common.findings import Finding, error, ok, warning
+from ..live.live_release import LiveVersion
 from ..release.store import Store
 from ..release.targets.kubernetes.golden import signed
-from ..serving.live_release import LiveVersion
 from ..serving.protocols.predict import JSON_CODEC
 from ..version.artifact import Artifact, is_close
 
