@@ -49,8 +49,8 @@ def is_list(value: Any) -> bool:
 def predicted(settings: config.Settings, raw: Path, contract: Contract) -> Rows:
     """Return what `make predict` makes of the file."""
     output = raw.with_name("predictions.parquet")
-    result = predict.run(settings, raw, output, "champion")
-    assert (result.rows, result.rejected) == (COUNT, 0)
+    result = predict.run(settings, str(raw), str(output), "champion")
+    assert result.counts[:2] == (COUNT, 0)
     table = pyarrow.parquet.read_table(output, columns=[field.name for field in contract.prediction])
     assert any(len(column.unique()) > 1 for column in table.columns if not is_nested(column.type))
     return table.to_pylist()

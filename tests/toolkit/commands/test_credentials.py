@@ -61,7 +61,7 @@ def test_nothing_shows_the_password_of_the_tracking_uri_or_the_token_of_a_remote
     train.run(settings)
     rows = tmp_path / "rows.csv"
     data.load().head(3).to_csv(rows, index=False)
-    predict.run(settings, rows, tmp_path / "out.csv", "champion")
+    predict.run(settings, str(rows), str(tmp_path / "out.csv"), "champion")
     sync.run(settings, once=True)
     history.run(settings)
 

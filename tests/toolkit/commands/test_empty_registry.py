@@ -14,7 +14,7 @@ COMMANDS: dict[str, Command] = {
     "rollback": lambda settings: promote.roll_back(settings, ""),
     "history": history.run,
     "predict": lambda settings: predict.run(
-        settings, config.ROOT / "rows.csv", settings.store.parent / "predictions.csv", "champion"
+        settings, str(config.ROOT / "rows.csv"), str(settings.store.parent / "predictions.csv"), "champion"
     ),
     "build": build.run,
     "serve": serve.run,

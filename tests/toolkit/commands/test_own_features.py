@@ -160,8 +160,8 @@ def test_batch_and_mlflow_give_the_same_answers(
 ) -> None:
     source, output = tmp_path / "rows.csv", tmp_path / "predictions.parquet"
     pd.DataFrame(rows).to_csv(source, index=False)
-    result = predict.run(own, source, output, "1")
-    assert (result.rows, result.rejected) == (len(rows), 0)
+    result = predict.run(own, str(source), str(output), "1")
+    assert result.counts[:2] == (len(rows), 0)
     assert close(pd.read_parquet(output).to_dict("records"), expected)
     mlflow.set_tracking_uri(own.mlflow_tracking_uri)
     loaded = mlflow.pyfunc.load_model(f"models:/{own.model_name}/1")

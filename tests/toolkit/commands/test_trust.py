@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from pydantic import SecretStr
 from titanic_survival import config, predict, sync, train, trust
-from titanic_survival.toolkit.batch import files
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.columns import from_rows
 from titanic_survival.toolkit.live.live_release import LiveRelease
@@ -60,7 +59,8 @@ def test_trained_version_is_signed_and_every_command_verifies_it(
     settings = with_keys(project, keys(password="secret"), signing_password=SecretStr("secret"))
     output = tmp_path / "out.csv"
     # Version 1 was trained without a key, and stands in the store.
-    for command in (lambda: sync.run(settings, once=True), lambda: predict.run(settings, source, output, "1")):
+    score = [settings, str(source), str(output), "1"]
+    for command in (lambda: sync.run(settings, once=True), lambda: predict.run(*score)):
         with pytest.raises(UserError, match="Version 1 is refused, since it is not signed"):
             command()
     assert not output.exists()
@@ -156,7 +156,7 @@ class Bomb:
 
 
 def test_no_pickle_is_opened_where_onnx_serves(
-    project: config.Settings, source: Path, tmp_path: Path, rows: list[dict[str, Any]]
+    project: config.Settings, score_files: Any, source: Path, tmp_path: Path, rows: list[dict[str, Any]]
 ) -> None:
     store = Store(project.store)
     folder, opened = store.path(1), tmp_path / "opened"
@@ -169,7 +169,7 @@ def test_no_pickle_is_opened_where_onnx_serves(
     version.explainer.explain(columns, version.runtime.score)
     assert version.profile.outliers.rate >= 0
     FrameScorer(folder).predict(pd.DataFrame(rows))
-    files.score(version, 1, source, tmp_path / "out.csv", lambda text: None)
+    score_files(version, 1, source, tmp_path / "out.csv")
     live = LiveRelease(project.store)
     live.load()
     assert live.snapshot is not None
