@@ -72,7 +72,7 @@ def test_trained_version_is_signed_and_every_command_verifies_it(
     sync.run(settings, once=True)
     folder = Store(settings.store).path(number)
     assert (folder / signature.FILE).is_file()
-    assert predict.run(settings, source, output, str(number)).rejected == 0
+    assert predict.run(settings, str(source), str(output), str(number)).counts.rejected == 0
     shutil.rmtree(folder)
     # Whoever can write files and tags changes both.
     files_there = registered_files(settings, number)
@@ -81,7 +81,7 @@ def test_trained_version_is_signed_and_every_command_verifies_it(
     registry.set_version_tags(number, {"digest": artifact.digest(files_there)})
     for command in (
         lambda: sync.run(settings, once=True),
-        lambda: predict.run(settings, source, output, str(number)),
+        lambda: predict.run(settings, str(source), str(output), str(number)),
     ):
         with pytest.raises(UserError, match=rf"Version {number} is refused, since .*\(card.md\)"):
             command()
