@@ -78,12 +78,13 @@ def predict(
         str, typer.Argument(help="File; folder, which gets a file for each input; or database with TABLE.")
     ],
     version: Annotated[str, typer.Option(help="Number or alias of the version.")] = "champion",
+    master: Annotated[str, typer.Option(help="Score on this master of Spark, as ENGINE=spark does.")] = "",
 ) -> None:
     """Score rows: predictions beside the input columns; rows that break the contract go to <OUTPUT>.rejects.csv."""
     from . import predict
 
     with terminable():
-        predict.run(_settings(), input, output, version)
+        predict.run(_settings(), input, output, version, master)
 
 
 @app.command(

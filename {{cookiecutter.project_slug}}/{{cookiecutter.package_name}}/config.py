@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     batch_job: str = Field(
         "", description="name of a batch job in its table, whose rows the next run replaces; by default the input's"
     )
+    engine: Literal["local", "spark"] = Field("local", description="what scores a batch job: this machine, or Spark")
+    spark_master: str = Field(
+        "local[*]", description="master with ENGINE=spark: local[*], spark://host:7077, yarn or k8s://https://host:6443"
+    )
     bootstrap_seconds: float = Field(
         5, ge=0, description="seconds for the intervals of the differences from the champion, where metrics() is slow"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from . import config
 from .toolkit.batch import formats, job, recorded
 from .toolkit.batch.databases import is_database, name_of
+from .toolkit.batch.execution import Progress
 from .toolkit.batch.locations import Location, locate
 from .toolkit.common import console, progress
 from .toolkit.common.errors import UserError
@@ -22,9 +23,15 @@ DATABASE = 'INPUT=postgresql://db.example.com/sales QUERY="select ..."; OUTPUT=p
 EXAMPLE = "For example: make predict INPUT=rows.csv OUTPUT=predictions.csv"
 
 
-def run(settings: config.Settings, source: str, output: str, reference: str) -> job.Result:
-    """Score `source` into `output`; rejected rows go to `<output>.rejects.csv` with their reasons."""
+def run(settings: config.Settings, source: str, output: str, reference: str, master: str = "") -> job.Result:
+    """Score `source` into `output`; rejected rows go to `<output>.rejects.csv` with their reasons.
+
+    With the address of a master, Spark does it.
+    """
+    if master:
+        settings = settings.model_copy(update={"engine": "spark", "spark_master": master})
     _check_addresses(settings, source, output)
+    _check_engine(settings, source, output)
     metrics = BatchMetrics(settings.metrics_job or settings.model_name, settings.pushgateway, settings.metrics_file)
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "predict") as tracking:
@@ -32,7 +39,7 @@ def run(settings: config.Settings, source: str, output: str, reference: str) -> 
         limits = settings.strict, settings.max_rejects, settings.resume
         work = job.Job(source, output, scorer, *limits, settings.query, settings.table, settings.batch_job)
         with progress.step("score", "rows") as step:
-            result, report = recorded.run(tracking, work, step.update)
+            result, report = recorded.run(tracking, work, step.update, _engine(settings, step.update))
             step.detail = f"{report.rows - report.rejected} of {report.rows} rows"
         if file := _local_file(source):
             tracking.log_parameters({"sha256": _sha256(file)})
@@ -45,6 +52,27 @@ def run(settings: config.Settings, source: str, output: str, reference: str) -> 
 def _local_file(source: str) -> Location | None:
     file = None if is_database(source) else locate(source)
     return file if file and file.is_local and not file.is_folder() and not file.is_pattern else None
+
+
+def _check_engine(settings: config.Settings, source: str, output: str) -> None:
+    if settings.engine != "spark":
+        return
+    if is_database(source) or is_database(output):
+        raise UserError("ENGINE=spark scores files, not databases: unset it, or score files that the database exports")
+    if job.as_folder(locate(output)) is None:
+        raise UserError(
+            f"{output} is a file, and with ENGINE=spark each part of the input gets a file of its own: set OUTPUT to a "
+            "folder (scores/), or to one with a format (scores/*.parquet)"
+        )
+
+
+def _engine(settings: config.Settings, update: Progress) -> job.ScoreParts | None:
+    """Return what scores the parts of a job; None for the loop over them on this machine."""
+    if settings.engine == "local":
+        return None
+    from .toolkit.batch.spark import on_spark
+
+    return on_spark(settings.spark_master, f"predict {settings.model_name}", update)
 
 
 def _sha256(file: Location) -> str:

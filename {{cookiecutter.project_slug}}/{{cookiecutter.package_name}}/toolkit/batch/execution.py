@@ -82,13 +82,15 @@ class Counts(NamedTuple):
         return cls(**content | {"bins": BinCounts.from_json(content["bins"])})
 
 
-def score_rows(source: Source, rows: Rows, output: Output, scorer: Scorer) -> Iterator[tuple[Counts, float]]:
-    """Score the rows of a source into an output, which is not committed.
+def score_rows(
+    source: Source, rows: Rows, output: Output, scorer: Scorer, threads: int | None = None
+) -> Iterator[tuple[Counts, float]]:
+    """Score the rows of a source into an output, which is not committed; by default on all processors given.
 
     Yields after each batch what was counted of it, and the share of the source that is done, from 0 to 1.
     """
     # What a model in Python does with its threads is not known; ONNX Runtime may be called by several at once.
-    threads = 1 if scorer.artifact.runtime.threaded else processors()
+    threads = 1 if scorer.artifact.runtime.threaded else threads or processors()
     position = 0
     for scored in in_order(_positions(source, rows), lambda item: scorer.score(*item), threads):
         output.write(scored)
@@ -105,13 +107,19 @@ def _positions(source: Source, rows: Rows) -> Iterator[tuple[pa.RecordBatch, str
         position += len(batch)
 
 
-def score_part(part: Part, folder: Folder, scorer: Scorer, progress: Progress = lambda rows, share: None) -> Counts:
+def score_part(
+    part: Part,
+    folder: Folder,
+    scorer: Scorer,
+    progress: Progress = lambda rows, share: None,
+    threads: int | None = None,
+) -> Counts:
     """Score a part into its file of a folder, and record that it is done."""
     counts = Counts()
     with part.open() as rows, explain_os_errors():
         schemas = scorer.scored_schema(rows.schema), scorer.rejected_schema(rows.schema)
         with FileOutput(folder.output(part), folder.rejects(part), schemas) as output:
-            for new, share in score_rows(part, rows, output, scorer):
+            for new, share in score_rows(part, rows, output, scorer, threads):
                 counts = counts.plus(new)
                 progress(new.rows, share)
             output.commit()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from .outputs import FileOutput, Output, TableOutput
 from .parts import Part, plan
 from .scoring import Scorer
 
-ScoreParts = Callable[[Sequence[Part], Folder, Scorer], Iterator[Counts]]
+ScoreParts = Callable[[Sequence[Part], Folder, Scorer], Generator[Counts, None, None]]
 """Scores parts, in any order, and yields the counts of each that is done."""
 
 
@@ -132,18 +132,18 @@ def _into_folder(
         counts = Counts()
         for found in done.values():
             counts = counts.plus(Counts.from_json(found)) if found else counts
-        for part_counts in (
-            score(missing, folder, job.scorer) if score else _each(missing, folder, job.scorer, progress)
-        ):
-            counts = counts.plus(part_counts)
-            _check_rejects(job, parts, counts)
+        scoring = score(missing, folder, job.scorer) if score else _each(missing, folder, job.scorer, progress)
+        with closing(scoring):
+            for part_counts in scoring:
+                counts = counts.plus(part_counts)
+                _check_rejects(job, parts, counts)
         _check_rejects(job, parts, counts, done=True)
         folder.complete(parts, {"version": job.scorer.version, "digest": job.scorer.digest, **counts.as_json()})
     rejects = folder.location.child(REJECTS)
     return Result(counts, rejects, warnings, resumed=len(parts) - len(missing))
 
 
-def _each(parts: Sequence[Part], folder: Folder, scorer: Scorer, progress: Progress) -> Iterator[Counts]:
+def _each(parts: Sequence[Part], folder: Folder, scorer: Scorer, progress: Progress) -> Generator[Counts, None, None]:
     shares = Shares(parts, progress)
     for part in parts:
         yield score_part(part, folder, scorer, shares.of(part))

@@ -56,6 +56,7 @@ EXTRAS = {
     **dict.fromkeys(("OpenSSL", "model_signing"), "sign"),
     "optuna": "tune",
     "psycopg2": "postgresql",
+    "py4j": "spark",
     "pyspark": "spark",
 }
 #: How a library of the model's own comes into every environment; the next target of make installs it.
