@@ -158,7 +158,7 @@ def test_doctor_finds_nothing_broken(trained: Project) -> None:
     said = trained.make("doctor")
     assert "✗" not in said
     assert "in sync with the registry" in said
-    for ways in ("batch = service", "mlflow.pyfunc"):
+    for ways in ("batch = service = stream", "mlflow.pyfunc"):
         assert f"version 2: training = {ways} on 5 rows, bit for bit" in said
 
 

@@ -9,7 +9,7 @@ from . import config, targets
 from .access import access_policy, authorization, check_authorized
 from .toolkit.common.errors import UserError
 from .toolkit.common.findings import Check, Finding, ok
-from .toolkit.diagnosis import cluster, deployment, golden, versions
+from .toolkit.diagnosis import brokers, cluster, deployment, golden, versions
 from .toolkit.registry import server_checks
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
@@ -54,6 +54,8 @@ class ProjectChecks:
         if settings.target == "kubernetes":
             access = partial(cluster.check, settings.kubernetes_context, settings.kubernetes_namespace)
             found.append(Check("kubernetes", access, hint=NO_ANSWER))
+        if "kafka_brokers" in settings.model_fields_set:  # there is a default, for those who have none it means nothing
+            found.append(Check("kafka", partial(brokers.check, settings.kafka_brokers), hint=NO_ANSWER))
         found.append(Check("service", self._service, LOAD_SECONDS, NO_ANSWER))
         if settings.target in ("local", "docker"):
             found.append(Check("port", self._port))
@@ -104,7 +106,7 @@ class ProjectChecks:
         # What is deployed elsewhere has a check of its own, since it may not answer.
         running = self._target.running() if self._settings.target == "local" else None
         service = golden.by_service(running.url, authorization(self._settings)) if running else golden.in_process
-        yield from golden.check(self._store, {"batch": golden.batch, "service": service})
+        yield from golden.check(self._store, {"batch": golden.batch, "service": service, "stream": golden.stream})
 
     def _golden_deployed(self) -> Iterator[Finding]:
         if running := self._target.running():

@@ -27,7 +27,7 @@ def test_all_is_well(whole: config.Settings, capsys: pytest.CaptureFixture[str])
     output = capsys.readouterr().out
     assert "✗" not in output + "⚠"[1:]
     assert "✓ python     new enough\n" in output
-    assert "training = batch = service on " in output
+    assert "training = batch = service = stream on " in output
     assert "training = mlflow.pyfunc on " in output
     assert output.endswith("\nEverything is as it should be\n")
 
@@ -68,6 +68,7 @@ def test_new_project_has_nothing_to_complain_of(
     [
         ({"auth": "token", "tokens": Path("/nowhere/tokens")}, "access", "/nowhere/tokens"),
         ({"verify_key": Path("/nowhere/key")}, "signing", "VERIFY_KEY=/nowhere/key: No such file"),
+        ({"kafka_brokers": "127.0.0.1:1"}, "kafka", "no broker of KAFKA_BROKERS answers: 127.0.0.1:1 ("),
         ({"target": "kubernetes", "kubernetes_context": "nowhere"}, "kubernetes", "k"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from titanic_survival.toolkit.common.findings import Finding
-from titanic_survival.toolkit.diagnosis import deployment
+from titanic_survival.toolkit.diagnosis import brokers, deployment
 from titanic_survival.toolkit.release.store import Release
 from titanic_survival.toolkit.release.targets import Deployment
 
@@ -68,3 +68,12 @@ def test_port(monkeypatch: pytest.MonkeyPatch) -> None:
         running: Any = Target("ready")
         assert list(deployment.port("127.0.0.1", number, running)) == []
     assert [found.level for found in deployment.port("127.0.0.1", number, free)] == ["ok"]
+
+
+def test_brokers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here = f"127.0.0.1:{server.getsockname()[1]}"
+        assert [found.level for found in brokers.check(here)] == ["ok"]
+        assert [found.level for found in brokers.check(f"{here},127.0.0.1:1")] == ["warning"]
+    assert [found.level for found in brokers.check(f"{here}, 127.0.0.1:1")] == ["error"]
+    assert [found.level for found in brokers.check("no port")] == ["error"]

@@ -90,10 +90,10 @@ def test_every_way_to_score_is_that_of_the_training_bit_for_bit(store: Store, pr
     def mlflow(version: golden.Version) -> golden.Predictions:
         return predict_example(project.mlflow_tracking_uri, project.model_name, 1, version.artifact)
 
-    ways = {"batch": golden.batch, "service": golden.in_process, "mlflow.pyfunc": mlflow}
+    ways = {"batch": golden.batch, "service": golden.in_process, "stream": golden.stream, "mlflow.pyfunc": mlflow}
     [found] = golden.check(store, ways)
     count = len(store.load(1).example.rows)
-    text = f"version 1: training = batch = service = mlflow.pyfunc on {count} rows, bit for bit"
+    text = f"version 1: training = batch = service = stream = mlflow.pyfunc on {count} rows, bit for bit"
     assert (found.level, found.text) == ("ok", text)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -15,10 +16,11 @@ import requests
 from ..batch.scoring import Scorer
 from ..common.errors import UserError
 from ..common.findings import Finding, error, ok, warning
-from ..live.live_release import LiveVersion
-from ..release.store import Store
+from ..live.live_release import LiveVersion, ReleaseSnapshot
+from ..release.store import Release, Store
 from ..release.targets.kubernetes.golden import signed
 from ..serving.protocols.predict import JSON_CODEC
+from ..streaming import micro_batch
 from ..version.artifact import Artifact, is_close
 
 REQUEST_SECONDS = 10
@@ -107,6 +109,30 @@ def in_process(version: Version) -> Predictions:
     predictions = asyncio.run(live.score(rows, columns))
     answer: Predictions = orjson.loads(JSON_CODEC.encode(predictions, [""] * rows, live))
     return answer
+
+
+@dataclass
+class _Message:
+    """A message as a broker would deliver it."""
+
+    value: bytes | None
+    offset: int
+    topic: str = "doctor"
+    partition: int = 0
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+
+def stream(version: Version) -> Predictions:
+    """Predict as `make stream` does, without brokers."""
+    live = LiveVersion(version.number, version.artifact, version.model)
+    release = Release.now(version.model, version.number, {version.number: ()})
+    messages = [_Message(orjson.dumps(row), offset) for offset, row in enumerate(version.artifact.example.rows)]
+    size = max((len(message.value or b"") for message in messages), default=0)
+    result = asyncio.run(micro_batch.score(ReleaseSnapshot(release, {version.number: live}), messages, size))
+    if failed := next((message for message in result.outgoing if message.reason), None):
+        raise ValueError(f"a dead letter, {failed.reason}")
+    return [orjson.loads(message.value or b"{}") for message in result.outgoing]
 
 
 def by_service(url: str, authorization: str) -> Way:
