@@ -12,9 +12,9 @@ from .command_line import NO_REASON, Force, Why
 from .command_line import guide as _guide
 from .command_line import run as _run
 from .command_line import settings as _settings
+from .command_line.training import training
+from .command_line.upkeep import upkeep
 from .toolkit.common.termination import terminable
-from .training import training
-from .upkeep import upkeep
 
 app = typer.Typer(
     help=(

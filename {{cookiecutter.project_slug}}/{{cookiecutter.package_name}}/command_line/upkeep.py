@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .command_line import guide as _guide
-from .command_line import settings as _settings
+from . import guide as _guide
+from . import settings as _settings
 
 upkeep = typer.Typer()
 
@@ -15,7 +15,7 @@ upkeep = typer.Typer()
 @upkeep.command(epilog=_guide("make workflows", "commit what it wrote; run it again after make update."))
 def workflows() -> None:
     """Write this project's GitHub workflows to the top of the repository, if the project is in a folder of it."""
-    from . import workflows
+    from .. import workflows
 
     workflows.run()
 
@@ -23,7 +23,7 @@ def workflows() -> None:
 @upkeep.command(epilog=_guide("make mlflow", "open the URL that it prints; Ctrl-C ends it."))
 def mlflow(port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000) -> None:
     """Show runs, plots and versions in a browser: a local MLflow server for the project's database."""
-    from . import mlflow_ui
+    from .. import mlflow_ui
 
     mlflow_ui.run(_settings(), port)
 
@@ -35,7 +35,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as a JSON list.")] = False,
 ) -> None:
     """Check machine, MLflow, store, service and predictions: what is wrong, and what to do."""
-    from . import doctor
+    from .. import doctor
 
     raise typer.Exit(doctor.run(_settings(), as_json=as_json))
 
@@ -46,7 +46,7 @@ def sbom() -> None:
 
     The image is that of IMAGE, else the one that make build makes of this commit.
     """
-    from . import sbom
+    from .. import sbom
 
     sbom.run(_settings())
 
@@ -59,7 +59,7 @@ def audit() -> None:
 
     The exit code is 1 if there are any, and 3 if no service answered, so that nothing was checked.
     """
-    from . import audit
+    from .. import audit
 
     raise typer.Exit(audit.run(_settings()))
 
@@ -67,7 +67,7 @@ def audit() -> None:
 @upkeep.command(epilog=_guide("make update", "commit the changes, or undo them with the command that it prints."))
 def update() -> None:
     """Merge what is new in the template into the project, renew the locks, and run the tests."""
-    from . import update
+    from .. import update
 
     update.run()
 
@@ -75,6 +75,6 @@ def update() -> None:
 @upkeep.command(epilog=_guide("make lint", "propose the edits to the template, or write model/endpoints.py."))
 def edits() -> None:
     """Warn if files of toolkit/ were edited in this project; never fails."""
-    from . import toolkit_edits
+    from .. import toolkit_edits
 
     toolkit_edits.run()

@@ -1,4 +1,4 @@
-"""What the commands share: settings, the reason of a change, help texts, and how a mistake is shown."""
+"""The command line: what the commands share, such as settings, help texts, and how a mistake is shown."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .toolkit.common import redaction
-from .toolkit.common.errors import UserError, attribute_errors_to, explain_missing_extras, explain_os_errors
+from ..toolkit.common import redaction
+from ..toolkit.common.errors import UserError, attribute_errors_to, explain_missing_extras, explain_os_errors
 
 if TYPE_CHECKING:
-    from .config import Settings
+    from ..config import Settings
 
 Why = Annotated[str, typer.Option(help="The reason, recorded in the registry.")]
 Force = Annotated[bool, typer.Option("--force", help="In spite of failed gates; --why is needed then.")]
@@ -28,7 +28,7 @@ def settings() -> Settings:
     """Return the settings; `UserError` lists those that are invalid."""
     from pydantic import ValidationError
 
-    from . import config
+    from .. import config
 
     try:
         return config.settings()
@@ -41,10 +41,10 @@ def run(app: typer.Typer) -> None:
     """Run a command; a `UserError` is printed without a traceback, and the exit code is 1."""
     redaction.install()
     try:
-        with attribute_errors_to(Path(__file__).parent / "model"), explain_missing_extras(), explain_os_errors():
+        with attribute_errors_to(Path(__file__).parents[1] / "model"), explain_missing_extras(), explain_os_errors():
             app()
     except Exception as error:
-        from .toolkit.common import console
+        from ..toolkit.common import console
 
         console.show_error(error)
         sys.exit(1)

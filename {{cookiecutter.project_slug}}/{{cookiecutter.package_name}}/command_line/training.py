@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from .command_line import guide as _guide
-from .command_line import settings as _settings
-from .toolkit.common.termination import terminable
+from ..toolkit.common.termination import terminable
+from . import guide as _guide
+from . import settings as _settings
 
 training = typer.Typer()
 
@@ -17,7 +17,7 @@ training = typer.Typer()
 @training.command(epilog=_guide("make train", "make deploy serves the champion; make mlflow shows the run."))
 def train() -> None:
     """Train a version and register it as challenger; it becomes champion if it passes its gates (model/quality.py)."""
-    from . import train
+    from .. import train
 
     with terminable():
         train.run(_settings())
@@ -30,7 +30,7 @@ def train() -> None:
 )
 def tune() -> None:
     """Search for parameters (search_space in model/pipeline.py), keep the best, and train with them."""
-    from . import train, tune
+    from .. import train, tune
 
     settings = _settings()
     with terminable():
@@ -41,6 +41,6 @@ def tune() -> None:
 @training.command(epilog=_guide("make report VERSION=3", "make promote VERSION=3 makes the version the champion."))
 def report(version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "challenger") -> None:
     """Compare a version with the champion of its training, in Markdown: gates, metrics, charts; plots in report/."""
-    from . import report
+    from .. import report
 
     report.run(_settings(), version)
