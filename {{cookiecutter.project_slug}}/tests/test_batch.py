@@ -19,6 +19,6 @@ def test_file_gets_the_predictions_of_the_training(
     source, output = (tmp_path / "rows").with_suffix(suffix), tmp_path / "predictions.parquet"
     table = pd.DataFrame(rows)
     table.to_csv(source, index=False) if suffix == ".csv" else table.to_parquet(source)
-    result = predict.run(settings, source, output, "champion")
-    assert (result.rows, result.rejected) == (len(rows), 0)
+    result = predict.run(settings, str(source), str(output), "champion")
+    assert (result.counts.rows, result.counts.rejected) == (len(rows), 0)
     assert pyarrow.parquet.read_table(output, columns=list(predictions[0])).to_pylist() == predictions

@@ -19,7 +19,7 @@ def test_version_predicts_what_it_predicted_at_its_training(version: Artifact) -
 def test_training_again_gives_the_same_metrics_and_predictions(version: Artifact, settings: config.Settings) -> None:
     number = train.run(settings.model_copy(update={"approval_required": True}))
     registry, store = connect(settings.mlflow_tracking_uri, settings.model_name), Store(settings.store)
-    store.pull(number, registry.get(str(number)).digest, registry.download)
+    store.pull(registry.get(str(number)), registry.download)
     again = store.load(number)
     assert again.details["metrics"] == version.details["metrics"]
     assert again.example == version.example
