@@ -318,3 +318,17 @@ def test_job_that_is_killed_again_and_again_loses_and_doubles_nothing(version: A
     found = pq.read_table(tmp_path / "out", columns=["number"]).column("number").to_pylist()
     assert sorted(found) == list(range(files_ * count))
     assert json.loads((tmp_path / "out" / "_SUCCESS").read_text())["rows"] == files_ * count
+
+
+def test_wildcards_in_the_names_of_folders_that_exist_are_names(
+    score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "copy [1]*"
+    home.mkdir()
+    source.rename(home / "in")
+    assert score_files(double, 3, home / "in" / "**" / "a.*", home / "out.csv").counts.rows == 6
+    assert score_files(double, 3, home / "in", home / "scores").counts.rows == 9
+    score_files(double, 3, home / "in" / "2026-01-0[1]" / "*.csv", home / "parquet" / "*.parquet")
+    assert "a.parquet" in files(home / "parquet")
+    with pytest.raises(UserError, match="a pattern as OUTPUT is a folder"):
+        score_files(double, 3, home / "in", home / "*" / "scores")

@@ -18,7 +18,7 @@ from .database_tables import write_table
 from .databases import is_database
 from .execution import Counts, Progress, Shares, Source, score_part, score_rows
 from .folder import PARTS, REJECTS, Folder
-from .locations import WILDCARDS, Location, locate
+from .locations import Location, locate
 from .outputs import FileOutput, Output, TableOutput
 from .parts import Part, plan
 from .scoring import Scorer
@@ -100,12 +100,12 @@ def job_name(address: str, query: Query | None) -> str:
 def as_folder(target: Location) -> Folder | None:
     """Return the folder that an output is: the name of one, or `folder/*.parquet`; None if it is a file."""
     format = formats.format_of(target.name)
-    if any(character in target.path for character in WILDCARDS):
-        if target.name != f"*{format}" or not format:
-            raise UserError(
-                f"{target.address}: a pattern as OUTPUT is a folder with *.parquet or *.csv, as scores/*.csv"
-            )
-        return Folder(target.parent, format)
+    if format and target.name == f"*{format}":
+        target = target.parent
+        if not target.is_pattern:
+            return Folder(target, format)
+    if target.is_pattern:
+        raise UserError(f"{target.address}: a pattern as OUTPUT is a folder with *.parquet or *.csv, as scores/*.csv")
     return None if format else Folder(target)
 
 

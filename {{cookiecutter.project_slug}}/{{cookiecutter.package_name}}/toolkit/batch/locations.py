@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -38,9 +39,22 @@ class Location(NamedTuple):
         return isinstance(self.filesystem, pa.fs.LocalFileSystem)
 
     @property
+    def fixed(self) -> Location:
+        """The folder before the first wildcard of a pattern; names that exist have none. Without one, this itself."""
+        found = self
+        while any(character in found.path for character in WILDCARDS) and not found.exists():
+            found = found.parent
+        return found
+
+    @property
     def is_pattern(self) -> bool:
         """Whether this is a pattern, and no file has its name."""
-        return any(character in self.path for character in WILDCARDS) and not self.exists()
+        return any(character in self.path[len(self.fixed.path) :] for character in WILDCARDS)
+
+    @property
+    def real(self) -> str:
+        """The path without symbolic links and `..`: the same for the same file."""
+        return os.path.realpath(self.path) if self.is_local else self.path.rstrip("/")
 
     def child(self, name: str) -> Location:
         """Return a file or folder in this folder."""
@@ -121,12 +135,9 @@ def locate(address: str) -> Location:
 
 def matching(pattern: Location) -> tuple[Location, list[pa.fs.FileInfo]]:
     """Return the folder before the first wildcard of a pattern, and the files below it that match, by name."""
-    parts = PurePosixPath(pattern.path).parts
-    fixed = next(i for i, part in enumerate(parts) if any(character in part for character in WILDCARDS))
-    base = pattern
-    for _ in parts[fixed:]:
-        base = base.parent
-    expression = re.compile(_expression(pattern.path))
+    base = pattern.fixed
+    fixed = base.path.rstrip("/")
+    expression = re.compile(re.escape(fixed) + _expression(pattern.path[len(fixed) :]), re.DOTALL)
     return base, [info for info in base.list() if expression.fullmatch(info.path)]
 
 
