@@ -155,7 +155,7 @@ def _folders(source: str, output: str) -> tuple[Location, Folder]:
         raise UserError(f"{source}: there is no such folder. {EXAMPLE}")
     if scores is None:
         raise UserError(f"{output}: OUTPUT is a folder here, in which each date gets one. {EXAMPLE}")
-    if scores.location.path.rstrip("/") == rows.path.rstrip("/"):
+    if scores.location.real == rows.real:
         raise UserError(f"{output} is both INPUT and OUTPUT; choose another OUTPUT, so that the input is kept")
     parent = scores.location.parent
     if scores.location.is_local and not parent.is_folder():

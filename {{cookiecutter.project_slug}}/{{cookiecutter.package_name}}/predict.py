@@ -120,12 +120,14 @@ def _check_addresses(settings: config.Settings, source: str, output: str) -> Non
     folder = job.as_folder(wanted)
     if folder and not folder.format and not wanted.is_folder() and re.search(r"\.\w+$", wanted.name):
         raise UserError(f"{output}: the name of a file of rows must end in {endings}, that of a folder in /")
-    place = folder.location.path if folder else wanted.path
-    if wanted.path == given.path or (given.is_folder() and f"{place}/".startswith(f"{given.path}/")):
+    place = (folder.location if folder else wanted).real
+    if place == given.real or (given.is_folder() and f"{place}/".startswith(f"{given.real}/")):
         raise UserError(
-            f"{output} is {'both INPUT and OUTPUT' if place == given.path else 'in INPUT'}; choose another "
+            f"{output} is {'both INPUT and OUTPUT' if place == given.real else 'in INPUT'}; choose another "
             "OUTPUT, so that the input is kept"
         )
+    if folder and folder.location.exists() and not folder.location.is_folder():
+        raise UserError(f"{output} is a file, and its name that of a folder; choose another OUTPUT")
     if not folder and wanted.is_folder():
         raise UserError(f"{output} is a folder, and its name that of a file; choose another OUTPUT")
     parent = wanted.parent if not folder else folder.location.parent

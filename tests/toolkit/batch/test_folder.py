@@ -329,6 +329,33 @@ def test_wildcards_in_the_names_of_folders_that_exist_are_names(
     assert score_files(double, 3, home / "in" / "**" / "a.*", home / "out.csv").counts.rows == 6
     assert score_files(double, 3, home / "in", home / "scores").counts.rows == 9
     score_files(double, 3, home / "in" / "2026-01-0[1]" / "*.csv", home / "parquet" / "*.parquet")
-    assert "a.parquet" in files(home / "parquet")
+    assert "2026-01-01/a.parquet" in files(home / "parquet")
     with pytest.raises(UserError, match="a pattern as OUTPUT is a folder"):
         score_files(double, 3, home / "in", home / "*" / "scores")
+
+
+def test_no_output_replaces_a_file_of_the_input(
+    score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path
+) -> None:
+    day = source / "2026-01-01"
+    (tmp_path / "link").symlink_to(day)
+    (day / "b.rejects.csv").write_text("amount,code,from\n5,8,again\n")
+    before = {name: (source / name).read_bytes() for name in files(source)}
+    for given, output in (
+        (day / "a.csv", day / ".." / "2026-01-01" / "a.csv"),
+        (day / "a.csv", tmp_path / "link" / "a.csv"),
+        (day / "*.csv", day / "a.csv"),
+        (day / "b.rejects.csv", day / "b.parquet"),
+        (source / "**" / "*.csv", tmp_path / "link"),
+        (source, source / "2026-01-02"),
+    ):
+        with pytest.raises(UserError, match="choose another OUTPUT, so that it is kept"):
+            score_files(double, 3, given, output)
+    assert {name: (source / name).read_bytes() for name in files(source)} == before
+
+
+def test_exact_share_of_rejected_rows_is_allowed(score_files: ScoreFiles, double: Artifact, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("amount\n" + "-1\n" * 29 + "1\n" * 71)
+    assert score_files(double, 3, tmp_path / "in.csv", tmp_path / "out.csv", max_rejects=0.29).counts.rejected == 29
+    with pytest.raises(job.TooManyRejectsError, match="29 of 100 rows were rejected"):
+        score_files(double, 3, tmp_path / "in.csv", tmp_path / "out.csv", max_rejects=0.28)

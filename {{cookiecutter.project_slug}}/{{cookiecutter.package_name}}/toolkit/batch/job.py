@@ -20,7 +20,7 @@ from .execution import Counts, Progress, Shares, Source, score_part, score_rows
 from .folder import PARTS, REJECTS, Folder
 from .locations import Location, locate
 from .outputs import FileOutput, Output, TableOutput
-from .parts import Part, plan
+from .parts import Part, check_kept, plan
 from .scoring import Scorer
 
 ScoreParts = Callable[[Sequence[Part], Folder, Scorer], Generator[Counts, None, None]]
@@ -69,14 +69,17 @@ class TooManyRejectsError(UserError):
 def run(job: Job, progress: Progress = lambda rows, share: None, score: ScoreParts | None = None) -> Result:
     """Score the input into the output; `score` replaces the loop over the parts of a folder."""
     query = Query(job.input, read_statement(job.query)) if is_database(job.input) else None
-    sources = [query] if query else plan(job.input)
+    parts = [] if query else plan(job.input)
+    sources: Sequence[Source] = [query] if query else parts
     if is_database(job.output):
         return _into_table(job, sources, query, progress)
     target = locate(job.output)
     if folder := as_folder(target):
         if query:
             raise UserError(f"{job.output}: the rows of a query go into one file, such as scores.parquet, or a table")
-        return _into_folder(job, plan(job.input), folder, progress, score)
+        check_kept(parts, folder.location)
+        return _into_folder(job, parts, folder, progress, score)
+    check_kept(parts, target, _rejects(target))
     return _into_file(job, sources, target, progress)
 
 
@@ -112,12 +115,16 @@ def as_folder(target: Location) -> Folder | None:
 def _into_file(job: Job, parts: Sequence[Source], target: Location, progress: Progress) -> Result:
     warnings, schema = check(parts, job, alike=True)
     target.check_writable()
-    rejects = target.sibling(f"{formats.stem(target.name)}.rejects{formats.REJECTS}")
+    rejects = _rejects(target)
     schemas = job.scorer.scored_schema(schema), job.scorer.rejected_schema(schema)
     place = Path(target.parent.path) if target.is_local else None
     with explain_os_errors(place), FileOutput(target, rejects, schemas) as output:
         counts = score_into(parts, output, job, progress)
     return Result(counts, rejects, warnings, output.replaced)
+
+
+def _rejects(target: Location) -> Location:
+    return target.sibling(f"{formats.stem(target.name)}.rejects{formats.REJECTS}")
 
 
 def _into_folder(
@@ -197,7 +204,8 @@ def _check_rejects(job: Job, sources: Sequence[Source], counts: Counts, *, done:
     """Raise `TooManyRejectsError` as soon as it is certain that too many rows are rejected."""
     known = [source.rows for source in sources if source.rows is not None]
     rows = counts.rows if done else sum(known) if len(known) == len(sources) else None
-    if rows and counts.rejected > job.max_rejects * rows:
+    # Not counts.rejected > job.max_rejects * rows: 0.29 * 100 is below 29.
+    if rows and counts.rejected / rows > job.max_rejects:
         found = f"{counts.rejected} of {counts.rows} rows" + ("" if done else " so far")
         raise TooManyRejectsError(f"{found} were rejected, more than MAX_REJECTS={job.max_rejects:g} allows")
 

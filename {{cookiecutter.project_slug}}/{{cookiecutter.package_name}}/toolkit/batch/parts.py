@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
@@ -79,6 +79,17 @@ def plan(address: str) -> list[Part]:
         what = "no file matches it" if source.is_pattern else "no file there"
         raise UserError(f"{address}: {what} ends in {', '.join(formats.FORMATS)}")
     return [part for info in files for part in _parts(base, info)]
+
+
+def check_kept(parts: Sequence[Part], *outputs: Location) -> None:
+    """Raise `UserError` if an output, a file or a folder, is one of the files that are read or has one in it."""
+    given = {locate(part.address).real: part.address for part in parts}
+    for output in outputs:
+        for path, address in given.items():
+            if f"{path}/".startswith(f"{output.real}/"):
+                raise UserError(
+                    f"{output.address} is written, and INPUT has {address}; choose another OUTPUT, so that it is kept"
+                )
 
 
 def _relative(base: Location, info: pa.fs.FileInfo) -> str:
