@@ -359,3 +359,57 @@ def test_exact_share_of_rejected_rows_is_allowed(score_files: ScoreFiles, double
     assert score_files(double, 3, tmp_path / "in.csv", tmp_path / "out.csv", max_rejects=0.29).counts.rejected == 29
     with pytest.raises(job.TooManyRejectsError, match="29 of 100 rows were rejected"):
         score_files(double, 3, tmp_path / "in.csv", tmp_path / "out.csv", max_rejects=0.28)
+
+
+def test_two_formats_of_one_name_are_named(
+    score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path
+) -> None:
+    (source / "2026-01-01" / "b.csv").write_text("amount\n-1\n")
+    with pytest.raises(UserError, match=r"b\.csv and .*b\.csv\.gz would both be scored into .*/2026-01-01/b$"):
+        score_files(double, 3, source, tmp_path / "out")
+
+
+def test_another_format_replaces_the_first(
+    score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path
+) -> None:
+    score_files(double, 3, source, tmp_path / "out")
+    score_files(double, 3, source, tmp_path / "out" / "*.parquet")
+    found = [name for name in files(tmp_path / "out") if not name.startswith("_")]
+    assert found == ["2026-01-01/a.parquet", "2026-01-01/b.parquet", "2026-01-02/a.parquet"]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", "5"])
+def test_folder_that_another_program_completed_is_left_alone(
+    score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "_SUCCESS").write_text(content)
+    (tmp_path / "out" / "part-0.parquet").write_text("mine")
+    with pytest.raises(UserError, match="has files that no job has written"):
+        score_files(double, 3, source, tmp_path / "out")
+
+
+@pytest.mark.parametrize("damage", ["no counts", "no bins", "other counts", "short output", "no rejects"])
+def test_part_whose_files_are_damaged_is_done_again(
+    score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path, damage: str
+) -> None:
+    out = tmp_path / "out"
+    score_files(double, 3, source, out)
+    before = (out / "2026-01-01" / "a.csv").read_text().splitlines()
+    state = out / "_parts" / "2026-01-01" / "a.json"
+    content = json.loads(state.read_text())
+    if damage == "no counts":
+        del content["counts"]
+    elif damage == "no bins":
+        content["counts"]["bins"] = {}
+    elif damage == "other counts":
+        content["counts"]["rows"] = "many"
+    elif damage == "short output":
+        (out / "2026-01-01" / "a.csv").write_text("")
+    else:
+        (out / "_rejects" / "2026-01-01" / "a.csv").unlink()
+    state.write_text(json.dumps(content))
+    result = score_files(double, 3, source, out, resume=True)
+    assert (result.resumed, result.counts[:2]) == (2, (9, 3))
+    assert len((out / "2026-01-01" / "a.csv").read_text().splitlines()) == len(before)
+    assert (out / "_rejects" / "2026-01-01" / "a.csv").exists()

@@ -78,8 +78,11 @@ class Counts(NamedTuple):
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Counts:
-        """Return the counts that `as_json` returned."""
-        return cls(**content | {"bins": BinCounts.from_json(content["bins"])})
+        """Return the counts that `as_json` returned; `ValueError` for others."""
+        try:
+            return cls(int(content["rows"]), int(content["rejected"]), BinCounts.from_json(content["bins"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"these are no counts: {content}") from error
 
 
 def score_rows(

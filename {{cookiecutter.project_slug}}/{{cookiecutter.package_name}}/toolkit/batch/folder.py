@@ -39,15 +39,16 @@ class Folder(NamedTuple):
         return self.location.child(f"{REJECTS}/{part.name}{formats.REJECTS}")
 
     def check(self, parts: Sequence[Part]) -> None:
-        """Raise `UserError` if two parts have one output, or if the folder has files that no job has written."""
+        """Raise `UserError` if two parts have one name, or if the folder has files that no job has written."""
         names: dict[str, Part] = {}
-        for part in parts:
-            name = self.output(part).address
-            if name in names:
-                raise UserError(f"{names[name].address} and {part.address} would both be scored into {name}")
-            names[name] = part
+        for part in parts:  # those of two formats too, since their rejected rows and counts have one file
+            if part.name in names:
+                output = self.location.child(part.name + self.format).address
+                raise UserError(f"{names[part.name].address} and {part.address} would both be scored into {output}")
+            names[part.name] = part
         visible = [name for name in self._names() if not name.rpartition("/")[2].startswith(".")]
-        if visible and JOB not in visible and SUCCESS not in visible:
+        # Other programs write a file _SUCCESS too.
+        if visible and JOB not in visible and self.summary() is None:
             raise UserError(
                 f"{self.location.address} has files that no job has written, such as {visible[0]}; "
                 "choose another OUTPUT, or empty the folder first"
@@ -59,22 +60,30 @@ class Folder(NamedTuple):
         _write(self.location.child(JOB), job)
 
     def done(self, part: Part, digest: str) -> dict[str, Any] | None:
-        """Return the counts of a part that a version has scored; None if it was not, or if the file is another now."""
+        """Return the counts of a part that a version has scored; None if it was not, or if a file is another now."""
         try:
             found = json.loads(self._state(part).read_bytes())
         except (OSError, ValueError):
             return None
-        same = isinstance(found, dict) and found.get("digest") == digest and found.get("part") == _plain(part)
-        return found["counts"] if same and self.output(part).exists() else None
+        if not isinstance(found, dict) or found.get("digest") != digest or found.get("part") != _plain(part):
+            return None
+        counts = found.get("counts")
+        same = isinstance(counts, dict) and found.get("bytes") == self.output(part).info().size
+        return counts if same and (not counts.get("rejected") or self.rejects(part).exists()) else None
 
     def finish(self, part: Part, digest: str, counts: dict[str, Any]) -> None:
         """Record that a part is done; its output is in its place."""
-        _write(self._state(part), {"part": _plain(part), "digest": digest, "counts": counts})
+        size = self.output(part).info().size
+        _write(self._state(part), {"part": _plain(part), "digest": digest, "bytes": size, "counts": counts})
 
     def complete(self, parts: Sequence[Part], summary: dict[str, Any]) -> None:
         """Remove what an earlier job wrote for files that the input has no longer, and record that all is done."""
-        wanted = {part.name for part in parts}
-        for state in (name for name in self._names() if name.startswith(f"{PARTS}/") and name != JOB):
+        wanted, found = {part.name for part in parts}, set(self._names())
+        for part in parts:  # of a job with other formats
+            for name in found.intersection(part.name + format for format in formats.FORMATS):
+                if name != part.name + (self.format or part.format):
+                    self.location.child(name).remove()
+        for state in (name for name in found if name.startswith(f"{PARTS}/") and name != JOB):
             name = state.removeprefix(f"{PARTS}/").removesuffix(".json")
             if name not in wanted:
                 for path in (*(name + format for format in formats.FORMATS), f"{REJECTS}/{name}{formats.REJECTS}"):
@@ -85,9 +94,10 @@ class Folder(NamedTuple):
     def summary(self) -> dict[str, Any] | None:
         """Return what a job recorded when it completed the folder; None if it is not complete."""
         try:
-            return dict(json.loads(self.location.child(SUCCESS).read_bytes()))
+            found = json.loads(self.location.child(SUCCESS).read_bytes())
         except (OSError, ValueError):
             return None
+        return found if isinstance(found, dict) and "digest" in found else None
 
     def _names(self) -> list[str]:
         """The files in the folder, relative to it."""

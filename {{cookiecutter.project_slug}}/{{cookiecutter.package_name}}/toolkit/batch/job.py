@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,11 +134,11 @@ def _into_folder(
     folder.check(parts)
     with explain_os_errors(), _alone(folder.location):
         folder.begin({"input": job.input, "version": job.scorer.version, "started": job.scorer.time.isoformat()})
-        done = {part: folder.done(part, job.scorer.digest) if job.resume else None for part in parts}
+        done = {part: _done(part, folder, job) for part in parts}
         missing = [part for part in parts if done[part] is None]
         counts = Counts()
         for found in done.values():
-            counts = counts.plus(Counts.from_json(found)) if found else counts
+            counts = counts.plus(found) if found else counts
         scoring = score(missing, folder, job.scorer) if score else _each(missing, folder, job.scorer, progress)
         with closing(scoring):
             for part_counts in scoring:
@@ -148,6 +148,14 @@ def _into_folder(
         folder.complete(parts, {"version": job.scorer.version, "digest": job.scorer.digest, **counts.as_json()})
     rejects = folder.location.child(REJECTS)
     return Result(counts, rejects, warnings, resumed=len(parts) - len(missing))
+
+
+def _done(part: Part, folder: Folder, job: Job) -> Counts | None:
+    """Return the counts of a part that an earlier job has done, if this one goes on; None if it is to be done."""
+    with suppress(ValueError):
+        found = folder.done(part, job.scorer.digest) if job.resume else None
+        return Counts.from_json(found) if found else None
+    return None
 
 
 def _each(parts: Sequence[Part], folder: Folder, scorer: Scorer, progress: Progress) -> Generator[Counts, None, None]:
