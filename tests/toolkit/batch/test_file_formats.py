@@ -2,7 +2,8 @@
 
 import csv
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,3 +25,26 @@ def test_times_in_a_csv_file_are_those_that_arrow_writes(type_: pa.DataType, tmp
     found, expected = (list(csv.reader((tmp_path / f"{n}.csv").open(newline=""))) for n in ("found", "expected"))
     assert found == expected
     assert len(found) == 7
+
+
+@pytest.mark.parametrize(
+    ("array", "texts"),
+    [
+        (pa.array(["a", None], pa.string_view()), ["a", ""]),
+        (pa.array([b"ab", b"\xff"]), ["ab", "\\xff"]),
+        (pa.array([b"ab", None], pa.binary_view()), ["ab", ""]),
+        (pa.array([b"\x01" * 16, None], pa.uuid()), ["01010101-0101-0101-0101-010101010101", ""]),
+        (pa.array(['{"a": 1}', None], pa.json_()), ['{"a": 1}', ""]),
+        (pa.array([[date(2026, 1, 31)], []]), ['["2026-01-31"]', "[]"]),
+        (pa.array([{"at": TIMES[0]}, None]), ['{"at": "2026-01-31T18:30:00.000005+00:00"}', ""]),
+        (pa.array([[Decimal("1.10")], [None]]), ['["1.10"]', "[null]"]),
+        (pa.array([{"bytes": b"\xff"}, None]), ['{"bytes": "\\\\xff"}', ""]),
+    ],
+    ids=lambda value: str(value.type) if isinstance(value, pa.Array) else "",
+)
+def test_each_type_has_a_text_in_csv(array: pa.Array, texts: list[str], tmp_path: Path) -> None:
+    batch = pa.record_batch({"value": array, "row": [0, 1]})
+    with ExitStack() as stack:
+        formats.writer(tmp_path / "found.csv", ".csv", batch.schema, stack)(batch)
+    with (tmp_path / "found.csv").open(newline="") as file:
+        assert [row["value"] for row in csv.DictReader(file)] == texts

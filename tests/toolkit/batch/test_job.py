@@ -251,6 +251,18 @@ def test_types_that_parquet_knows_go_through(
     assert [row["answer"] for row in values(tmp_path / f"out{wanted}", double)] == [2, 4]
 
 
+@pytest.mark.parametrize("type_", [pa.binary_view(), pa.list_(pa.string_view()), pa.uuid()], ids=str)
+def test_rejected_rows_may_have_any_type(
+    score_files: Callable[..., job.Result], double: Artifact, tmp_path: Path, type_: pa.DataType
+) -> None:
+    values = [["a"], ["b"]] if pa.types.is_list(type_) else [b"a" * 16, b"b" * 16]
+    table = pa.table({"amount": [1.0, -1.0], "other": pa.array(values, type_)})
+    pq.write_table(table, tmp_path / "in.parquet")
+    assert score_files(double, 1, tmp_path / "in.parquet", tmp_path / "out.parquet").counts.rejected == 1
+    assert pq.read_table(tmp_path / "out.parquet").column("other").to_pylist() == table.column("other").to_pylist()[:1]
+    assert len(read(tmp_path / "out.rejects.csv")) == 1
+
+
 def test_column_that_pandas_wrote_as_an_index_is_a_column(
     score_files: Callable[..., job.Result], double: Artifact, tmp_path: Path
 ) -> None:

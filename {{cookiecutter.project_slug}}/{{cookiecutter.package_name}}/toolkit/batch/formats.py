@@ -7,7 +7,9 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import date, time
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -88,19 +90,32 @@ def writer(path: Path, format: str, schema: pa.Schema, stack: ExitStack) -> Writ
 
 
 def _has_text(type_: pa.DataType) -> bool:
-    """Whether values of a type are made to text here, and not by Arrow's writer."""
-    return pa.types.is_nested(type_) or pa.types.is_timestamp(type_)
+    """Whether values of a type are made to text here, and not by Arrow's writer, which takes some not at all."""
+    kinds = pa.types
+    is_binary = kinds.is_binary(type_) or kinds.is_large_binary(type_) or kinds.is_fixed_size_binary(type_)
+    is_view = kinds.is_string_view(type_) or kinds.is_binary_view(type_)
+    is_extension = isinstance(type_, pa.BaseExtensionType)
+    return kinds.is_nested(type_) or kinds.is_timestamp(type_) or is_binary or is_view or is_extension
 
 
 def _as_text(column: pa.Array) -> pa.Array:
-    """Return lists and dicts as JSON text, as CSV files have them, and times as Arrow writes them; others as they are.
+    """Return lists and dicts as JSON text, as CSV files have them, and times as Arrow writes them.
+
+    Bytes that are no UTF-8 become \\xff. Numbers, booleans and texts stay as they are.
 
     A time takes longer to write than all else of a row; so each is written once, and most often there is only one.
     """
     if pa.types.is_timestamp(column.type):
         distinct = column.dictionary_encode()
         return distinct.dictionary.cast(pa.string()).take(distinct.indices)
-    if not pa.types.is_nested(column.type):
+    if not _has_text(column.type):
         return column
-    texts = [None if value is None else json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]
-    return pa.array(texts, pa.string())
+    return pa.array([None if value is None else _text(value) for value in column.to_pylist()], pa.string())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=_text)
+    return value.isoformat() if isinstance(value, date | time) else str(value)

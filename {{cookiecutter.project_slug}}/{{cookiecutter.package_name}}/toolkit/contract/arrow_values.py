@@ -56,7 +56,11 @@ def take(values: pa.Array, rows: np.ndarray) -> pa.Array:
     """Return the values at some positions."""
     if pt.is_string_view(values.type):  # of which Arrow takes none yet
         return values.cast(LARGE_TEXT).take(pa.array(rows)).cast(values.type)
-    return values.take(pa.array(rows))
+    try:
+        return values.take(pa.array(rows))
+    except pa.ArrowNotImplementedError:  # views of bytes, and lists of views
+        plain = values.to_pylist()
+        return pa.array([plain[row] for row in rows], values.type)
 
 
 def is_text(type_: pa.DataType) -> bool:
