@@ -17,7 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel, Field
-from titanic_survival.toolkit.batch import job, parts
+from titanic_survival.toolkit.batch import formats, job, parts
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.version.artifact import Artifact
 
@@ -413,3 +413,54 @@ def test_part_whose_files_are_damaged_is_done_again(
     assert (result.resumed, result.counts[:2]) == (2, (9, 3))
     assert len((out / "2026-01-01" / "a.csv").read_text().splitlines()) == len(before)
     assert (out / "_rejects" / "2026-01-01" / "a.csv").exists()
+
+
+def test_links_are_followed_but_not_in_circles(
+    score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path
+) -> None:
+    day, other = source / "2026-01-01", tmp_path / "other"
+    other.mkdir()
+    (other / "c.csv").write_text("amount\n1\n")
+    (other / "back").symlink_to(day)
+    (day / "self").symlink_to(day)
+    (day / "up").symlink_to(source)
+    (day / "other").symlink_to(other)
+    (day / "nowhere.csv").symlink_to(tmp_path / "missing.csv")
+    score_files(double, 3, day, tmp_path / "out")
+    found = [file.removesuffix(".json") for file in files(tmp_path / "out" / "_parts")]
+    assert found == ["_job", "a", "b", "other/c", "up/2026-01-02/a"]
+
+
+def test_folder_that_is_a_file_is_named(
+    score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(UserError, match="out cannot be read: Not a directory"):
+        score_files(double, 3, source, tmp_path / "out")
+
+
+def test_name_that_is_no_utf_8_is_named(
+    score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path
+) -> None:
+    Path(os.fsdecode(bytes(source) + b"/\xff.csv")).write_text("amount\n1\n")
+    with pytest.raises(UserError, match=r"xff\.csv'.*the file's name is no UTF-8"):
+        score_files(double, 3, source, tmp_path / "out")
+
+
+def test_folder_without_room_is_named(
+    score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> Any:
+        raise OSError("[Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device")
+
+    monkeypatch.setattr(formats, "writer", full)
+    with pytest.raises(UserError, match=f"{tmp_path}/out: No space left on device"):
+        score_files(double, 3, source, tmp_path / "out")
+
+
+def test_name_that_is_too_long_is_a_sentence(
+    score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path
+) -> None:
+    (source / f"{'x' * 246}.csv").write_text("amount\n1\n")
+    with pytest.raises(UserError, match="File name too long"):
+        score_files(double, 3, source, tmp_path / "out")

@@ -119,7 +119,7 @@ def score_part(
 ) -> Counts:
     """Score a part into its file of a folder, and record that it is done."""
     counts = Counts()
-    with part.open() as rows, explain_os_errors():
+    with part.open() as rows, explain_os_errors(folder.place):
         schemas = scorer.scored_schema(rows.schema), scorer.rejected_schema(rows.schema)
         with FileOutput(folder.output(part), folder.rejects(part), schemas) as output:
             for new, share in score_rows(part, rows, output, scorer, threads):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..common.errors import UserError
@@ -29,6 +30,11 @@ class Folder(NamedTuple):
     location: Location
     #: The format of the outputs; "" for that of each input.
     format: str = ""
+
+    @property
+    def place(self) -> Path | None:
+        """Where the outputs are written: the folder of this machine; None for that of temporary files."""
+        return Path(self.location.path) if self.location.is_local else None
 
     def output(self, part: Part) -> Location:
         """Return the file of a part's rows."""
@@ -68,8 +74,9 @@ class Folder(NamedTuple):
         if not isinstance(found, dict) or found.get("digest") != digest or found.get("part") != _plain(part):
             return None
         counts = found.get("counts")
-        same = isinstance(counts, dict) and found.get("bytes") == self.output(part).info().size
-        return counts if same and (not counts.get("rejected") or self.rejects(part).exists()) else None
+        if not isinstance(counts, dict) or found.get("bytes") != self.output(part).info().size:
+            return None
+        return counts if not counts.get("rejected") or self.rejects(part).exists() else None
 
     def finish(self, part: Part, digest: str, counts: dict[str, Any]) -> None:
         """Record that a part is done; its output is in its place."""

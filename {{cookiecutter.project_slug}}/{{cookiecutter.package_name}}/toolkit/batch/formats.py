@@ -101,7 +101,7 @@ def _has_text(type_: pa.DataType) -> bool:
 def _as_text(column: pa.Array) -> pa.Array:
     """Return lists and dicts as JSON text, as CSV files have them, and times as Arrow writes them.
 
-    Bytes that are no UTF-8 become \\xff. Numbers, booleans and texts stay as they are.
+    Bytes that are no UTF-8 become escapes. Numbers, booleans and texts stay as they are.
 
     A time takes longer to write than all else of a row; so each is written once, and most often there is only one.
     """

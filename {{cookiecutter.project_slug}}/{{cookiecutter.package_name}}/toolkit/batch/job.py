@@ -132,7 +132,7 @@ def _into_folder(
 ) -> Result:
     warnings, _ = check(parts, job, alike=False)
     folder.check(parts)
-    with explain_os_errors(), _alone(folder.location):
+    with explain_os_errors(folder.place), _alone(folder.location):
         folder.begin({"input": job.input, "version": job.scorer.version, "started": job.scorer.time.isoformat()})
         done = {part: _done(part, folder, job) for part in parts}
         missing = [part for part in parts if done[part] is None]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.fs
 
+from ..common.errors import UserError
 from ..common.scratch import scratch_file, scratch_folder
 from .object_stores import explain_errors, open_store, upload
 
@@ -85,13 +87,15 @@ class Location(NamedTuple):
 
     def list(self) -> list[pa.fs.FileInfo]:
         """Return the files in this folder and the folders in it, by name; none if it does not exist."""
+        if self.is_local:
+            return _local_files(self)
         selector = pa.fs.FileSelector(self.path, recursive=True, allow_not_found=True)
         with self._explained():
             infos = self.filesystem.get_file_info(selector)
-            if not infos and not self.is_local:
+            if not infos:
                 bucket = self.path.partition("/")[0]
                 self.filesystem.get_file_info(pa.fs.FileSelector(bucket))  # an error says that there is none
-        return sorted((info for info in infos if info.type is pa.fs.FileType.File), key=lambda info: info.path)
+        return _files(infos)
 
     def read_bytes(self) -> bytes:
         """Return the content of a small file."""
@@ -123,6 +127,35 @@ class Location(NamedTuple):
     def _explained(self) -> AbstractContextManager[None]:
         """Return a context that explains errors of an object store."""
         return nullcontext() if self.is_local else explain_errors(self.address)
+
+
+def _files(infos: Iterable[pa.fs.FileInfo]) -> list[pa.fs.FileInfo]:
+    return sorted((info for info in infos if info.type is pa.fs.FileType.File), key=lambda info: info.path)
+
+
+def _local_files(folder: Location) -> list[pa.fs.FileInfo]:
+    # Arrow would follow a link to a folder that the link lies in, again and again.
+    paths = [f"{below}/{name}" for below, names in _walk(folder.path) for name in names]
+    try:
+        return _files(folder.filesystem.get_file_info(paths))
+    except UnicodeEncodeError as error:
+        raise UserError(f"{os.fsencode(error.object)!r}: the file's name is no UTF-8; rename it") from error
+
+
+def _walk(path: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the folders of a folder, each with the names of its files; links are followed, but not in circles."""
+
+    def fail(error: OSError) -> None:
+        if error.errno != errno.ENOENT:  # a folder that is gone meanwhile has no files
+            raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    above = {path: {os.path.realpath(path)}}
+    for folder, folders, names in os.walk(path, onerror=fail, followlinks=True):
+        yield folder, names
+        known = above.pop(folder)
+        real = {name: os.path.realpath(f"{folder}/{name}") for name in folders}
+        folders[:] = [name for name in folders if real[name] not in known]
+        above |= {f"{folder}/{name}": known | {real[name]} for name in folders}
 
 
 def locate(address: str) -> Location:

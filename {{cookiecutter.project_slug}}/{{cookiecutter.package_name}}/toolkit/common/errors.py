@@ -75,7 +75,8 @@ def explain_missing_extras() -> Iterator[None]:
 
 
 #: What a person can mend: no space, no permission, a read-only file system, a quota, a disk that fails.
-MENDABLE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENOTDIR}
+MENDABLE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EFBIG}
+MENDABLE |= {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
 
 @contextmanager
