@@ -80,7 +80,10 @@ def predict(
     version: Annotated[str, typer.Option(help="Number or alias of the version.")] = "champion",
     master: Annotated[str, typer.Option(help="Score on this master of Spark, as ENGINE=spark does.")] = "",
 ) -> None:
-    """Score rows: predictions beside the input columns; rows that break the contract go to <OUTPUT>.rejects.csv."""
+    """Score rows: predictions beside the input columns; rows that break the contract go to <OUTPUT's name>.rejects.csv.
+
+    Settings: MAX_REJECTS, RESUME, STRICT; QUERY, TABLE and BATCH_JOB for databases; ENGINE=spark. See docs/batch.md.
+    """
     from . import predict
 
     with terminable():

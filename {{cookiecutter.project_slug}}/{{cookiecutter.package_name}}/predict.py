@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import config
@@ -13,6 +15,7 @@ from .toolkit.batch.execution import Progress
 from .toolkit.batch.locations import Location, locate
 from .toolkit.common import console, progress
 from .toolkit.common.errors import UserError
+from .toolkit.common.termination import Terminated
 from .toolkit.monitoring.batch_metrics import BatchMetrics
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
@@ -20,6 +23,8 @@ from .toolkit.registry.runs import start_run
 from .trust import model_store
 
 DATABASE = 'INPUT=postgresql://db.example.com/sales QUERY="select ..."; OUTPUT=postgresql://... TABLE=scores'
+#: Above this share of rejected rows, the output is hardly what somebody wants.
+MANY_REJECTS = 0.5
 EXAMPLE = "For example: make predict INPUT=rows.csv OUTPUT=predictions.csv"
 
 
@@ -38,7 +43,7 @@ def run(settings: config.Settings, source: str, output: str, reference: str, mas
         scorer = recorded.pull(registry, model_store(settings), reference)
         limits = settings.strict, settings.max_rejects, settings.resume
         work = job.Job(source, output, scorer, *limits, settings.query, settings.table, settings.batch_job)
-        with progress.step("score", "rows") as step:
+        with progress.step("score", "rows") as step, _told_when_stopped(output):
             result, report = recorded.run(tracking, work, step.update, _engine(settings, step.update))
             step.detail = f"{report.rows - report.rejected} of {report.rows} rows"
         if file := _local_file(source):
@@ -47,6 +52,19 @@ def run(settings: config.Settings, source: str, output: str, reference: str, mas
         console.warn(warning)
     _report(source, output, result, tracking.address)
     return result
+
+
+@contextmanager
+def _told_when_stopped(output: str) -> Iterator[None]:
+    """Say what is there if the job is stopped by a signal."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated):
+        if is_database(output) or job.as_folder(locate(output)) is None:
+            console.say(f"Stopped: nothing was written to {name_of(output) if is_database(output) else output}.", "yellow")
+        else:
+            console.say(f"Stopped: {output} has the files that are complete; RESUME=1 goes on with the others.", "yellow")
+        raise
 
 
 def _local_file(source: str) -> Location | None:
@@ -87,13 +105,15 @@ def _report(source: str, output: str, result: job.Result, address: str) -> None:
     if result.replaced_rows:
         console.say(f"{result.replaced_rows} rows of an earlier run of this job were replaced.")
     if result.resumed:
-        console.say(f"{result.resumed} parts were done before.")
+        console.say(f"Done before: {result.resumed} of the files.")
     console.say(f"\nPredictions: {output}")
     if result.replaced:
         console.say(f"Another run has written {output} meanwhile; this run has replaced its predictions.", "yellow")
     where = result.rejects.address if isinstance(result.rejects, Location) else result.rejects
     if rejected := result.counts.rejected:
         console.say(f"Rejected:    {where} ({rejected} invalid rows, each with the reasons)")
+        if rejected > result.counts.rows * MANY_REJECTS:
+            console.warn(f"{rejected} of {result.counts.rows} rows were rejected. With MAX_REJECTS=0.1 that is an error.")
     console.say(f"Run:         {address}")
 
 
@@ -118,7 +138,8 @@ def _check_addresses(settings: config.Settings, source: str, output: str) -> Non
     if not given.is_pattern and not given.exists():
         raise UserError(f"{source}: there is no such file or folder. {EXAMPLE}")
     folder = job.as_folder(wanted)
-    if folder and not folder.format and not wanted.is_folder() and re.search(r"\.\w+$", wanted.name):
+    is_file = not wanted.is_folder() and not output.endswith("/")
+    if folder and not folder.format and is_file and re.search(r"\.\w+$", wanted.name):
         raise UserError(f"{output}: the name of a file of rows must end in {endings}, that of a folder in /")
     place = (folder.location if folder else wanted).real
     if place == given.real or (given.is_folder() and f"{place}/".startswith(f"{given.real}/")):

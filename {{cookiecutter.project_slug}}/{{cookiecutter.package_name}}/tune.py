@@ -60,8 +60,11 @@ class Subject:
         return digest.hexdigest()[:16]
 
 
-def run(settings: config.Settings) -> None:
-    """Search until TRIALS or TUNE_MINUTES is reached, and keep the best parameters in `model/parameters.json`."""
+def run(settings: config.Settings) -> bool:
+    """Search until TRIALS or TUNE_MINUTES is reached, and keep the best parameters in `model/parameters.json`.
+
+    Returns whether there is something to train: False if the parameters in use stay.
+    """
     space, criteria = _space(), training_data.criteria()
     wanted = objective(getattr(quality, "TUNE", None), criteria.gates)
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
@@ -80,7 +83,8 @@ def run(settings: config.Settings) -> None:
             estimators.keep(found)
         console.say("Kept in model/parameters.json, which make train uses: commit it, or take it back with git.\n")
     else:
-        console.say("No trial is better than the parameters in use, which stay.\n")
+        console.say("No trial is better than the parameters in use, which stay: there is nothing to train.\n")
+    return found is not None
 
 
 def _space() -> Space:

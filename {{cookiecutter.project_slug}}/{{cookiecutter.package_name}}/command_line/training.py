@@ -34,8 +34,8 @@ def tune() -> None:
 
     settings = _settings()
     with terminable():
-        tune.run(settings)
-        train.run(settings)
+        if tune.run(settings):
+            train.run(settings)
 
 
 @training.command(epilog=_guide("make report VERSION=3", "make promote VERSION=3 makes the version the champion."))

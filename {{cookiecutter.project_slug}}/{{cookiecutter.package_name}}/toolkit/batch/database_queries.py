@@ -47,6 +47,9 @@ class Query(NamedTuple):
         """Open the rows; `UserError` if they cannot be read."""
         return read_query(self.database, self.statement)
 
+    def check_unchanged(self) -> None:
+        """Nothing changes: a transaction reads what there was when it began."""
+
 
 def read_statement(query: str) -> str:
     """Return the statement that QUERY is, or that the file has which it names after an @."""

@@ -42,6 +42,10 @@ class Source(Protocol):
         """Open the rows; `UserError` if they cannot be read."""
         ...
 
+    def check_unchanged(self) -> None:
+        """Raise `UserError` if what was read has changed since the job was planned."""
+        ...
+
 
 class Shares:
     """Turns the share of one source that is done into that of all: by rows if their number is known, or by size."""
@@ -125,6 +129,7 @@ def score_part(
             for new, share in score_rows(part, rows, output, scorer, threads):
                 counts = counts.plus(new)
                 progress(new.rows, share)
+            part.check_unchanged()
             output.commit()
         folder.finish(part, scorer.digest, counts.as_json())
     return counts

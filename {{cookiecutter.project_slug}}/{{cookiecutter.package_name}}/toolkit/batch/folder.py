@@ -61,7 +61,16 @@ class Folder(NamedTuple):
             )
 
     def begin(self, job: dict[str, Any]) -> None:
-        """Record that a job writes here, and that the folder is not complete."""
+        """Record that a job writes here, and that the folder is not complete.
+
+        `UserError` if it has the outputs of another input, which would be lost.
+        """
+        before = self._job().get("input")
+        if before is not None and str(before).rstrip("/") != str(job["input"]).rstrip("/"):
+            raise UserError(
+                f"{self.location.address} has what was scored of {before}, which would be removed; choose another OUTPUT "
+                f"for {job['input']}, or empty the folder first"
+            )
         self.location.child(SUCCESS).remove()
         _write(self.location.child(JOB), job)
 
@@ -105,6 +114,14 @@ class Folder(NamedTuple):
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) and "digest" in found else None
+
+    def _job(self) -> dict[str, Any]:
+        """Return what the job before has recorded when it began."""
+        try:
+            found = json.loads(self.location.child(JOB).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _names(self) -> list[str]:
         """The files in the folder, relative to it."""

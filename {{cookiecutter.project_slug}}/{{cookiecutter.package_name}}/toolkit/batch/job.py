@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,7 +118,7 @@ def _into_file(job: Job, parts: Sequence[Source], target: Location, progress: Pr
     rejects = _rejects(target)
     schemas = job.scorer.scored_schema(schema), job.scorer.rejected_schema(schema)
     place = Path(target.parent.path) if target.is_local else None
-    with explain_os_errors(place), FileOutput(target, rejects, schemas) as output:
+    with explain_os_errors(place), FileOutput(target, rejects, schemas) as output, _named(rejects):
         counts = score_into(parts, output, job, progress)
     return Result(counts, rejects, warnings, output.replaced)
 
@@ -132,7 +132,8 @@ def _into_folder(
 ) -> Result:
     warnings, _ = check(parts, job, alike=False)
     folder.check(parts)
-    with explain_os_errors(folder.place), _alone(folder.location):
+    rejects = folder.location.child(REJECTS)
+    with explain_os_errors(folder.place), _alone(folder.location), _named(rejects):
         folder.begin({"input": job.input, "version": job.scorer.version, "started": job.scorer.time.isoformat()})
         done = {part: _done(part, folder, job) for part in parts}
         missing = [part for part in parts if done[part] is None]
@@ -146,7 +147,6 @@ def _into_folder(
                 _check_rejects(job, parts, counts)
         _check_rejects(job, parts, counts, done=True)
         folder.complete(parts, {"version": job.scorer.version, "digest": job.scorer.digest, **counts.as_json()})
-    rejects = folder.location.child(REJECTS)
     return Result(counts, rejects, warnings, resumed=len(parts) - len(missing))
 
 
@@ -175,6 +175,7 @@ def score_into(sources: Sequence[Source], output: Output, job: Job, progress: Pr
                     counts = counts.plus(new)
                     _check_rejects(job, sources, counts)
                     told(new.rows, share)
+            source.check_unchanged()
         _check_rejects(job, sources, counts, done=True)
     except TooManyRejectsError:
         output.commit(rejected_only=True)
@@ -216,6 +217,15 @@ def _check_rejects(job: Job, sources: Sequence[Source], counts: Counts, *, done:
     if rows and counts.rejected / rows > job.max_rejects:
         found = f"{counts.rejected} of {counts.rows} rows" + ("" if done else " so far")
         raise TooManyRejectsError(f"{found} were rejected, more than MAX_REJECTS={job.max_rejects:g} allows")
+
+
+@contextmanager
+def _named(rejects: Location) -> Iterator[None]:
+    """Have the error about too many rejected rows name the place of the reasons."""
+    try:
+        yield
+    except TooManyRejectsError as error:
+        raise TooManyRejectsError(f"{error}; {rejects.address} has the reasons") from error
 
 
 def _alone(location: Location) -> AbstractContextManager[None]:

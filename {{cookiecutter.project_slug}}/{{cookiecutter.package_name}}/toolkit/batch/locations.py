@@ -60,7 +60,8 @@ class Location(NamedTuple):
 
     def child(self, name: str) -> Location:
         """Return a file or folder in this folder."""
-        return Location(self.filesystem, f"{self.path.rstrip('/')}/{name}", f"{self.address.rstrip('/')}/{name}")
+        address = name if self.address == "." else f"{self.address.rstrip('/')}/{name}"
+        return Location(self.filesystem, f"{self.path.rstrip('/')}/{name}", address)
 
     def sibling(self, name: str) -> Location:
         """Return a file in the folder of this one."""
@@ -70,7 +71,8 @@ class Location(NamedTuple):
     def parent(self) -> Location:
         """The folder of this file."""
         path = str(PurePosixPath(self.path).parent)
-        return Location(self.filesystem, path, self.address.rstrip("/").rpartition("/")[0] or path)
+        above = self.address.rstrip("/").rpartition("/")[0] or ("/" if self.address.startswith("/") else ".")
+        return Location(self.filesystem, path, above)
 
     def info(self) -> pa.fs.FileInfo:
         """Return type, size in bytes and time of the last change."""

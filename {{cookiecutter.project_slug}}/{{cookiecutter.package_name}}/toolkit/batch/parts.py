@@ -58,6 +58,13 @@ class Part(NamedTuple):
                 yield Rows(reader.schema, _readable(location, reader), lambda: position() / max(self.size, 1))
 
 
+    def check_unchanged(self) -> None:
+        """Raise `UserError` if the file has changed since the job was planned."""
+        info = locate(self.address).info()
+        if (info.size, info.mtime_ns or 0) != (self.size, self.modified):
+            raise UserError(f"{self.address} has changed while it was read; score it again when it is complete")
+
+
 def _readable(location: Location, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     with formats.readable(location):
         yield from batches
@@ -76,8 +83,10 @@ def plan(address: str) -> list[Part]:
         raise UserError(f"{address}: there is no such file or folder")
     files = [info for info in found if formats.format_of(info.path) and not _hidden(base, info)]
     if not files:
-        what = "no file matches it" if source.is_pattern else "no file there"
-        raise UserError(f"{address}: {what} ends in {', '.join(formats.FORMATS)}")
+        what = "no file that matches it" if source.is_pattern else "no file there"
+        raise UserError(
+            f"{address}: {what} ends in {', '.join(formats.FORMATS)}; names that begin with _ or . are left out"
+        )
     return [part for info in files for part in _parts(base, info)]
 
 

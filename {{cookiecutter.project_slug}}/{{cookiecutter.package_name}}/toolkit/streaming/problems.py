@@ -115,15 +115,19 @@ class Problems(logging.Handler):
     def check_topics(self, existing: set[str]) -> None:
         """Raise `UserError` if a topic is missing; a client that just wrote to it might make it, with one partition."""
         settings = ("KAFKA_INPUT", "KAFKA_OUTPUT", "KAFKA_DEAD_LETTERS")
-        missing = [
-            f"{name} ({setting})" for setting, name in zip(settings, self._topics, strict=True) if name not in existing
-        ]
+        named = dict(zip(settings, self._topics, strict=True))
+        missing = {setting: name for setting, name in named.items() if name not in existing}
         if missing:
+            listed = ", ".join(f"{name} ({setting})" for setting, name in missing.items())
+            server = self._connection.brokers.split(",")[0]
+            commands = "".join(
+                f"\n  kafka-topics.sh --bootstrap-server {server} --create --topic {name} --partitions 4"
+                for name in missing.values()
+            )
             raise UserError(
-                f"Kafka at {self._connection.brokers} has no topic {', '.join(missing)}, or "
-                f"{self._connection.username or 'this client'} may not see it. Create it, with as many partitions as "
-                f"the others: kafka-topics.sh --bootstrap-server {self._connection.brokers.split(',')[0]} --create "
-                f"--topic {missing[0].split()[0]} --partitions 4"
+                f"Kafka at {self._connection.brokers} has no topic {listed}, or "
+                f"{self._connection.username or 'this client'} may not see it. Create what is missing, all with the same "
+                f"number of partitions:{commands}"
             )
 
 

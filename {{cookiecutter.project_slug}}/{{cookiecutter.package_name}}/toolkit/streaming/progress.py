@@ -1,4 +1,4 @@
-"""Progress on the terminal: a line now and then while messages arrive, and one at the end."""
+"""Progress: a line now and then while messages arrive, and one at the end."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 from ..common import console
 from ..monitoring.stream_counters import StreamCounters
 
-#: Seconds between two lines.
-PERIOD = 10.0
+#: Seconds between two lines on a terminal, and elsewhere, such as in a container's log.
+PERIOD, LOG_PERIOD = 10.0, 60.0
 
 
 class Progress:
@@ -19,13 +19,13 @@ class Progress:
         self._shown, self._messages = time.monotonic(), 0
 
     def show(self) -> None:
-        """Print a line, if the output is a terminal, time has passed and messages have arrived."""
+        """Print a line, if time has passed and messages have arrived."""
         now, messages = time.monotonic(), self._counters.messages
-        if now - self._shown < PERIOD or messages == self._messages:
+        period = PERIOD if console.out.is_terminal else LOG_PERIOD
+        if now - self._shown < period or messages == self._messages:
             return
-        if console.out.is_terminal:
-            rate = (messages - self._messages) / (now - self._shown)
-            console.say(f"{time.strftime('%H:%M:%S')}  {self._summary()}, {rate:,.0f} a second")
+        rate = (messages - self._messages) / (now - self._shown)
+        console.say(f"{time.strftime('%H:%M:%S')}  {self._summary()}, {rate:,.0f} a second")
         self._shown, self._messages = now, messages
 
     def end(self) -> None:
