@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import config
 from .toolkit.batch import formats, job, recorded
-from .toolkit.batch.databases import is_database, name_of
+from .toolkit.batch.database.connections import is_database, name_of
 from .toolkit.batch.execution import Progress
 from .toolkit.batch.locations import Location, locate
 from .toolkit.common import console, progress
@@ -61,9 +61,13 @@ def _told_when_stopped(output: str) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Terminated):
         if is_database(output) or job.as_folder(locate(output)) is None:
-            console.say(f"Stopped: nothing was written to {name_of(output) if is_database(output) else output}.", "yellow")
+            console.say(
+                f"Stopped: nothing was written to {name_of(output) if is_database(output) else output}.", "yellow"
+            )
         else:
-            console.say(f"Stopped: {output} has the files that are complete; RESUME=1 goes on with the others.", "yellow")
+            console.say(
+                f"Stopped: {output} has the files that are complete; RESUME=1 goes on with the others.", "yellow"
+            )
         raise
 
 
@@ -88,7 +92,7 @@ def _engine(settings: config.Settings, update: Progress) -> job.ScoreParts | Non
     """Return what scores the parts of a job; None for the loop over them on this machine."""
     if settings.engine == "local":
         return None
-    from .toolkit.batch.spark import on_spark
+    from .toolkit.batch.spark.scoring import on_spark
 
     return on_spark(settings.spark_master, f"predict {settings.model_name}", update)
 
@@ -113,7 +117,9 @@ def _report(source: str, output: str, result: job.Result, address: str) -> None:
     if rejected := result.counts.rejected:
         console.say(f"Rejected:    {where} ({rejected} invalid rows, each with the reasons)")
         if rejected > result.counts.rows * MANY_REJECTS:
-            console.warn(f"{rejected} of {result.counts.rows} rows were rejected. With MAX_REJECTS=0.1 that is an error.")
+            console.warn(
+                f"{rejected} of {result.counts.rows} rows were rejected. With MAX_REJECTS=0.1 that is an error."
+            )
     console.say(f"Run:         {address}")
 
 

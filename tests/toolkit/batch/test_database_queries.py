@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from postgresql_server import PASSWORD, PostgreSQL
-from titanic_survival.toolkit.batch.database_queries import read_query, read_statement
+from titanic_survival.toolkit.batch.database.queries import read_query, read_statement
 from titanic_survival.toolkit.common.errors import UserError
 
 Sql = Callable[[str], list[Any]]
@@ -180,7 +180,7 @@ def test_memory_does_not_grow_with_the_rows(postgresql: PostgreSQL) -> None:
     """The peak of a process of its own: another test's peak would hide it."""
     script = f"""
 import resource
-from titanic_survival.toolkit.batch.database_queries import read_query
+from titanic_survival.toolkit.batch.database.queries import read_query
 peaks = []
 for query in ("select 1.5 a", {MILLION_ROWS!r}):
     with read_query({postgresql.url!r}, query) as result:

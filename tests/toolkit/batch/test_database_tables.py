@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from postgresql_server import PostgreSQL
-from titanic_survival.toolkit.batch.database_queries import read_query
-from titanic_survival.toolkit.batch.database_tables import write_table
+from titanic_survival.toolkit.batch.database.queries import read_query
+from titanic_survival.toolkit.batch.database.tables import write_table
 from titanic_survival.toolkit.common.errors import UserError
 
 Sql = Callable[[str], list[Any]]

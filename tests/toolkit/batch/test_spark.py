@@ -21,12 +21,12 @@ from titanic_survival import config, predict
 from titanic_survival.model import data
 from titanic_survival.toolkit.batch import job, parts
 from titanic_survival.toolkit.batch.scoring import Scorer
-from titanic_survival.toolkit.batch.spark_session import spark_session
+from titanic_survival.toolkit.batch.spark.session import spark_session
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.version.artifact import Artifact
 
 pytest.importorskip("pyspark")
-from titanic_survival.toolkit.batch import spark
+from titanic_survival.toolkit.batch.spark import scoring as spark
 
 MASTER = "local[2]"
 

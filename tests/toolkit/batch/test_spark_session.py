@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from titanic_survival.toolkit.batch import spark_session
+from titanic_survival.toolkit.batch.spark import session as spark_session
 from titanic_survival.toolkit.common.errors import UserError
 
 pytest.importorskip("pyspark")

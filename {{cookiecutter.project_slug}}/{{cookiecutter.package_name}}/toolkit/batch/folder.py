@@ -68,8 +68,8 @@ class Folder(NamedTuple):
         before = self._job().get("input")
         if before is not None and str(before).rstrip("/") != str(job["input"]).rstrip("/"):
             raise UserError(
-                f"{self.location.address} has what was scored of {before}, which would be removed; choose another OUTPUT "
-                f"for {job['input']}, or empty the folder first"
+                f"{self.location.address} has what was scored of {before}, which would be removed; choose another "
+                f"OUTPUT for {job['input']}, or empty the folder first"
             )
         self.location.child(SUCCESS).remove()
         _write(self.location.child(JOB), job)

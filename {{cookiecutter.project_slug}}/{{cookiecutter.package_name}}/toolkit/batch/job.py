@@ -13,9 +13,9 @@ import pyarrow as pa
 from ..common.errors import UserError, explain_os_errors
 from ..common.scratch import alone
 from . import columns_check, formats
-from .database_queries import Query, read_statement
-from .database_tables import write_table
-from .databases import is_database
+from .database.connections import is_database
+from .database.queries import Query, read_statement
+from .database.tables import write_table
 from .execution import Counts, Progress, Shares, Source, score_part, score_rows
 from .folder import PARTS, REJECTS, Folder
 from .locations import Location, locate

@@ -11,7 +11,7 @@ import pyarrow as pa
 from ..common.file_state import file_state
 from ..common.scratch import locked
 from . import formats
-from .database_tables import TableWriter
+from .database.tables import TableWriter
 from .locations import Location, Pending, pending
 from .scoring import ScoredBatch
 

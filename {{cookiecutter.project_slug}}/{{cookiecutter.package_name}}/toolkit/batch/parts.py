@@ -57,7 +57,6 @@ class Part(NamedTuple):
                 reader, position = formats.open_csv(location, stack)
                 yield Rows(reader.schema, _readable(location, reader), lambda: position() / max(self.size, 1))
 
-
     def check_unchanged(self) -> None:
         """Raise `UserError` if the file has changed since the job was planned."""
         info = locate(self.address).info()

@@ -11,8 +11,8 @@ from ..registry.client import Registry
 from ..registry.runs import Run
 from ..release.store import Store
 from . import job
-from .database_queries import read_statement
-from .databases import is_database, name_of
+from .database.connections import is_database, name_of
+from .database.queries import read_statement
 from .execution import Progress
 from .scoring import Scorer
 

@@ -126,8 +126,8 @@ class Problems(logging.Handler):
             )
             raise UserError(
                 f"Kafka at {self._connection.brokers} has no topic {listed}, or "
-                f"{self._connection.username or 'this client'} may not see it. Create what is missing, all with the same "
-                f"number of partitions:{commands}"
+                f"{self._connection.username or 'this client'} may not see it. Create what is missing, all with "
+                f"the same number of partitions:{commands}"
             )
 
 

@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Sequence
 
-from ..common.errors import UserError
-from .parts import Part
+from ...common.errors import UserError
+from ..parts import Part
 
 DEBUG = "DEBUG=1 shows the log of Spark."
 #: What surrounds the message of an `ExecutorError`, as JSON, in Spark's text.

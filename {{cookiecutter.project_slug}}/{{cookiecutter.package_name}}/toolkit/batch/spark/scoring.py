@@ -21,19 +21,19 @@ from pyspark import Accumulator, AccumulatorParam, SparkContext, SparkFiles
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from ..common import console
-from ..common.errors import UserError
-from ..version.artifact import Artifact
-from .execution import Counts, Progress, score_part
-from .folder import Folder
-from .job import ScoreParts
-from .parts import Part
-from .scoring import Scorer
-from .spark_errors import explain, mark
-from .spark_session import LOCAL, spark_session
+from ...common import console
+from ...common.errors import UserError
+from ...version.artifact import Artifact
+from ..execution import Counts, Progress, score_part
+from ..folder import Folder
+from ..job import ScoreParts
+from ..parts import Part
+from ..scoring import Scorer
+from .errors import explain, mark
+from .session import LOCAL, spark_session
 
 #: The package of this project, which the executors get with the job.
-PACKAGE = Path(__file__).parents[2]
+PACKAGE = Path(__file__).parents[3]
 RESULT = "part long, counts binary"
 POLL_SECONDS = 0.2
 #: After so long without an executor that works, there is something to say.

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..common.errors import UserError
-from .database_types import OWN_TYPE
-from .databases import connect, explain_errors, name_of, quote
-from .parts import Rows
+from ...common.errors import UserError
+from ..parts import Rows
+from .column_types import OWN_TYPE
+from .connections import connect, explain_errors, name_of, quote
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ..common.errors import UserError
-from ..common.redaction import HIDDEN, redact
+from ...common.errors import UserError
+from ...common.redaction import HIDDEN, redact
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection

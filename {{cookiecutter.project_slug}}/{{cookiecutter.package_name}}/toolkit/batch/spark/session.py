@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..common.errors import UserError
+from ...common.errors import UserError
 
 if TYPE_CHECKING:
     from pyspark import SparkConf

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..common.errors import UserError
-from .database_catalog import check_names, existing_columns, place, rows_of
-from .database_types import as_written, sql_type, written_type
-from .databases import connect, explain_errors, literal, quote
+from ...common.errors import UserError
+from .catalog import check_names, existing_columns, place, rows_of
+from .column_types import as_written, sql_type, written_type
+from .connections import connect, explain_errors, literal, quote
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection, Cursor

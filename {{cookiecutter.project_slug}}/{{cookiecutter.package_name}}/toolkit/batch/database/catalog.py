@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..common.errors import UserError
-from .database_types import sql_type
-from .databases import literal, name_of, quote
+from ...common.errors import UserError
+from .column_types import sql_type
+from .connections import literal, name_of, quote
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor

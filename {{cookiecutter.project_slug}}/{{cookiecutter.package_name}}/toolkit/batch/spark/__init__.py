@@ -1,0 +1,1 @@
+"""The parts of a job on a cluster of Spark."""
