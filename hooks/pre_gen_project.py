@@ -30,32 +30,31 @@ LIBRARIES = frozenset(
     aiosignal aiosqlite alembic annotated_doc annotated_types anyio arrow asgiref asn1crypto ast_serialize
     async_timeout attr attrs awslambdaric azure azure_core azure_identity azure_storage_blob bentoml bentoml_cli
     binaryornot blake3 blinker boolean boolean_py boto3 botocore cachetools cattr cattrs certifi cffi cfgv
-    charset_normalizer circus click click_option_group cloudpickle colorama colorlog contourpy cookiecutter
-    cramjam cruft cryptography cycler cyclonedx cyclonedx_python_lib databricks databricks_sdk dateutil
-    defusedxml distlib dns dnspython docker dotenv email_validator example fastapi filelock flask flask_cors
-    flask_wtf flatbuffers fonttools fqdn frozenlist fsspec git gitdb gitpython google google_api_core
-    google_auth google_cloud_core google_cloud_storage google_crc32c google_resumable_media
-    googleapis_common_protos graphene graphql graphql_core graphql_relay gunicorn h11 httpcore httptools httpx
-    httpx_ws huey id identify idna images importlib_metadata in_toto_attestation iniconfig isodate isoduration
-    itsdangerous jinja2 jmespath joblib jsonpointer jsonschema jsonschema_specifications jwt kantoku kiwisolver
-    lark librt license_expression mako mangum markdown_it markdown_it_py markupsafe matplotlib mdurl ml_dtypes
-    mlflow mlflow_skinny mlflow_tracing model_signing mpl_toolkits msal msal_extensions multidict multipart mypy
-    mypy_extensions mypyc narwhals nodeenv numpy nvidia_ml_py onnx onnxmltools onnxruntime openssl opentelemetry
-    opentelemetry_api opentelemetry_instrumentation opentelemetry_instrumentation_aiohttp_client
-    opentelemetry_instrumentation_asgi opentelemetry_proto opentelemetry_sdk opentelemetry_semantic_conventions
-    opentelemetry_util_http optuna orjson packageurl packageurl_python packaging packaging_legacy_version pandas
-    pandas_stubs pathspec pillow pip pip_requirements_parser platformdirs pluggy pre_commit prettytable
-    prometheus_client propcache proto proto_plus protobuf psutil psycopg2 psycopg2_binary py py4j
-    py_serializable pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pygments
-    pyjwt pylab pynvml pyopenssl pyparsing pyspark pytest python_dateutil python_discovery python_dotenv
-    python_json_logger python_multipart python_slugify pythonjsonlogger pywin32 pyyaml pyzmq referencing
-    requests rfc3161_client rfc3339_validator rfc3986_validator rfc3987_syntax rfc8785 rich rich_toolkit rpds
-    rpds_py ruff runtime_client s3transfer schema scikit_learn scipy securesystemslib setuptools shellingham
-    sigstore sigstore_models sigstore_rekor_types simple_di simplejson six skl2onnx sklearn skops slugify smmap
-    snapshot_restore_py sortedcontainers sqlalchemy sqlparse starlette text_unidecode threadpoolctl tomli_w
-    tornado tqdm tuf typer types_psutil types_requests typing_extensions typing_inspection tzdata uri_template
-    urllib3 uv uvicorn uvloop virtualenv waitress watchfiles wcwidth webcolors werkzeug wrapt wsproto wtforms
-    yaml yarl zipp zmq
+    charset_normalizer circus click click_option_group cloudpickle colorama colorlog contourpy cookiecutter cramjam
+    cruft cryptography cycler cyclonedx cyclonedx_python_lib databricks databricks_sdk dateutil defusedxml distlib
+    dns dnspython docker dotenv email_validator example fastapi filelock flask flask_cors flask_wtf flatbuffers
+    fonttools fqdn frozenlist fsspec git gitdb gitpython google google_api_core google_auth google_cloud_core
+    google_cloud_storage google_crc32c google_resumable_media googleapis_common_protos graphene graphql graphql_core
+    graphql_relay gunicorn h11 httpcore httptools httpx httpx_ws huey id identify idna images importlib_metadata
+    in_toto_attestation iniconfig isodate isoduration itsdangerous jinja2 jmespath joblib jsonpointer jsonschema
+    jsonschema_specifications jwt kantoku kiwisolver lark librt license_expression mako mangum markdown_it
+    markdown_it_py markupsafe matplotlib mdurl ml_dtypes mlflow mlflow_skinny mlflow_tracing model_signing
+    mpl_toolkits msal msal_extensions multidict multipart mypy mypy_extensions mypyc narwhals nodeenv numpy
+    nvidia_ml_py onnx onnxmltools onnxruntime opentelemetry opentelemetry_api opentelemetry_instrumentation
+    opentelemetry_instrumentation_aiohttp_client opentelemetry_instrumentation_asgi opentelemetry_proto
+    opentelemetry_sdk opentelemetry_semantic_conventions opentelemetry_util_http optuna orjson packageurl
+    packageurl_python packaging packaging_legacy_version pandas pandas_stubs pathspec pillow pip
+    pip_requirements_parser platformdirs pluggy pre_commit prettytable prometheus_client propcache proto proto_plus
+    protobuf psutil psycopg2 psycopg2_binary py py4j py_serializable pyarrow pyasn1 pyasn1_modules pycparser
+    pydantic pydantic_core pydantic_settings pygments pyjwt pylab pynvml pyopenssl pyparsing pyspark pytest
+    python_dateutil python_discovery python_dotenv python_json_logger python_multipart python_slugify
+    pythonjsonlogger pywin32 pyyaml pyzmq referencing rekor_types requests rfc3161_client rfc3339_validator
+    rfc3986_validator rfc3987_syntax rfc8785 rich rich_toolkit rpds rpds_py ruff runtime_client s3transfer schema
+    scikit_learn scipy securesystemslib setuptools shellingham sigstore sigstore_models sigstore_rekor_types
+    simple_di simplejson six skl2onnx sklearn skops slugify smmap snapshot_restore_py sortedcontainers sqlalchemy
+    sqlparse starlette text_unidecode threadpoolctl tomli_w tornado tqdm tuf typer types_psutil types_requests
+    typing_extensions typing_inspection tzdata uri_template urllib3 uv uvicorn uvloop virtualenv waitress watchfiles
+    wcwidth webcolors werkzeug wrapt wsproto wtforms yaml yarl zipp zmq
     """.split()
 )
 

@@ -102,7 +102,7 @@ def test_folder_and_pattern_in_s3(
     assert resumed.resumed == 3 and resumed.counts.rows == 3 * table.num_rows
     result = score_files(version, 3, "s3://data/in/*/*.csv*", tmp_path / "local")
     assert result.counts.rows == table.num_rows and (tmp_path / "local/deep/b.csv.zst").exists()
-    with pytest.raises(UserError, match=r"s3://data/in/\*\.parquet: no file matches it"):
+    with pytest.raises(UserError, match=r"s3://data/in/\*\.parquet: no file that matches it"):
         score_files(version, 3, "s3://data/in/*.parquet", tmp_path / "local2")
 
 
