@@ -213,7 +213,7 @@ def test_new_version_is_picked_up_without_a_stop(
 
 def test_missing_topics_are_named_with_their_settings(case: Case, live: LiveRelease) -> None:
     settings = case.settings._replace(topics=Topics("nothing-here", case.topics.predictions, "nor-here"))
-    with pytest.raises(UserError, match=r"nothing-here \(KAFKA_INPUT\), nor-here \(KAFKA_DEAD_LETTERS\).*--create"):
+    with pytest.raises(UserError, match=r"(?s)nothing-here \(KAFKA_INPUT\), nor-here \(KAFKA_DEAD_LETTERS\).*--create"):
         run(Stream(live, settings).run())
 
 
