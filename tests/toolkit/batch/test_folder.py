@@ -224,6 +224,33 @@ def test_folder_of_somebody_else_is_left_alone(
     assert files(tmp_path / "out") == ["mine.txt"]
 
 
+def test_folder_of_another_input_is_kept(
+    score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path
+) -> None:
+    score_files(double, 3, source, tmp_path / "out")
+    before = files(tmp_path / "out")
+    for resume in (False, True):
+        with pytest.raises(UserError, match=r"has what was scored of .*/in, which would be removed"):
+            score_files(double, 3, source / "2026-01-01", tmp_path / "out", resume=resume)
+    assert files(tmp_path / "out") == before
+    assert score_files(double, 3, f"{source}/", tmp_path / "out", resume=True).resumed == 3
+
+
+@pytest.mark.parametrize("output", ["out", "out.csv"])
+def test_input_that_changes_while_it_is_read_is_named(
+    score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path, output: str
+) -> None:
+    changed = source / "2026-01-01" / "a.csv"
+
+    def meanwhile(rows: int, share: float) -> None:
+        changed.write_text(changed.read_text() + "7,8,later\n")
+
+    with pytest.raises(UserError, match=r"a\.csv has changed while it was read"):
+        score_files(double, 3, source, tmp_path / output, progress=meanwhile)
+    assert not (tmp_path / "out.csv").exists()
+    assert not (tmp_path / "out" / "2026-01-01" / "a.csv").exists()
+
+
 def test_two_inputs_with_one_output_are_named(
     score_files: ScoreFiles, double: Artifact, source: Path, tmp_path: Path
 ) -> None:
@@ -254,7 +281,7 @@ def test_too_many_rejected_rows_fail_a_job_that_keeps_the_reasons(
 ) -> None:
     said = "3 of 9 rows were rejected, more than MAX_REJECTS=0.3 allows"
     (tmp_path / "out.csv").write_text("before")
-    with pytest.raises(job.TooManyRejectsError, match=said):
+    with pytest.raises(job.TooManyRejectsError, match=rf"{said}; .*/out\.rejects\.csv has the reasons"):
         score_files(double, 3, source, tmp_path / "out.csv", max_rejects=0.3)
     assert (tmp_path / "out.csv").read_text() == "before"
     assert len(rows(tmp_path / "out.rejects.csv")) == 3

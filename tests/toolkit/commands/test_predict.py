@@ -89,6 +89,28 @@ def test_later_of_two_runs_says_that_it_replaced_the_other(
     assert "Another run has written" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [("out.csv", "Stopped: nothing was written to"), ("out", "files that are complete; RESUME=1 goes on")],
+)
+def test_job_that_is_stopped_says_what_is_there(
+    project: config.Settings,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    output: str,
+    said: str,
+) -> None:
+    def stop(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict.recorded.job, "run", stop)
+    with pytest.raises(KeyboardInterrupt):
+        predict.run(project, str(source), str(tmp_path / output), "champion")
+    assert said in capsys.readouterr().out
+
+
 def test_unknown_columns_are_said_and_an_error_if_strict(
     project: config.Settings, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
