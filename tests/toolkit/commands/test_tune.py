@@ -55,7 +55,7 @@ def runs(settings: config.Settings) -> tuple[list[Any], dict[str, Any]]:
 
 
 def test_winner_is_kept_recorded_and_trained(tuned: config.Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    tune.run(tuned)
+    assert tune.run(tuned)
     kept = estimators.kept()
     assert kept is not None
     [search], trials = runs(tuned)
@@ -151,7 +151,7 @@ def test_parameters_in_use_stay_if_no_trial_is_better(
     tuned: config.Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(pipeline, "search_space", lambda trial: {"depth": trial.suggest_int("depth", 1, 1)})
-    tune.run(tuned.model_copy(update={"trials": 2}))
+    assert not tune.run(tuned.model_copy(update={"trials": 2}))
     assert estimators.kept() is None
     assert "No trial is better than the parameters in use" in capsys.readouterr().out
 
