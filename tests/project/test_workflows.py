@@ -124,7 +124,14 @@ def committed(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture
 def contexts(mlflow: str, registry: str) -> dict[str, str]:
     """Return what the repository's settings would give, and what GitHub gives."""
-    unset = ("EXTRAS", "APPROVAL_REQUIRED", "KUBERNETES_NAMESPACE", "MLFLOW_TRACKING_USERNAME", "REGISTRY_USERNAME")
+    unset = (
+        "EXTRAS",
+        "APPROVAL_REQUIRED",
+        "FOUR_EYES",
+        "KUBERNETES_NAMESPACE",
+        "MLFLOW_TRACKING_USERNAME",
+        "REGISTRY_USERNAME",
+    )
     return {
         **{f"vars.{name}": "" for name in unset},
         "vars.MLFLOW_TRACKING_URI": mlflow,
