@@ -25,6 +25,9 @@ ROOMS = (
     "live",
     "streaming",
     "serving",
+    "analysis",
+    "retraining",
+    "canary",
     "diagnosis",
 )
 LONGEST_MODULE = 250

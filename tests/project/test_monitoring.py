@@ -11,6 +11,7 @@ import re
 import urllib.parse
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
@@ -258,9 +259,17 @@ def test_every_query_of_the_dashboard_has_data(service: Service, prometheus: Pro
             queries.append((variable["name"], f"count by ({label}) ({metric})"))
     queries = [(title, query) for title, query in queries if "stream" not in query]  # no stream runs here
     assert len(queries) > 30
-    without = []
-    for title, expression in queries:
-        found = prometheus.ask(re.sub(r"\$(\w+)", lambda match: chosen[match[1]], expression))
-        if not any(math.isfinite(value) for _, value in found):
-            without.append((title, expression))
-    assert without == []
+    queries = [(title, re.sub(r"\$(\w+)", lambda match: chosen[match[1]], query)) for title, query in queries]
+
+    def without_data() -> list[tuple[str, str]]:
+        return [
+            (title, query)
+            for title, query in queries
+            if not any(math.isfinite(value) for _, value in prometheus.ask(query))
+        ]
+
+    # Rows of the last seconds are needed, and the tests before may have taken longer.
+    with Traffic(service, service.rows):
+        with suppress(AssertionError):  # the one below says what is missing
+            wait_for(lambda: without_data() == [], 40)
+        assert without_data() == []

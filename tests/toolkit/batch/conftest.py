@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for the tests of this room."""
+"""A small version that doubles numbers, and a real PostgreSQL server."""
 
 import os
 import sys
@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from titanic_survival.toolkit.version.artifact import Artifact
 
-sys.path.append(str(Path(__file__).parents[2]))
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
+from doubling import Double, Prediction, Row
 from postgresql_server import PostgreSQL, postgresql_server, programs_or_skip
+
+
+@pytest.fixture
+def double(save: Callable[..., Artifact]) -> Artifact:
+    """Return a version that doubles an amount."""
+    return save(Row, Prediction, Double(), [{"amount": 1.5, "code": "007"}])
 
 
 @pytest.fixture(scope="session")

@@ -9,45 +9,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from pydantic import BaseModel, Field
 from titanic_survival.toolkit.batch import formats, job, parts
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.version.artifact import Artifact
 
 ScoreFiles = Callable[..., job.Result]
-
-
-class Row(BaseModel):
-    """A number that may be missing and a category."""
-
-    amount: float | None = Field(ge=0, le=1000)
-    code: Literal["007", "8"] = "8"
-
-
-class Prediction(BaseModel):
-    """A number."""
-
-    answer: float
-
-
-class Double:
-    """Doubles the amount, nothing counting as 0."""
-
-    def predict(self, frame: pd.DataFrame) -> dict[str, Any]:
-        """Return the field."""
-        return {"answer": 2 * frame["amount"].fillna(0).to_numpy()}
-
-
-@pytest.fixture
-def double(save: Callable[..., Artifact]) -> Artifact:
-    return save(Row, Prediction, Double(), [{"amount": 1.5, "code": "007"}])
 
 
 @pytest.fixture

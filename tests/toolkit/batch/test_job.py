@@ -10,50 +10,22 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pydantic import BaseModel, Field
+from doubling import Double, Prediction
+from pydantic import BaseModel
 from titanic_survival.toolkit.batch import formats, job
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.version.artifact import Artifact
 
-#: More than a file's first block, which is read when the file is opened; wide, so that there are few rows to score.
 FORMATS = (".csv", ".parquet")
-
+#: More than a file's first block, which is read when the file is opened; wide, so that there are few rows to score.
 LONG = f"1,{'8' * 1000}\n" * 3000
-
-
-class Row(BaseModel):
-    """A number that may be missing and a word."""
-
-    amount: float | None = Field(ge=0, le=1000)
-    code: Literal["007", "8"] = "8"
-
-
-class Prediction(BaseModel):
-    """A number and a vector."""
-
-    answer: float
-    pair: list[float] = Field(min_length=2, max_length=2)
-
-
-class Double:
-    """Doubles the amount, nothing counting as 0."""
-
-    def predict(self, frame: pd.DataFrame) -> dict[str, Any]:
-        """Return both fields."""
-        amount = frame["amount"].fillna(0).to_numpy()
-        return {"answer": 2 * amount, "pair": [[value, -value] for value in amount]}
-
-
-@pytest.fixture
-def double(save: Callable[..., Artifact]) -> Artifact:
-    return save(Row, Prediction, Double(), [{"amount": 1.5, "code": "007"}])
 
 
 @pytest.fixture

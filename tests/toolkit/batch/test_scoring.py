@@ -1,15 +1,12 @@
 """One batch: what the runtime predicts, beside the input; what breaks the contract, with the reasons."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
-from pydantic import BaseModel, Field
 from titanic_survival.toolkit.batch.predictions import prediction_arrays, prediction_fields
 from titanic_survival.toolkit.batch.scoring import Scorer
 from titanic_survival.toolkit.contract.columns import output_values
@@ -17,34 +14,6 @@ from titanic_survival.toolkit.contract.schema import Contract, FieldSpec
 from titanic_survival.toolkit.version.artifact import Artifact
 
 NOW = datetime(2026, 1, 31, 18, 30, tzinfo=UTC)
-
-
-class Row(BaseModel):
-    """A number that may be missing and a category."""
-
-    amount: float | None = Field(ge=0, le=1000)
-    code: Literal["007", "8"] = "8"
-
-
-class Prediction(BaseModel):
-    """A number and a vector."""
-
-    answer: float
-    pair: list[float] = Field(min_length=2, max_length=2)
-
-
-class Double:
-    """Doubles the amount, nothing counting as 0."""
-
-    def predict(self, frame: pd.DataFrame) -> dict[str, Any]:
-        """Return both fields."""
-        amount = frame["amount"].fillna(0).to_numpy()
-        return {"answer": 2 * amount, "pair": [[value, -value] for value in amount]}
-
-
-@pytest.fixture
-def double(save: Callable[..., Artifact]) -> Artifact:
-    return save(Row, Prediction, Double(), [{"amount": 1.5, "code": "007"}])
 
 
 @pytest.mark.parametrize("amounts", [["0.1", "", None], [0.1, float("nan"), None]])

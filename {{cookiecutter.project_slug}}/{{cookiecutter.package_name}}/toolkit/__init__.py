@@ -13,5 +13,8 @@ Its packages, the rooms, in their order; each imports only those above it:
     live          the current release in memory, for stream and service: followed, and its rows scored
     streaming     Kafka in, Kafka out: consumer, checks, predictions, dead letters
     serving       the REST service: routes, scoring, protocols, OpenAPI document, access control
+    analysis      drift, quality and outliers over the prediction log; the report
+    retraining    rules that decide, and what starts a training
+    canary        promotion in steps, and the way back
     diagnosis     whether all of it is as it should be
 """
