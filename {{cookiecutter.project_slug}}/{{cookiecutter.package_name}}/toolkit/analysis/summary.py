@@ -103,7 +103,7 @@ class VersionSummary(Figures):
     outliers: Estimate | None = None
     outliers_reference: float | None = None
     outlier_rows: tuple[OutlierRow, ...] = ()
-    #: Why something above is missing, in sentences: no labels yet, too few rows, a version whose profile cannot be read.
+    #: Why something above is missing, in sentences: no labels yet, too few rows, a profile that cannot be read.
     notes: tuple[str, ...] = ()
 
 
