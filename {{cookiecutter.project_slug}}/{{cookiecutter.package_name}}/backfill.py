@@ -43,6 +43,11 @@ def run(
     settings: config.Settings, source: str, output: str, first: str, last: str, reference: str, *, force: bool = False
 ) -> None:
     """Score the folders of the dates from the first to the last, and record a run for each."""
+    if settings.engine != "local":
+        raise UserError(
+            f"ENGINE={settings.engine}: a backfill runs on this machine. Unset ENGINE, or score each folder:"
+            " make predict"
+        )
     rows, scores = _folders(source, output)
     start, end = _date("FROM", first), _date("TO", last)
     if start > end:

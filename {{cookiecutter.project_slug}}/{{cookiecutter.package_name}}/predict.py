@@ -37,6 +37,8 @@ def run(settings: config.Settings, source: str, output: str, reference: str, mas
         settings = settings.model_copy(update={"engine": "spark", "spark_master": master})
     _check_addresses(settings, source, output)
     _check_engine(settings, source, output)
+    if settings.resume and not _has_parts(output):
+        console.warn(f"RESUME=1 changes nothing: {_named(output)} appears as a whole. A folder can be gone on with.")
     metrics = BatchMetrics(settings.metrics_job or settings.model_name, settings.pushgateway, settings.metrics_file)
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "predict") as tracking:
@@ -60,15 +62,22 @@ def _told_when_stopped(output: str) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Terminated):
-        if is_database(output) or job.as_folder(locate(output)) is None:
-            console.say(
-                f"Stopped: nothing was written to {name_of(output) if is_database(output) else output}.", "yellow"
-            )
+        if _has_parts(output):
+            text = f"Stopped: {output} has the files that are complete; RESUME=1 goes on with the others."
         else:
-            console.say(
-                f"Stopped: {output} has the files that are complete; RESUME=1 goes on with the others.", "yellow"
-            )
+            text = f"Stopped: nothing was written to {_named(output)}."
+        console.say(text, "yellow")
         raise
+
+
+def _has_parts(output: str) -> bool:
+    """Whether an output is a folder, in which each part appears when it is done."""
+    return not is_database(output) and job.as_folder(locate(output)) is not None
+
+
+def _named(address: str) -> str:
+    """Return an address without the secrets of a database's."""
+    return name_of(address) if is_database(address) else address
 
 
 def _local_file(source: str) -> Location | None:
@@ -81,7 +90,7 @@ def _check_engine(settings: config.Settings, source: str, output: str) -> None:
         return
     if is_database(source) or is_database(output):
         raise UserError("ENGINE=spark scores files, not databases: unset it, or score files that the database exports")
-    if job.as_folder(locate(output)) is None:
+    if not _has_parts(output):
         raise UserError(
             f"{output} is a file, and with ENGINE=spark each part of the input gets a file of its own: set OUTPUT to a "
             "folder (scores/), or to one with a format (scores/*.parquet)"
@@ -103,7 +112,7 @@ def _sha256(file: Location) -> str:
 
 
 def _report(source: str, output: str, result: job.Result, address: str) -> None:
-    source, output = (name_of(address) if is_database(address) else address for address in (source, output))
+    source, output = _named(source), _named(output)
     for warning in result.warnings:
         console.warn(f"{source}: {warning}")
     if result.replaced_rows:

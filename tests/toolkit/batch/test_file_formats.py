@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 from titanic_survival.toolkit.batch import formats
+from titanic_survival.toolkit.batch.locations import locate
 
 TIMES = [datetime(2026, 1, 31, 18, 30, 0, 5, tzinfo=UTC), None, datetime(1969, 7, 20, tzinfo=UTC)]
 
@@ -48,3 +49,10 @@ def test_each_type_has_a_text_in_csv(array: pa.Array, texts: list[str], tmp_path
         formats.writer(tmp_path / "found.csv", ".csv", batch.schema, stack)(batch)
     with (tmp_path / "found.csv").open(newline="") as file:
         assert [row["value"] for row in csv.DictReader(file)] == texts
+
+
+def test_empty_lines_before_the_header_of_a_csv_file_are_no_header(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("\n\nname,amount\nada,007\n")
+    with ExitStack() as stack:
+        reader, _ = formats.open_csv(locate(str(tmp_path / "rows.csv")), stack)
+        assert reader.read_all().to_pylist() == [{"name": "ada", "amount": "007"}]

@@ -252,3 +252,8 @@ def test_what_cannot_be_used_is_named(
     with pytest.raises(UserError, match=said):
         backfill.run(project, **given)
     assert not (rows.parent / "scores").exists()
+
+
+def test_engine_that_a_backfill_cannot_use_is_named(trained: config.Settings, rows: Path) -> None:
+    with pytest.raises(UserError, match="ENGINE=spark: a backfill runs on this machine"):
+        run(trained.model_copy(update={"engine": "spark"}), rows)

@@ -120,3 +120,21 @@ def test_unknown_columns_are_said_and_an_error_if_strict(
     assert "'surplus'" in said
     with pytest.raises(UserError, match="'surplus'"):
         predict.run(project.model_copy(update={"strict": True}), str(source), str(tmp_path / "out.csv"), "champion")
+
+
+def test_resume_is_said_to_change_nothing_for_one_file(
+    project: config.Settings, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    resumed = project.model_copy(update={"resume": True})
+    predict.run(resumed, str(source), f"{tmp_path}/out.csv", "challenger")
+    assert "RESUME=1 changes nothing" in capsys.readouterr().out
+    predict.run(resumed, str(source), f"{tmp_path}/out/", "challenger")
+    assert "RESUME=1" not in capsys.readouterr().out
+
+
+def test_a_job_that_rejects_most_rows_says_what_makes_that_an_error(
+    project: config.Settings, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pd.read_csv(source).assign(sex="unknown").to_csv(source, index=False)
+    predict.run(project, str(source), str(tmp_path / "out.csv"), "challenger")
+    assert "rows were rejected. With MAX_REJECTS=0.1 that is an error" in capsys.readouterr().out

@@ -76,7 +76,8 @@ def open_csv(location: Location, stack: ExitStack) -> tuple[pa.csv.CSVStreamingR
 
 def _header(location: Location, compression: str | None) -> list[str]:
     with location.filesystem.open_input_stream(location.path, compression=compression) as stream:
-        return next(csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")), [])
+        lines = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
+        return next(filter(None, lines), [])  # like Arrow, without empty lines before it
 
 
 def writer(path: Path, format: str, schema: pa.Schema, stack: ExitStack) -> Write:
