@@ -6,8 +6,8 @@ PYTHON ?= python3
 TEMPLATE = "{{cookiecutter.project_slug}}"
 # Bytecode is written even where the environment forbids it: without it every command starts seconds later.
 UV = PYTHONDONTWRITEBYTECODE= $(shell command -v uv || echo .venv/bin/uv) pip
-# One worker per core, four at most; tests/conftest.py says which tests stay together, and in which order they start.
-PYTEST = .venv/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+# tests/conftest.py says how many workers there are, which tests stay together, and in which order they start.
+PYTEST = .venv/bin/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 LOCK = .venv/bin/uv pip compile requirements/dev.in --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 

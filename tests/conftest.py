@@ -63,6 +63,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
     return Scheduler(config, log)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one worker more than there are cores, four at most: for a third of their time, tests wait for processes."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the slow tests last, so that a plain mistake shows within seconds."""
 
