@@ -64,7 +64,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return one worker more than there are cores, four at most: for a third of their time, tests wait for processes."""
+    """Return one worker more than there are cores, four at most: a third of the time, tests wait for processes."""
     return min(4, (os.cpu_count() or 1) + 1)
 
 
