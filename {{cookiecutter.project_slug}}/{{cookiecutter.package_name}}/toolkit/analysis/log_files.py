@@ -7,11 +7,13 @@ file makes an analysis fail.
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
@@ -132,10 +134,18 @@ def read_lines(file: LogFileInfo, problems: ReadProblems) -> Iterator[dict[str, 
         problems.unreadable.append(f"{file.address}: {error}")
 
 
+def first_version(file: LogFileInfo) -> int | None:
+    """Return the version of a file's first line, None if it cannot be read."""
+    with suppress(OSError, pa.ArrowException), closing(_open(file)) as stream:
+        found = re.match(rb'\{"version":\s*(\d{1,9})\b', stream.read(100))
+        return int(found[1]) if found else None
+    return None
+
+
 def _open(file: LogFileInfo) -> BinaryIO:
     location = locate(file.address)
     if location.is_local:
-        return open(file.path, "rb", buffering=BUFFER_BYTES)  # noqa: SIM115 (the caller closes it)
+        return Path(file.path).open("rb", buffering=BUFFER_BYTES)
     stream = location.filesystem.open_input_stream(location.path, compression=None)
     return cast("BinaryIO", io.BufferedReader(stream, BUFFER_BYTES))
 

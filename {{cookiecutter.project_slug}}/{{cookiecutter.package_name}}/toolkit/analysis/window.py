@@ -1,0 +1,51 @@
+"""The window of an analysis: from when to when, in intervals that are counted apart."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import numpy as np
+
+#: Seconds of an interval: the first that makes at most `MOST_INTERVALS`.
+SECONDS = (60, 300, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800)
+MOST_INTERVALS = 336
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Window(NamedTuple):
+    """Intervals of equal length; the first begins with the window, the last ends with it."""
+
+    start: datetime
+    seconds: int
+    intervals: int
+
+    @classmethod
+    def of(cls, end: datetime, days: float) -> Window:
+        """Return the window of so many days until the end; both are rounded outwards to whole intervals."""
+        wanted = days * 86_400
+        seconds = next((s for s in SECONDS if wanted / s <= MOST_INTERVALS), SECONDS[-1])
+        last = -(-(end - EPOCH).total_seconds() // seconds)
+        count = max(1, int(-(-wanted // seconds)))
+        return cls(EPOCH + timedelta(seconds=(last - count) * seconds), seconds, count)
+
+    @property
+    def end(self) -> datetime:
+        """When the last interval ends."""
+        return self.time(self.intervals)
+
+    def time(self, interval: int) -> datetime:
+        """Return when an interval begins."""
+        return self.start + timedelta(seconds=interval * self.seconds)
+
+    def positions(self, time: np.ndarray) -> np.ndarray:
+        """Return the interval of each time (n,), -1 where it lies outside; NaT does."""
+        start = np.datetime64(self.start.replace(tzinfo=None), "us")
+        since = (time - start) // np.timedelta64(self.seconds, "s")
+        found = np.where(np.isnat(time), -1, since.astype(np.int64))
+        return np.where((found >= 0) & (found < self.intervals), found, -1)
+
+    def last(self, days: float) -> range:
+        """Return the intervals of the last so many days, at least one."""
+        count = min(self.intervals, max(1, int(-(-days * 86_400 // self.seconds))))
+        return range(self.intervals - count, self.intervals)
