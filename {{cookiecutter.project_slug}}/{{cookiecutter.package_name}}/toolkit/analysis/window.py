@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
 
-#: Seconds of an interval: the first that makes at most `MOST_INTERVALS`.
+#: Seconds of an interval: the first that makes at most `MOST_INTERVALS`, without the one that is not over yet.
 SECONDS = (60, 300, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800)
 MOST_INTERVALS = 336
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,11 +23,10 @@ class Window(NamedTuple):
 
     @classmethod
     def of(cls, end: datetime, days: float) -> Window:
-        """Return the window of so many days until the end; both are rounded outwards to whole intervals."""
+        """Return the window of so many days until the end, and of the interval that is not over then."""
         wanted = days * 86_400
         seconds = next((s for s in SECONDS if wanted / s <= MOST_INTERVALS), SECONDS[-1])
-        last = -(-(end - EPOCH).total_seconds() // seconds)
-        count = max(1, int(-(-wanted // seconds)))
+        last, count = (end - EPOCH).total_seconds() // seconds + 1, _intervals(days, seconds)
         return cls(EPOCH + timedelta(seconds=(last - count) * seconds), seconds, count)
 
     @property
@@ -41,11 +41,15 @@ class Window(NamedTuple):
     def positions(self, time: np.ndarray) -> np.ndarray:
         """Return the interval of each time (n,), -1 where it lies outside; NaT does."""
         start = np.datetime64(self.start.replace(tzinfo=None), "us")
-        since = (time - start) // np.timedelta64(self.seconds, "s")
-        found = np.where(np.isnat(time), -1, since.astype(np.int64))
-        return np.where((found >= 0) & (found < self.intervals), found, -1)
+        outside = np.isnat(time)
+        since = np.where(outside, start, time) - start
+        found = since.astype("timedelta64[us]").astype(np.int64) // (self.seconds * 1_000_000)
+        return np.where(outside | (found < 0) | (found >= self.intervals), -1, found)
 
     def last(self, days: float) -> range:
-        """Return the intervals of the last so many days, at least one."""
-        count = min(self.intervals, max(1, int(-(-days * 86_400 // self.seconds))))
-        return range(self.intervals - count, self.intervals)
+        """Return the intervals of the last so many days, and the one that is not over."""
+        return range(max(0, self.intervals - _intervals(days, self.seconds)), self.intervals)
+
+
+def _intervals(days: float, seconds: int) -> int:
+    return math.ceil(days * 86_400 / seconds) + 1
