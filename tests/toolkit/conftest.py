@@ -210,7 +210,9 @@ def write_log() -> Callable[..., Logged]:
         predictions = version.runtime.score(columns)
         rows = len(next(iter(predictions.values())))
         fields = version.contract.labels or version.contract.prediction[:1]
-        ids = shadow_of.ids if shadow_of else IdGenerator(config.Settings().model_name, number, *fields).make(predictions)
+        ids = (
+            shadow_of.ids if shadow_of else IdGenerator(config.Settings().model_name, number, *fields).make(predictions)
+        )
         last = np.datetime64((time or datetime.now(UTC)).replace(tzinfo=None), "us")
         times = last - (np.linspace(hours, 0, rows) * 3.6e9).astype("timedelta64[us]")
         counters: Any = SimpleNamespace(number=number, contract=version.contract)

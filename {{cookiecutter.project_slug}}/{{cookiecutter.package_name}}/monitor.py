@@ -74,6 +74,7 @@ def run(settings: config.Settings, source: str = "", *, as_json: bool = False, f
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "monitor") as tracking:
         sources = Sources(registry, model_store(settings))
+        sources.check_champion()
         with progress.step("read", "rows") as step:
             counts = log_counts.count_log(place, window, sources.folder, criteria.slices, step.update)
             rows = sum(found.rows.total() for found in counts.versions.values())
@@ -105,6 +106,11 @@ class Sources:
         champion = find(self._versions, CHAMPION)
         self.champion = champion.number if champion else None
         self._found: dict[int, VersionSource] = {}
+
+    def check_champion(self) -> None:
+        """Raise `UserError` if there is a champion, on which the rules decide, but it cannot be had."""
+        if self.champion and (problem := self.of(self.champion).problem):
+            raise UserError(problem)
 
     def folder(self, number: int) -> Path | None:
         """Return the folder of a version, None if it cannot be had."""

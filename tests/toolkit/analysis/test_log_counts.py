@@ -81,7 +81,11 @@ def test_rarest_rows_are_kept_with_what_they_are(
 
 
 def test_labels_join_the_rows_of_every_version_that_answered_or_shadowed(
-    version: Artifact, columns: Columns, write_log: Callable[..., Any], write_labels: Callable[..., None], tmp_path: Path
+    version: Artifact,
+    columns: Columns,
+    write_log: Callable[..., Any],
+    write_labels: Callable[..., None],
+    tmp_path: Path,
 ) -> None:
     some = take(columns, slice(50))
     champion = write_log(tmp_path, version, some, time=NOW)
@@ -100,7 +104,11 @@ def test_labels_join_the_rows_of_every_version_that_answered_or_shadowed(
 
 
 def test_prediction_that_was_logged_twice_has_one_label(
-    version: Artifact, columns: Columns, write_log: Callable[..., Any], write_labels: Callable[..., None], tmp_path: Path
+    version: Artifact,
+    columns: Columns,
+    write_log: Callable[..., Any],
+    write_labels: Callable[..., None],
+    tmp_path: Path,
 ) -> None:
     logged = write_log(tmp_path, version, take(columns, slice(30)), time=NOW)
     (file,) = tmp_path.glob("predictions-*")

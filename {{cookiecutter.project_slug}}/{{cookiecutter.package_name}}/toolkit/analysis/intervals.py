@@ -27,7 +27,9 @@ def of_share(count: int, rows: int) -> Estimate:
     share = count / rows
     centre = (share + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
     half = Z / (1 + Z**2 / rows) * math.sqrt(share * (1 - share) / rows + Z**2 / (4 * rows**2))
-    return Estimate(value=share, low=max(0.0, min(share, centre - half)), high=min(1.0, max(share, centre + half)), count=rows)
+    return Estimate(
+        value=share, low=max(0.0, min(share, centre - half)), high=min(1.0, max(share, centre + half)), count=rows
+    )
 
 
 def of_psi(psi: float, bins: int, rows: int, reference_rows: int | None) -> Estimate:

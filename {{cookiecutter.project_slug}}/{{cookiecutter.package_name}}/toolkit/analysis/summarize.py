@@ -144,9 +144,10 @@ def _notes(counts: LogCounts, versions: Sequence[VersionSummary]) -> Iterator[st
     known = np.unique(np.concatenate(joined)) if joined else np.array([], np.uint64)
     lost = round((len(labels.numbers) - len(known)) / labels.share)
     if lost:
+        unknown = "" if all(found.has_bins for found in counts.versions.values()) else ", or is of an unknown version"
         yield (
             f"{about}{lost:,} labels belong to no prediction that was logged in these days: it is older, was removed "
-            "(LOG_MEGABYTES), or was not logged (LOG_SHARE)."
+            f"(LOG_MEGABYTES), or was not logged (LOG_SHARE){unknown}."
         )
     if not versions:
         yield "No prediction was logged in these days."
