@@ -17,6 +17,7 @@ from titanic_survival.toolkit.contract.columns import Columns, take
 from titanic_survival.toolkit.monitoring.bin_counts import BinCounts
 from titanic_survival.toolkit.version.artifact import Artifact
 
+Write = Callable[..., Any]
 NOW = datetime(2026, 11, 22, 20, 30, tzinfo=UTC)
 WINDOW = Window.of(NOW, 1)
 
@@ -38,7 +39,7 @@ def test_rows_are_counted_in_the_bins_of_the_service(
     in_processes: bool,
     version: Artifact,
     columns: Columns,
-    write_log: Callable[..., Any],
+    write_log: Write,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -57,7 +58,7 @@ def test_rows_are_counted_in_the_bins_of_the_service(
 
 
 def test_rows_outside_of_the_window_do_not_count(
-    version: Artifact, columns: Columns, write_log: Callable[..., Any], tmp_path: Path
+    version: Artifact, columns: Columns, write_log: Write, tmp_path: Path
 ) -> None:
     some = take(columns, slice(100))
     write_log(tmp_path, version, some, time=NOW - timedelta(days=3))
@@ -68,7 +69,7 @@ def test_rows_outside_of_the_window_do_not_count(
 
 
 def test_rarest_rows_are_kept_with_what_they_are(
-    version: Artifact, columns: Columns, write_log: Callable[..., Any], tmp_path: Path
+    version: Artifact, columns: Columns, write_log: Write, tmp_path: Path
 ) -> None:
     odd = take(columns, slice(300))
     odd["fare"] = odd["fare"].copy()
@@ -83,7 +84,7 @@ def test_rarest_rows_are_kept_with_what_they_are(
 def test_labels_join_the_rows_of_every_version_that_answered_or_shadowed(
     version: Artifact,
     columns: Columns,
-    write_log: Callable[..., Any],
+    write_log: Write,
     write_labels: Callable[..., None],
     tmp_path: Path,
 ) -> None:
@@ -106,7 +107,7 @@ def test_labels_join_the_rows_of_every_version_that_answered_or_shadowed(
 def test_prediction_that_was_logged_twice_has_one_label(
     version: Artifact,
     columns: Columns,
-    write_log: Callable[..., Any],
+    write_log: Write,
     write_labels: Callable[..., None],
     tmp_path: Path,
 ) -> None:
@@ -124,7 +125,7 @@ def test_version_that_comes_late_in_a_file_is_counted_once(
     in_processes: bool,
     version: Artifact,
     columns: Columns,
-    write_log: Callable[..., Any],
+    write_log: Write,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -157,7 +158,7 @@ def test_version_that_comes_late_in_a_file_is_counted_once(
 
 
 def test_rows_of_another_model_count_as_traffic(
-    version: Artifact, columns: Columns, write_log: Callable[..., Any], tmp_path: Path
+    version: Artifact, columns: Columns, write_log: Write, tmp_path: Path
 ) -> None:
     write_log(tmp_path, version, take(columns, slice(40)), time=NOW)
     (file,) = tmp_path.glob("predictions-*")
@@ -169,7 +170,7 @@ def test_rows_of_another_model_count_as_traffic(
 
 
 def test_log_that_is_removed_meanwhile_is_said(
-    version: Artifact, columns: Columns, write_log: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    version: Artifact, columns: Columns, write_log: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
         write_log(tmp_path, version, take(columns, slice(40)), time=NOW)

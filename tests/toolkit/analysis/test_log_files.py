@@ -71,8 +71,18 @@ def test_lines_with_other_fields_are_no_part_of_the_same_block(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "damage",
-    ["{]\n", "[1]\n", "\x00\xff\n", line(["a"], inputs={"age": [1, 2]}), line(["a"], key=[7]), line(["a"], id="a")]
-    + [line(["a"], version="1"), line(["a"], time=[5]), line(["a"], outputs=3), line(["a"], id=[])],
+    [
+        "{]\n",
+        "[1]\n",
+        "\x00\xff\n",
+        line(["a"], inputs={"age": [1, 2]}),
+        line(["a"], key=[7]),
+        line(["a"], id="a"),
+        line(["a"], version="1"),
+        line(["a"], time=[5]),
+        line(["a"], outputs=3),
+        line(["a"], id=[]),
+    ],
 )
 def test_damaged_line_is_left_out_and_said(damage: str, tmp_path: Path) -> None:
     (tmp_path / "predictions-1.jsonl").write_text(line(["a"]) + damage + "\n" + line(["b"]))

@@ -53,6 +53,7 @@ class Project:
         return logged
 
     def monitor(self, **options: Any) -> monitor.Monitored:
+        """Run the command."""
         return monitor.run(self.settings, folder=self.folder, **options)
 
 
@@ -185,7 +186,7 @@ def test_without_rules_it_reports(served: Project, monkeypatch: pytest.MonkeyPat
 def test_empty_log_is_no_error_and_a_missing_one_is(served: Project, tmp_path: Path) -> None:
     found = served.monitor()
     assert (found.summary.versions, found.summary.decision) == ((), "nothing")
-    assert [result.reason for result in found.summary.rules][0] == "no rows in these days"
+    assert found.summary.rules[0].reason == "no rows in these days"
     with pytest.raises(UserError, match="there is no such folder"):
         served.monitor(source=str(tmp_path / "missing"))
 

@@ -1,7 +1,7 @@
 """Rules: what they measure, when they fire, and what is said of those that cannot be read."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from titanic_survival.toolkit.analysis import intervals
@@ -27,16 +27,18 @@ class Champion:
     source = VersionSource(4, problem="gone")
     reference: Any = object()
     trained: datetime | None = NOW - timedelta(days=40)
-    details: dict[str, Any] = {"metrics": {"accuracy": 0.8, "f1": 0.7, "accuracy/sex/female": 0.8}}
+    details: ClassVar[dict[str, Any]] = {"metrics": {"accuracy": 0.8, "f1": 0.7, "accuracy/sex/female": 0.8}}
     asked: list[range]
 
     def __init__(self) -> None:
         self.asked = []
 
     def rows(self, where: range) -> int:
+        """Return the number of rows."""
         return 5000
 
     def drift(self, where: range) -> tuple[FieldDrift, ...]:
+        """Return a certain drift of a field, and a larger one that may be chance."""
         self.asked.append(where)
         names: dict[str, Any] = {"bins": ("a", "b"), "rows": (1, 1), "reference": (0.5, 0.5)}
         return (
@@ -46,12 +48,15 @@ class Champion:
         )
 
     def outliers(self, where: range) -> Estimate | None:
+        """Return 6 %."""
         return intervals.of_share(300, 5000)
 
     def labelled(self, where: range) -> list[int]:
+        """Return some rows with labels."""
         return [1, 2, 3]
 
     def quality(self, where: range, effort: Any, only: str | None = None) -> Any:
+        """Yield an accuracy that is certainly low, and one of a group that may be chance."""
         if only == "":
             yield GroupEstimates("", {"accuracy": psi(0.70, 0.72, 0.74)})
         if only == "sex/female":
