@@ -22,12 +22,13 @@ FOLDER, HERE = ROOT / "build" / "monitor", Path(__file__).parent
 STEPS = str(HERE / "monitor_steps.py")
 PACKAGE = "titanic_survival"
 MB = 1e6
-EXPLANATION = """`make bench-monitor` measures anew. The log has rows of the sample data of the last
-six days, {block} in a line, and a label for each of {labels:.0%} of them.
+EXPLANATION = """`make bench-monitor` measures anew. The log has rows of the sample data of the last six days, {block} in
+a line, and a label for each of {labels:.0%} of them.
 
 Each line is a command from its start to its end; CPU s are those of the processors, which bound the duration where
-others use them too. The memory is the largest sum of all processes of the command (proportional set size). *Plain* is the script of docs/monitoring.md: it reads all lines into a DataFrame, joins the labels, and counts the
-drift of one feature and the accuracy, without intervals.
+others use them too. The memory is the largest sum of all processes of the command (proportional set size). *Plain* is
+the script of docs/monitoring.md: it reads all lines into a DataFrame, joins the labels, and counts the drift of one
+feature and the accuracy, without intervals.
 """
 
 
