@@ -22,8 +22,8 @@ FOLDER, HERE = ROOT / "build" / "monitor", Path(__file__).parent
 STEPS = str(HERE / "monitor_steps.py")
 PACKAGE = "titanic_survival"
 MB = 1e6
-EXPLANATION = """`make bench-monitor` measures anew. The log has rows of the sample data of the last six days, {block} in
-a line, and a label for each of {labels:.0%} of them.
+EXPLANATION = """`make bench-monitor` measures anew. The log has rows of the sample data of the last six days,
+{block} in a line, and a label for each of {labels:.0%} of them.
 
 Each line is a command from its start to its end; CPU s are those of the processors, which bound the duration where
 others use them too. The memory is the largest sum of all processes of the command (proportional set size). *Plain* is

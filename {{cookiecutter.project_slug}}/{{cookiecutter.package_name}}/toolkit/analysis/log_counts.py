@@ -176,7 +176,8 @@ class _Processes:
 @contextmanager
 def _pool(size: int) -> Iterator[_Pool]:
     count = processors()
-    if size < BYTES_OF_ONE_PROCESS or count == 1:
+    # A worker of a scheduler may be a daemon, which may have no processes of its own.
+    if size < BYTES_OF_ONE_PROCESS or count == 1 or multiprocessing.current_process().daemon:
         yield _Here()
         return
     # Not forked: this process has threads.
