@@ -51,9 +51,9 @@ class Champion:
         """Return 6 %."""
         return intervals.of_share(300, 5000)
 
-    def labelled(self, where: range) -> list[int]:
-        """Return some rows with labels."""
-        return [1, 2, 3]
+    def labels(self, where: range) -> int:
+        """Return the number of rows with labels."""
+        return 3
 
     def quality(self, where: range, effort: Any, only: str | None = None) -> Any:
         """Yield an accuracy that is certainly low, and one of a group that may be chance."""

@@ -67,14 +67,13 @@ def _version(
     labels: Labels,
     slices: Sequence[str],
 ) -> VersionSummary:
-    sample = version.labelled(where)
     reference = version.reference
     return VersionSummary(
         number=version.number,
         aliases=version.source.aliases,
         trained=version.trained,
         rows=version.rows(where),
-        labels=0 if sample is None else round((len(sample) + sample.invalid) / labels.share),
+        labels=version.labels(where),
         traffic=tuple(_traffic(version, window, spans)),
         drift=version.drift(where),
         quality=tuple(_quality(version, window, [where], OVERALL)),
@@ -122,11 +121,10 @@ def _version_notes(version: VersionAnalysis, where: range, labels: Labels, slice
     if not contract.labels:
         yield "The model learns without a label, so there is no quality."
         return
-    count = 0 if sample is None else len(sample)
-    if count < quality.FEWEST_ROWS:
+    if (count := version.labels(where)) < quality.FEWEST_ROWS:
         yield f"No quality is computed below {quality.FEWEST_ROWS} rows with labels; there are {count}."
-    elif labels.share < 1:
-        yield f"Quality is computed on a random sample of {count:,} rows with labels."
+    elif sample is not None and labels.share < 1:
+        yield f"Quality is computed on a random sample of {len(sample):,} rows with labels."
     if sample is not None and version.sample and version.sample.invalid:
         yield f"{version.sample.invalid:,} labels are none that the schema allows, and were left out."
     if unknown := [name for name in slices if name not in contract.by_name]:

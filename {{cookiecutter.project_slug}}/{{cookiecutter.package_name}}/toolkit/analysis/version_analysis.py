@@ -34,7 +34,7 @@ class VersionSource(NamedTuple):
 class VersionAnalysis:
     """What was counted of a version, beside its reference."""
 
-    def __init__(self, source: VersionSource, counts: VersionCounts, labels: Labels, criteria: Criteria) -> None:
+    def __init__(self, source: VersionSource, counts: VersionCounts, labels: Labels, criteria: Criteria | None) -> None:
         self.source, self.counts = source, counts
         self._labels, self._criteria = labels, criteria
         self.details: dict[str, Any] = formats.read(source.folder, DETAILS) if source.folder else {}
@@ -70,11 +70,17 @@ class VersionAnalysis:
     @cached_property
     def _kinds(self) -> Kinds:
         assert self.sample is not None and self.contract is not None  # without them, there is no quality
+        assert self._criteria is not None
         return quality.kinds(self.sample, self._criteria, self.contract)
 
     def rows(self, where: Iterable[int]) -> int:
         """Return the number of rows in some intervals."""
         return sum(self.counts.rows[i] for i in where)
+
+    def labels(self, where: range) -> int:
+        """Return the number of labels that belong to rows in some intervals, about that if labels are sampled."""
+        sample = self.labelled(where)
+        return 0 if sample is None else round(len(sample) / self._labels.share)
 
     def drift(self, where: Iterable[int]) -> tuple[FieldDrift, ...]:
         """Return drift and missing values of each feature and output; nothing without a reference."""
@@ -106,7 +112,7 @@ class VersionAnalysis:
     def quality(self, where: range, effort: Effort, only: str | None = None) -> Iterator[GroupEstimates]:
         """Yield the owner's metrics of all rows and of each group, or of `only` one."""
         sample = self.labelled(where)
-        if sample is not None and self.contract is not None:
+        if sample is not None and self.contract is not None and self._criteria is not None:
             yield from quality.estimate(sample, self._criteria, self.contract, self._kinds, effort, only)
 
     def calibration(self, where: range) -> tuple[CalibrationPoint, ...]:

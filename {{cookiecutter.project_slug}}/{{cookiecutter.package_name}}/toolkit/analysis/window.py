@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: Seconds of an interval: the first that makes at most `MOST_INTERVALS`, without the one that is not over yet.
+#: Seconds of an interval: the first that makes few enough, by default at most `MOST_INTERVALS`.
 SECONDS = (60, 300, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800)
 MOST_INTERVALS = 336
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,10 +22,13 @@ class Window(NamedTuple):
     intervals: int
 
     @classmethod
-    def of(cls, end: datetime, days: float) -> Window:
-        """Return the window of so many days until the end, and of the interval that is not over then."""
+    def of(cls, end: datetime, days: float, most: int = MOST_INTERVALS) -> Window:
+        """Return the window of so many days until the end, and of the interval that is not over then.
+
+        `most` is the number of intervals beside that one.
+        """
         wanted = days * 86_400
-        seconds = next((s for s in SECONDS if wanted / s <= MOST_INTERVALS), SECONDS[-1])
+        seconds = next((s for s in SECONDS if wanted / s <= most), SECONDS[-1])
         last, count = (end - EPOCH).total_seconds() // seconds + 1, _intervals(days, seconds)
         return cls(EPOCH + timedelta(seconds=(last - count) * seconds), seconds, count)
 

@@ -213,11 +213,10 @@ def _quality(rule: Rule, champion: VersionAnalysis, where: range) -> Found:
         names = [f"{DRIFT}/<field>", f"{OUTPUT_DRIFT}/<field>", OUTLIERS, f"{MISSING}/<field>", AGE, *known]
         raise UserError(f"model/quality.py: RULES names {rule.metric!r}; there are: {', '.join(names)}")
     metric, _, group = rule.metric.partition("/")
-    sample = champion.labelled(where)
     for found in champion.quality(where, Effort(), group):
         if metric in found.estimates:
             return Found(found.estimates[metric])
-    count = 0 if sample is None else len(sample)
+    count = champion.labels(where)
     return Found(None, problem=f"{rule.metric} cannot be computed: {count:,} rows with labels in {rule.days:g} days")
 
 
