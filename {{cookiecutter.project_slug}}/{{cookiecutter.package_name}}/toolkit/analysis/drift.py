@@ -50,7 +50,7 @@ def fields(counts: BinCounts, profile: Profile, reference: ReferenceRows, keys: 
 
 
 def _psi(rows: np.ndarray, total: int, bins: NumberBins | CategoryBins, reference_rows: int | None) -> Estimate | None:
-    if total < MIN_DRIFT_ROWS:
+    if total < MIN_DRIFT_ROWS or not rows.sum():
         return None
     value = psi(with_half_rows(rows), bins.shares)
     return intervals.of_psi(value, len(bins.names), int(rows.sum()), reference_rows)
