@@ -84,7 +84,8 @@ def test_traffic_like_the_training_s_decides_nothing(served: Project, capsys: py
     assert groups == {"", "sex/female", "sex/male", *(f"passenger_class/{n}" for n in ("1st", "2nd", "3rd"))}
     over_time = [one for one in version.quality_over_time if (one.metric, one.group) == ("accuracy", "")]
     assert len(over_time) > 5
-    assert sum(one.estimate.count for one in over_time) == 3000
+    # The first and the last part of the window may have fewer rows than an interval needs.
+    assert 2960 < sum(one.estimate.count for one in over_time) <= 3000
     assert version.calibration and version.outliers and version.outlier_rows
     assert found.summary.notes == ()
     *_, last = capsys.readouterr().out.strip().splitlines()
