@@ -12,7 +12,7 @@ LOCK = .venv/bin/uv pip compile requirements/dev.in --quiet --universal --python
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo example test test-fast test-toolkit lint bench bench-soak bench-training bench-batch bench-stream lock
+.PHONY: help setup demo example test test-fast test-toolkit lint bench bench-soak bench-training bench-batch bench-monitor bench-stream lock
 
 help:  ## Explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ test-toolkit: .venv/.done  ## Run tests of the toolkit in a generated project th
 lint: .venv/.done  ## Check style (ruff) here and in the template as it stands, and types (mypy) here
 	.venv/bin/ruff check --config pyproject.toml . $(TEMPLATE)
 	.venv/bin/ruff format --config pyproject.toml --check . $(TEMPLATE)
-	.venv/bin/mypy demo.py example.py hooks tests/*.py benchmarks/serving.py benchmarks/soak.py benchmarks/training.py benchmarks/batch.py benchmarks/stream.py
+	.venv/bin/mypy demo.py example.py hooks tests/*.py benchmarks/serving.py benchmarks/soak.py benchmarks/training.py benchmarks/batch.py benchmarks/monitor.py benchmarks/stream.py
 
 bench: .venv/.done  ## Compare the service with what one would otherwise use (a quarter of an hour; needs wrk)
 	@.venv/bin/python -m benchmarks.serving $(ARGS)
@@ -50,6 +50,9 @@ bench-training: .venv/.done  ## Seconds and memory of each step of a training on
 
 bench-batch: .venv/.done  ## Batch scoring against the bare ONNX model and a plain script; ARGS="--rows 1e5 1e6 1e7" (Linux)
 	@.venv/bin/python -m benchmarks.batch $(ARGS)
+
+bench-monitor: .venv/.done  ## Seconds and memory of make monitor, beside a pandas script; ARGS="--rows 1e5 1e6 1e7" (Linux)
+	@.venv/bin/python -m benchmarks.monitor $(ARGS)
 
 bench-stream: .venv/.done  ## Compare make stream with a plain consumer loop, and measure its latency (three minutes; Linux)
 	@.venv/bin/python -m benchmarks.stream $(ARGS)

@@ -8,6 +8,7 @@ import json
 import math
 import random
 import re
+import subprocess
 import urllib.parse
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -206,11 +207,29 @@ def test_shifted_rows_make_the_alert_fire(service: Service, prometheus: Promethe
         assert "make train" in notes["runbook"]
 
 
+def logged(folder: Path, kind: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for path in folder.glob(f"{kind}-*.jsonl") for line in path.open()]
+
+
 def shift(value: Any, column: dict[str, Any]) -> Any:
     """Return a value that the contract allows, three times as large, or the first of its words."""
     if column["kind"] == "category":
         return column["categories"][0]
     return None if value is None else min(3 * value, column["at_most"] or math.inf)
+
+
+def test_make_monitor_finds_the_drift_in_the_log_and_decides(service: Service, trained: Project) -> None:
+    ids = {line["id"]: line["survived"] for line in logged(service.log, "feedback")}
+    rows = sum(len(block["id"]) for block in logged(service.log, "predictions"))
+    said = trained.make("monitor", f"INPUT={service.log}", "ARGS=--json")
+    decision = json.loads(said.strip().splitlines()[-1])
+    assert (decision["rows"], decision["labels"], decision["versions"]) == (rows, len(ids), [1])
+    assert decision["decision"] == "retrain"
+    (drift,) = [rule for rule in decision["rules"] if rule["metric"] == "drift"]
+    assert drift["estimate"]["low"] > 0.25
+    monitor = [str(trained.path / ".venv/bin/python"), "-m", trained.package, "monitor", "--check"]
+    result = subprocess.run([*monitor, str(service.log)], cwd=trained.path, env=trained.env, capture_output=True)
+    assert result.returncode == 3, result.stderr
 
 
 def test_drift_of_a_batch_job_makes_the_alert_fire(

@@ -13,18 +13,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from titanic_survival.toolkit.contract.columns import as_records, json_values
+from titanic_survival.toolkit.contract.columns import Columns, as_records, json_values
 from titanic_survival.toolkit.contract.json_rows import RowParser
 
 # Before OpenMP is loaded, which reads it once: threads on busy cores wait for each other, ten times longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import pytest
 import requests
 from titanic_survival import config, model
@@ -35,6 +37,8 @@ from titanic_survival.toolkit.common.sockets import free_port
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.schema import Contract
+from titanic_survival.toolkit.monitoring.prediction_ids import IdGenerator
+from titanic_survival.toolkit.monitoring.recorder import Block, _parts, log_line
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.version import artifact
 from titanic_survival.toolkit.version.contents import Contents
@@ -177,6 +181,61 @@ def save(tmp_path: Path) -> Callable[..., artifact.Artifact]:
         return contents.save(tmp_path / name, model)
 
     return save
+
+
+class Logged(NamedTuple):
+    """Rows that were logged: their prediction ids, and what was predicted."""
+
+    ids: list[str]
+    predictions: Columns
+
+
+@pytest.fixture(scope="session")
+def write_log() -> Callable[..., Logged]:
+    """Return a function that logs rows as the service does, in a file of their own.
+
+    `time` is that of the last row; the others are evenly spread over the hours before.
+    """
+
+    def write(
+        folder: Path,
+        version: artifact.Artifact,
+        columns: Columns,
+        number: int = 1,
+        *,
+        time: datetime | None = None,
+        hours: float = 1,
+        shadow_of: Logged | None = None,
+    ) -> Logged:
+        predictions = version.runtime.score(columns)
+        rows = len(next(iter(predictions.values())))
+        fields = version.contract.labels or version.contract.prediction[:1]
+        ids = (
+            shadow_of.ids if shadow_of else IdGenerator(config.Settings().model_name, number, *fields).make(predictions)
+        )
+        last = np.datetime64((time or datetime.now(UTC)).replace(tzinfo=None), "us")
+        times = last - (np.linspace(hours, 0, rows) * 3.6e9).astype("timedelta64[us]")
+        counters: Any = SimpleNamespace(number=number, contract=version.contract)
+        block = Block(counters, bool(shadow_of), times, ids, [None], np.zeros(rows, int), columns, predictions)
+        folder.mkdir(parents=True, exist_ok=True)
+        count = len(list(folder.glob("predictions-*")))
+        (folder / f"predictions-20260101T000000-1-{count}.jsonl").write_bytes(b"".join(map(log_line, _parts(block))))
+        return Logged(ids, predictions)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_labels() -> Callable[..., None]:
+    """Return a function that logs labels by prediction id as `POST /feedback` does."""
+
+    def write(folder: Path, name: str, ids: Sequence[str], values: Sequence[Any], time: datetime | None = None) -> None:
+        now = (time or datetime.now(UTC)).isoformat()
+        lines = [json.dumps({"time": now, "version": 1, "id": i, name: v}) for i, v in zip(ids, values, strict=True)]
+        count = len(list(folder.glob("feedback-*")))
+        (folder / f"feedback-20260101T000000-1-{count}.jsonl").write_text("".join(f"{line}\n" for line in lines))
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -112,6 +112,28 @@ def backfill(
 
 
 @app.command(
+    epilog=_guide(
+        "make monitor", "open the report that it names; make train, if a rule of model/quality.py asks for it."
+    )
+)
+def monitor(
+    source: Annotated[str, typer.Argument(help="Folder of the log, or s3://...; LOG_FOLDER if not given.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the decision as a last line of JSON.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="End with exit code 3 if the decision is to retrain.")] = False,
+) -> None:
+    """Show drift, quality and outliers of the predictions that were logged, and decide on retraining.
+
+    Settings: DAYS, LOG_FOLDER. See docs/monitoring.md.
+    """
+    from . import monitor
+
+    with terminable():
+        found = monitor.run(_settings(), source, as_json=as_json)
+    if check and found.summary.decision == "retrain":
+        raise typer.Exit(monitor.RETRAIN)
+
+
+@app.command(
     epilog=_guide("make build", "the commands that it prints run the image and the Bento; --push pushes the image.")
 )
 def build(

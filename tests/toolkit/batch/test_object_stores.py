@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,13 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from aws_stand_in import CREDENTIALS, REGION, StandIn, moto_server, python_with_moto, standing_in
+from titanic_survival.model import data
+from titanic_survival.toolkit.analysis.log_counts import count_log
+from titanic_survival.toolkit.analysis.window import Window
 from titanic_survival.toolkit.batch import job, locations, parts
 from titanic_survival.toolkit.batch.object_stores import ENDPOINTS
 from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.version.artifact import Artifact
 
 Score = Callable[..., job.Result]
@@ -227,3 +232,17 @@ def test_wrong_credentials_are_said(s3: Any, front: StandIn) -> None:
     front.fail("HEAD /data/rows.csv", "SignatureDoesNotMatch", "no", status=403)
     with pytest.raises(UserError, match=r"access denied \(HeadObject\).*AWS_ACCESS_KEY_ID"):
         parts.plan("s3://data/rows.csv")
+
+
+def test_prediction_log_is_read(
+    s3: Any, version: Artifact, write_log: Callable[..., Any], write_labels: Callable[..., None], tmp_path: Path
+) -> None:
+    columns = dataframes.check_features(data.load().head(50), version.contract).columns
+    logged = write_log(tmp_path / "pod", version, columns)
+    write_labels(tmp_path, "survived", logged.ids[:20], [True] * 20)
+    for file in tmp_path.rglob("*.jsonl"):
+        s3.upload_file(str(file), "data", f"log/{file.relative_to(tmp_path)}")
+    found = count_log(locations.locate("s3://data/log"), Window.of(datetime.now(UTC), 1), lambda number: version.folder)
+    rows = found.versions[1].labelled_rows()
+    assert rows is not None
+    assert (found.versions[1].rows.total(), found.problems.notes(), len(rows.numbers)) == (50, [], 20)

@@ -1,4 +1,4 @@
-"""Metrics, slices and gates: how good a version is, and how good it must be.
+"""Metrics, slices, gates and rules: how good a version is, how good it must be, and when to train again.
 
 To make it yours, let `metrics` return the metrics that matter to you; name in `SLICES` the columns for whose groups the
 metrics are computed too; and set in `GATES` what a version must reach to become champion:
@@ -19,6 +19,16 @@ probability on; `THRESHOLD = {"maximize": "f1"}` or `{"maximize": "recall", "at_
 tuned, by cross-validation on the training rows.
 
 `make tune` searches by the metric of the first gate, or by another one: `TUNE = {"minimize": "log_loss"}`.
+
+`make monitor` decides by `RULES`, on what is logged of the champion (docs/monitoring.md). A rule fires if a whole 95 %
+interval lies beyond its bound:
+
+    "metric"                   one of `metrics`, also of a group; "drift" (the largest of the features), "drift/age",
+                               "output_drift", "missing/age", "outliers", or "age", the days since the training
+    "above" or "below"         the bound
+    "days"                     the last days that are measured (default 7)
+    "rows"                     the fewest rows, or rows with labels, to decide by (default 200)
+    "action"                   "retrain" (default), or "report"
 """
 
 import numpy as np
@@ -33,6 +43,12 @@ GATES = {
     "accuracy": {"at_least": 0.75, "tolerance": 0.02},
     "accuracy/sex/female": {"at_least": 0.60, "tolerance": 0.05},
 }
+
+RULES = [
+    {"metric": "drift", "above": 0.25, "days": 7, "action": "retrain"},
+    {"metric": "accuracy", "below": 0.75, "days": 30, "action": "retrain"},
+    {"metric": "outliers", "above": 0.05, "days": 7, "action": "report"},
+]
 
 
 def metrics(actual: np.ndarray, predictions: pd.DataFrame) -> dict[str, float]:

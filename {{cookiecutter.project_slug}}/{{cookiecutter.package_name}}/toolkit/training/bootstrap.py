@@ -27,12 +27,14 @@ MeasurePair = Callable[[np.ndarray], tuple[Mapping[str, float], Mapping[str, flo
 """Positions of rows in, the metrics of both versions on these rows out; a metric that is not defined is missing."""
 
 
-def of_known(pairs: Mapping[str, tuple[Metric, Metric]], rows: int, deadline: float) -> dict[str, np.ndarray]:
-    """Return the differences of each metric on resamples; fewer than `RESAMPLES` if the deadline passes."""
+def of_known(
+    pairs: Mapping[str, tuple[Metric, Metric]], rows: int, deadline: float, resamples: int = RESAMPLES
+) -> dict[str, np.ndarray]:
+    """Return the differences of each metric on resamples; fewer of these if the deadline passes."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in pairs}
-    at_once, random = max(1, min(RESAMPLES, NUMBERS_AT_ONCE // rows)), np.random.default_rng(0)
-    for start in range(0, RESAMPLES if pairs else 0, at_once):
-        drawn = _drawn(random, min(at_once, RESAMPLES - start), rows)
+    at_once, random = max(1, min(resamples, NUMBERS_AT_ONCE // rows)), np.random.default_rng(0)
+    for start in range(0, resamples if pairs else 0, at_once):
+        drawn = _drawn(random, min(at_once, resamples - start), rows)
         for name, (version, champion) in pairs.items():
             found[name].append(version(drawn) - champion(drawn))
         if time.monotonic() > deadline:
@@ -40,10 +42,12 @@ def of_known(pairs: Mapping[str, tuple[Metric, Metric]], rows: int, deadline: fl
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def of_function(measure: MeasurePair, names: Iterable[str], rows: int, deadline: float) -> dict[str, np.ndarray]:
+def of_function(
+    measure: MeasurePair, names: Iterable[str], rows: int, deadline: float, resamples: int = RESAMPLES
+) -> dict[str, np.ndarray]:
     """Return the differences of each metric of a function on resamples, NaN where a metric is not defined."""
     found: dict[str, list[float]] = {name: [] for name in names}
-    for where in _resamples(rows) if found else ():
+    for where in _resamples(rows, resamples) if found else ():
         version, champion = measure(where)
         for name, values in found.items():
             values.append(version.get(name, np.nan) - champion.get(name, np.nan))
@@ -75,9 +79,9 @@ def interval(differences: np.ndarray, whole: float, scale: float, confidence: fl
     return scale * float(low), scale * float(high)
 
 
-def _resamples(rows: int) -> Iterator[np.ndarray]:
+def _resamples(rows: int, resamples: int = RESAMPLES) -> Iterator[np.ndarray]:
     random = np.random.default_rng(0)
-    for _ in range(RESAMPLES):
+    for _ in range(resamples):
         yield random.integers(rows, size=rows)
 
 

@@ -77,7 +77,11 @@ class OutlierDetector(BaseModel):
 
     def is_outlier(self, features: Features, columns: Columns, positions: Positions) -> np.ndarray:
         """Return a mask of the rows that are outliers, (n,)."""
-        return _score(self.features, features, columns, positions) > self.threshold
+        return self.score(features, columns, positions) > self.threshold
+
+    def score(self, features: Features, columns: Columns, positions: Positions) -> np.ndarray:
+        """Return the score of each row, (n,): higher the rarer it is."""
+        return _score(self.features, features, columns, positions)
 
 
 def fit(features: Features, training: Columns, holdout: Columns) -> OutlierDetector:

@@ -1,0 +1,232 @@
+"""Monitor: what the prediction log and the labels show of each version, and whether to train again."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from . import config, training_data
+from .model import quality
+from .toolkit.analysis import figures, log_counts, summarize
+from .toolkit.analysis.log_counts import LogCounts
+from .toolkit.analysis.summary import RuleResult, Summary
+from .toolkit.analysis.version_analysis import VersionAnalysis, VersionSource
+from .toolkit.analysis.version_counts import Reference, VersionCounts
+from .toolkit.analysis.window import Window
+from .toolkit.batch.locations import locate
+from .toolkit.common import console, progress
+from .toolkit.common.errors import UserError, attribute_errors_to
+from .toolkit.common.names import CHAMPION
+from .toolkit.registry.client import RegisteredVersion, Registry, connect, find
+from .toolkit.registry.errors import mlflow_errors
+from .toolkit.registry.runs import Run, start_run
+from .toolkit.release.store import Store
+from .toolkit.retraining import rules
+from .toolkit.retraining.rules import Rule
+from .toolkit.training.measurement import Criteria
+from .trust import model_store
+
+#: Where the report is written.
+FOLDER = config.ROOT / "build" / "monitor"
+#: The exit code with --check if the decision is to train again.
+RETRAIN = 3
+COLOURS = {"retrain": "red", "report": "yellow", "quiet": "green"}
+
+
+class Monitored(NamedTuple):
+    """The summary, and where it is."""
+
+    summary: Summary
+    champion: int | None
+    report: Path
+    run: str
+
+    def line(self) -> str:
+        """Return the decision as a line of JSON."""
+        fired = [result.model_dump(mode="json") for result in self.summary.rules if result.fired]
+        content = {
+            "decision": self.summary.decision,
+            "model": self.summary.model,
+            "champion": self.champion,
+            "versions": [version.number for version in self.summary.versions],
+            "rows": sum(version.rows for version in self.summary.versions),
+            "labels": sum(version.labels for version in self.summary.versions),
+            "rules": fired,
+            "run": self.run,
+            "report": str(self.report),
+        }
+        return json.dumps(content)
+
+
+def run(settings: config.Settings, source: str = "", *, as_json: bool = False, folder: Path = FOLDER) -> Monitored:
+    """Analyse the prediction log, decide by the rules of model/quality.py, and record it as an MLflow run.
+
+    `source` is the folder of the log, by default LOG_FOLDER. The report goes to a folder.
+    """
+    place = locate(source or str(settings.log_folder))
+    if not place.is_folder():
+        raise UserError(f"{place.address}: there is no such folder. make deploy serves and logs predictions there.")
+    criteria, wanted = training_data.criteria(), rules.parse(getattr(quality, "RULES", []))
+    now = datetime.now(UTC)
+    window = Window.of(now, max(settings.days, rules.most_days(wanted)))
+    registry = connect(settings.mlflow_tracking_uri, settings.model_name)
+    with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "monitor") as tracking:
+        sources = Sources(registry, model_store(settings))
+        sources.check_champion()
+        with progress.step("read", "rows") as step:
+            counts = log_counts.count_log(place, window, sources.folder, criteria.slices, step.update)
+            rows = sum(found.rows.total() for found in counts.versions.values())
+            step.detail = f"{rows:,} rows and {len(counts.labels.numbers):,} labels in {place.address}"
+        with console.step("analyse") as one, attribute_errors_to(training_data.MODEL):
+            versions = _analyses(sources, counts, criteria)
+            shown = window.last(settings.days)
+            summary = summarize.summarize(
+                settings.model_name, place.address, window, shown, versions, counts, criteria.slices
+            )
+            summary = _decide(summary, sources, versions, wanted, window, now)
+            if settings.log_share < 1:
+                summary = _with_note(summary, f"LOG_SHARE={settings.log_share:g}: only this share of the requests.")
+            one.detail = f"{len(summary.versions)} versions, {len(summary.rules)} rules"
+        _record(tracking, summary, sources.champion, folder)
+    found = Monitored(summary, sources.champion, folder / "summary.json", tracking.id)
+    _show(found, criteria, tracking.address)
+    if as_json:
+        console.say(found.line())
+    return found
+
+
+class Sources:
+    """The versions of the registry, pulled into the store when the log names them."""
+
+    def __init__(self, registry: Registry, store: Store) -> None:
+        self._registry, self._store = registry, store
+        self._versions: list[RegisteredVersion] = registry.versions()
+        champion = find(self._versions, CHAMPION)
+        self.champion = champion.number if champion else None
+        self._found: dict[int, VersionSource] = {}
+
+    def check_champion(self) -> None:
+        """Raise `UserError` if there is a champion, on which the rules decide, but it cannot be had."""
+        if self.champion and (problem := self.of(self.champion).problem):
+            raise UserError(problem)
+
+    def folder(self, number: int) -> Path | None:
+        """Return the folder of a version, None if it cannot be had."""
+        return self.of(number).folder
+
+    def of(self, number: int) -> VersionSource:
+        """Return where a version is, or why it cannot be had."""
+        if number not in self._found:
+            self._found[number] = self._pull(number)
+        return self._found[number]
+
+    def _pull(self, number: int) -> VersionSource:
+        version = find(self._versions, str(number))
+        if version is None:
+            return VersionSource(number, problem=f"version {number} is not in {self._registry.uri}.")
+        try:
+            folder = self._store.pull(version, self._registry.download)
+            Reference.read(folder)
+        except UserError as error:
+            return VersionSource(number, version.aliases, problem=str(error))
+        except (OSError, ValueError) as error:
+            return VersionSource(number, version.aliases, problem=f"version {number} cannot be read ({error}).")
+        return VersionSource(number, version.aliases, folder)
+
+
+def _analyses(sources: Sources, counts: LogCounts, criteria: Criteria) -> list[VersionAnalysis]:
+    """Return the analyses of the versions in the log, and that of the champion, newest first."""
+    numbers = set(counts.versions) | ({sources.champion} if sources.champion else set())
+    return [
+        VersionAnalysis(sources.of(number), counts.versions.get(number, VersionCounts(False)), counts.labels, criteria)
+        for number in sorted(numbers, reverse=True)
+    ]
+
+
+def _decide(
+    summary: Summary,
+    sources: Sources,
+    versions: list[VersionAnalysis],
+    wanted: list[Rule],
+    window: Window,
+    now: datetime,
+) -> Summary:
+    champion = next((version for version in versions if version.number == sources.champion), None)
+    if champion is None:
+        return (
+            _with_note(summary, "There is no champion, so no rule is evaluated. First: make promote")
+            if wanted
+            else summary
+        )
+    results = rules.evaluate(wanted, champion, window, now)
+    return summary.model_copy(update={"rules": tuple(results), "decision": rules.decision(results)})
+
+
+def _with_note(summary: Summary, note: str) -> Summary:
+    return summary.model_copy(update={"notes": (*summary.notes, note)})
+
+
+def _record(tracking: Run, summary: Summary, champion: int | None, folder: Path) -> None:
+    """Write the report, and record it in the run with the figures."""
+    with console.step("record") as step:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n")
+        tracking.log_parameters(
+            {"source": summary.source, "start": summary.start, "end": summary.end, "decision": summary.decision}
+        )
+        tracking.log_metrics(figures.run_metrics(summary, champion))
+        tracking.set_tags({"decision": summary.decision} | ({"version": str(champion)} if champion else {}))
+        tracking.log_files(folder, "monitor")
+        step.detail = "figures, summary and report, in an MLflow run"
+
+
+def _show(found: Monitored, criteria: Criteria, address: str) -> None:
+    """Print what was found, what the rules say of it, and the next commands."""
+    summary = found.summary
+    console.say()
+    if summary.versions:
+        headings, rows = figures.table(summary, _metrics(criteria))
+        console.table(headings, rows)
+    if summary.rules:
+        console.say()
+        console.table(["rule", "found", "result"], [_row(result) for result in summary.rules], COLOURS)
+    console.say()
+    for note in _notes(summary):
+        console.say(f"Note: {note}", "yellow")
+    console.say(f"Report:   {found.report}")
+    console.say(f"Run:      {address}")
+    console.say(f"Decision: {_sentence(summary)}", "bold")
+    if summary.decision == "retrain":
+        console.next_steps(("make train", "a version that learns from newer data; its gates decide on it"))
+    elif not summary.versions:
+        console.next_steps(("make deploy", "serve the champion; what it predicts is logged"))
+
+
+def _metrics(criteria: Criteria) -> list[str]:
+    """Return the metric of the first gate: a terminal has 80 characters."""
+    return [next(iter(criteria.gates)).partition("/")[0]] if criteria.gates else []
+
+
+def _row(result: RuleResult) -> list[str]:
+    estimate, over = result.estimate, f" over {result.days:g} days"
+    shown = figures.interval(estimate)
+    if result.metric == rules.AGE:
+        over, shown = " days", "-" if estimate is None else f"{estimate.value:.1f} days"
+    rule = f"{result.metric} {result.direction} {result.bound:g}{over}"
+    return [rule, shown, result.action if result.fired else "quiet"]
+
+
+def _notes(summary: Summary) -> list[str]:
+    """Return the notes on the whole, on versions, and on rules that could not be evaluated."""
+    of_versions = [f"version {version.number}: {note}" for version in summary.versions for note in version.notes]
+    of_rules = [f"{result.metric}: {result.reason}" for result in summary.rules if result.estimate is None]
+    return [*summary.notes, *of_versions, *of_rules]
+
+
+def _sentence(summary: Summary) -> str:
+    reasons = "; ".join(result.reason for result in summary.rules if result.fired)
+    if summary.decision == "nothing":
+        return "nothing to do" + ("" if summary.rules else "; model/quality.py has no RULES")
+    return f"{summary.decision}, since {reasons}"
