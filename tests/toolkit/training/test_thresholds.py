@@ -101,3 +101,21 @@ def test_other_models_have_none(estimator: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(COLUMNS, "b", np.round(COLUMNS["b"]))
     model, contract = exported(estimator, NUMBERS)
     assert thresholds.of(model, Inputs.of(contract).names) is None
+
+
+def test_trees_of_very_many_thresholds_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, contract = exported(RandomForestRegressor(5, max_depth=4), NUMBERS)
+    names = Inputs.of(contract).names
+    found = thresholds.of(model, names)
+    assert found
+    monkeypatch.setattr(thresholds, "MAX_THRESHOLDS", sum(map(len, found.values())) - 1)
+    assert thresholds.of(model, names) is None
+
+
+def test_graph_of_a_form_that_is_not_known_has_none() -> None:
+    model, contract = exported(one_hot(RandomForestRegressor(5, max_depth=4)), KINDS)
+    names = Inputs.of(contract).names
+    assert thresholds.of(model, names) is not None
+    [gather] = [node for node in model.graph.node if node.op_type == "Gather"]
+    del gather.attribute[:]  # rows are gathered, not columns
+    assert thresholds.of(model, names) is None

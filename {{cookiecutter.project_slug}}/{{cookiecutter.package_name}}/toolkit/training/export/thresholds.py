@@ -16,11 +16,13 @@ from ...version.row_groups import METADATA, Thresholds
 from ...version.runtime import MATRIX_INPUT
 
 TREES = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
+#: To a model of more thresholds almost all rows differ, and a service would read them at its start.
+MAX_THRESHOLDS = 10_000
 #: Comparisons by which a number equal to the threshold goes with those below it, and with those above it.
 WITH_BELOW, WITH_ABOVE = {b"BRANCH_LEQ", b"BRANCH_GT"}, {b"BRANCH_LT", b"BRANCH_GTE"}
 
 
-class UnknownError(Exception):
+class UnknownError(ValueError):
     """What the trees see cannot be told."""
 
 
@@ -28,7 +30,7 @@ def of(model: Any, names: Sequence[str]) -> Thresholds | None:
     """Return the thresholds of an ONNX model (`onnx.ModelProto`) that is fed some columns; None if it has none."""
     try:
         return Graph(model.graph, names).thresholds()
-    except UnknownError:
+    except (LookupError, ValueError):  # nodes of other forms than those known here
         return None
 
 
@@ -59,7 +61,7 @@ class Graph:
                     raise UnknownError
                 if not columns[feature].is_text:
                     found[columns[feature].name].add(threshold)
-        if not found:
+        if not 0 < sum(map(len, found.values())) <= MAX_THRESHOLDS:
             raise UnknownError
         return {name: sorted(thresholds) for name, thresholds in found.items()}
 
