@@ -61,7 +61,7 @@ class Graph:
                     raise UnknownError
                 if not columns[feature].is_text:
                     found[columns[feature].name].add(threshold)
-        if not 0 < sum(map(len, found.values())) <= MAX_THRESHOLDS:
+        if not found or sum(map(len, found.values())) > MAX_THRESHOLDS:
             raise UnknownError
         return {name: sorted(thresholds) for name, thresholds in found.items()}
 
