@@ -25,9 +25,9 @@ def contract_of(**fields: Any) -> Contract:
     return derive(create_model("Row", **fields), create_model("Prediction", answer=(float, ...)))
 
 
-def stored_thresholds(version: Artifact) -> dict[str, list[float]]:
+def stored_thresholds(version: Artifact) -> dict[str, list[Any]]:
     session = onnxruntime.InferenceSession(version.folder / "model.onnx")
-    found: dict[str, list[float]] = json.loads(session.get_modelmeta().custom_metadata_map[row_groups.METADATA])
+    found: dict[str, list[Any]] = json.loads(session.get_modelmeta().custom_metadata_map[row_groups.METADATA])
     return found
 
 
@@ -142,7 +142,7 @@ def test_numbers_at_a_threshold_go_the_way_that_the_branch_says(
     assert len(np.unique(answers)) > 20
 
 
-def groups(contract: Contract, edges: dict[str, list[float]], columns: Columns) -> list[int] | None:
+def groups(contract: Contract, edges: dict[str, list[Any]], columns: Columns) -> list[int] | None:
     equal = EqualRows.of(contract, json.dumps(edges))
     return None if equal is None else equal.groups(columns).number.tolist()
 
@@ -157,18 +157,26 @@ def test_each_category_and_each_element_of_a_vector_counts() -> None:
     pair = (list[float], Field(min_length=2, max_length=2))
     contract = contract_of(kind=(Literal["x", "y"] | None, None), pair=pair)
     columns = {
-        "kind": np.array(["y", "", "x", "unknown", "x", "x"], object),
-        "pair": np.array([[0, 0], [0, 0], [0, 0], [0, 0], [0, 9], [9, 0]], np.float32),
+        "kind": np.array(["y", "", "x", "x", "x"], object),
+        "pair": np.array([[0, 0], [0, 0], [0, 0], [0, 9], [9, 0]], np.float32),
     }
-    assert sorted(groups(contract, {"kind": [], "pair_0": [1], "pair_1": [1]}, columns) or []) == list(range(6))
-    found = groups(contract, {"kind": [], "pair_1": [1]}, columns) or []
-    assert found[2] == found[5] != found[4]
+    edges: dict[str, list[Any]] = {"kind": ["x", "y"], "pair_0": [1], "pair_1": [1]}
+    assert sorted(groups(contract, edges, columns) or []) == list(range(5))
+    del edges["pair_0"]
+    found = groups(contract, edges, columns) or []
+    assert found[2] == found[4] != found[3]
+
+
+def test_categories_are_those_of_the_model_and_all_other_texts_are_one() -> None:
+    contract = contract_of(zip_code=(Annotated[str, "key"], ...))
+    columns = {"zip_code": np.array(["1", "2", "3", "", "4"], object)}
+    found = groups(contract, {"zip_code": ["2", "4"]}, columns) or []
+    assert found[0] == found[2] == found[3]
+    assert len(set(found)) == 3
 
 
 def test_models_without_thresholds_or_with_too_many_groups_have_none() -> None:
     assert EqualRows.of(NUMBERS, None) is None
-    key = contract_of(zip_code=(Annotated[str, "key"], ...))
-    assert EqualRows.of(key, json.dumps({"zip_code": []})) is None
     wide = contract_of(wide=(list[float], Field(min_length=40, max_length=40)))
     assert EqualRows.of(wide, json.dumps({name: [0.0] for name in wide.row[0].columns})) is None
     assert EqualRows.of(wide, json.dumps({"wide_0": [0.0]})) is not None

@@ -3,20 +3,20 @@
 A tree compares numbers with thresholds. Rows that lie on the same side of every threshold, and have the same
 categories, go the same way through every tree and get the same prediction, bit for bit. The fewer features and
 thresholds a model has, and the more rows there are, the fewer of them differ. The ONNX file of a model has its
-thresholds as metadata, see `training/export/thresholds.py`.
+thresholds, and its categories, as metadata, see `training/export/thresholds.py`.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..contract.columns import Columns
-from ..contract.schema import Contract, FieldSpec
+from ..contract.schema import Contract
 
 #: The entry of the metadata.
 METADATA = "toolkit.thresholds"
@@ -25,8 +25,9 @@ MAX_GROUPS = 2**63
 #: Up to here, comparing each number with every threshold is faster than searching among them.
 MAX_COMPARED = 200
 
-Thresholds = Mapping[str, Sequence[float]]
-"""Ascending float32 numbers for each column that a model uses: which of them a number exceeds is all that counts."""
+Thresholds = Mapping[str, Sequence[Any]]
+"""What a model tells apart in each column that it uses: by which of these float32 numbers, ascending, a number exceeds,
+or by which of these categories a text is."""
 Coding = Callable[[np.ndarray], np.ndarray]
 """Values (n,) in, whole numbers (n,) out: the same for values that are equal to the model."""
 
@@ -56,9 +57,7 @@ class EqualRows:
             for place, name in enumerate(field.columns):
                 if name not in thresholds:
                     continue
-                if field.is_text and not field.categories:
-                    return None
-                count, coding = _categories(field) if field.is_text else _numbers(thresholds[name])
+                count, coding = (_categories if field.is_text else _numbers)(thresholds[name])
                 codings.append((field.name, place, count, coding))
                 groups *= count
         return cls(codings) if groups <= MAX_GROUPS else None
@@ -78,10 +77,11 @@ class EqualRows:
         return RowGroups(order[is_first], number)
 
 
-def _categories(field: FieldSpec) -> tuple[int, Coding]:
-    known = {category: code for code, category in enumerate(("", *field.categories))}
-    codes, dtype = defaultdict(lambda: len(known), known), np.min_scalar_type(len(known))
-    return len(known) + 1, lambda texts: np.fromiter(map(codes.__getitem__, texts.tolist()), dtype, len(texts))
+def _categories(categories: Sequence[str]) -> tuple[int, Coding]:
+    known = {category: code for code, category in enumerate(categories)}
+    others, dtype = len(known), np.min_scalar_type(len(known))
+    # Not the categories of the contract: a model may know fewer of them, and texts of keys that are not listed there.
+    return others + 1, lambda texts: np.fromiter(map(known.get, texts.tolist(), repeat(others)), dtype, len(texts))
 
 
 def _numbers(thresholds: Sequence[float]) -> tuple[int, Coding]:

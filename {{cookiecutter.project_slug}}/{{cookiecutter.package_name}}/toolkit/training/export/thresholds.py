@@ -50,12 +50,12 @@ class Graph:
         self._weights = {weight.name: weight for weight in graph.initializer}
 
     def thresholds(self) -> Thresholds:
-        """Return the thresholds, ascending, for each column that the model uses; of a text none."""
-        found: dict[str, set[float]] = {}
+        """Return the thresholds of each column that the model uses, of a text its categories, in ascending order."""
+        found: dict[str, set[Any]] = {}
         for tree in self._trees():
             columns = self.columns(tree.input[0])
             for column in columns:
-                found.setdefault(column.name, set())
+                found.setdefault(column.name, set()).update(column.categories)
             for feature, threshold in _comparisons(tree):
                 if feature >= len(columns):
                     raise UnknownError
@@ -63,7 +63,7 @@ class Graph:
                     found[columns[feature].name].add(threshold)
         if not found or sum(map(len, found.values())) > MAX_THRESHOLDS:
             raise UnknownError
-        return {name: sorted(thresholds) for name, thresholds in found.items()}
+        return {name: sorted(values) for name, values in found.items()}
 
     def columns(self, value: str) -> list[Column]:
         """Return of which column of a row each column of a value is made; `UnknownError` if of several or changed."""
@@ -121,10 +121,12 @@ class Graph:
 
 
 class Column(NamedTuple):
-    """The column of a row that a feature is made of: as it is, or, of a text, in any way."""
+    """The column of a row that a feature is made of: a number as it is, of a text whether it is a category."""
 
     name: str
     is_text: bool
+    #: Those that a model tells apart; it takes all other texts for the same.
+    categories: tuple[str, ...] = ()
 
 
 def _same(node: Any, given: list[list[Column]]) -> list[Column]:
@@ -147,7 +149,8 @@ def _one_hot(node: Any, given: list[list[Column]]) -> list[Column]:
     [[column]] = given
     if not column.is_text:
         raise UnknownError
-    return [column] * len(_attributes(node)["cats_strings"].strings)
+    categories = tuple(category.decode() for category in _attributes(node)["cats_strings"].strings)
+    return [column._replace(categories=categories)] * len(categories)
 
 
 #: Data types of ONNX.
