@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from .batch_steps import TRIAL_ROWS
 from .project import ROOT, environment, generate, python
 
 FOLDER, HERE = ROOT / "build" / "batch", Path(__file__).parent
@@ -24,7 +25,9 @@ PACKAGE = "titanic_survival"
 SCRIPTS = {"scikit-learn": str(FOLDER / "model"), "this project's version": "models:/titanic-survival@champion"}
 FILES = {"CSV": "rows.csv", "Parquet": "rows.parquet", "Parquet, one row group": "one-group.parquet"}
 MB = 1e6
-EXPLANATION = """`make bench-batch` measures anew; rows are those of the sample data with other ages and fares.
+EXPLANATION = """`make bench-batch` measures anew; rows are those of the sample data with other ages and fares. With
+`ARGS=--mixed`, each value is that of another row, so that fewer rows are alike. Of rows that are equal to the trees of
+the model, on the same side of each of their thresholds, a version of this project has ONNX Runtime score one.
 
 Each line is a process of its own, from its start to its end. On one core, rows/s and ratios are of its time of the
 processor (CPU s), which is its duration where nothing else runs; on several, of its duration (s). *Bare* is ONNX
@@ -51,6 +54,7 @@ def main() -> None:
     parser.add_argument("--rows", type=lambda text: int(float(text)), nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--runs", type=int, default=2, help="runs of each, of which the best counts")
     parser.add_argument("--keep", action="store_true", help="measure the project that an earlier call has generated")
+    parser.add_argument("--mixed", action="store_true", help="rows whose values are those of different rows")
     parser.add_argument("--no-plain", action="store_true", help="do not run the plain scripts, which are slow")
     options = parser.parse_args()
     project = FOLDER / "titanic-survival"
@@ -58,7 +62,7 @@ def main() -> None:
         generate(FOLDER)
         run(project, [str(HERE / "prepare.py"), str(FOLDER / "model")])
     cores = sorted(os.sched_getaffinity(0))
-    bench = Bench(project, cores, options.runs, {} if options.no_plain else SCRIPTS)
+    bench = Bench(project, cores, options.runs, {} if options.no_plain else SCRIPTS, mixed=options.mixed)
     for rows in options.rows:
         bench.measure(rows)
     (HERE / "batch.md").write_text(bench.report)
@@ -67,8 +71,10 @@ def main() -> None:
 class Bench:
     """Runs what is compared, and prints a line for each."""
 
-    def __init__(self, project: Path, cores: list[int], runs: int, scripts: dict[str, str]) -> None:
-        self._project, self._cores, self._runs, self._scripts = project, cores, runs, scripts
+    def __init__(
+        self, project: Path, cores: list[int], runs: int, scripts: dict[str, str], *, mixed: bool = False
+    ) -> None:
+        self._project, self._cores, self._runs, self._scripts, self._mixed = project, cores, runs, scripts, mixed
         self.report = ""
         self._say(f"# Batch\n\nPython {platform.python_version()}, {_processor()}, {len(cores)} cores. {EXPLANATION}\n")
         self._make_rows(1)
@@ -80,7 +86,9 @@ class Bench:
         """Print a table for a number of rows."""
         self._make_rows(rows)
         bare = json.loads(self._best([STEPS, "bare", str(FOLDER / "rows.parquet")], self._cores[:1]).output)
-        self._say(f"\n## {rows:,} rows\n")
+        self._say(f"\n## {rows:,}{' mixed' if self._mixed else ''} rows\n")
+        some = min(rows, TRIAL_ROWS)
+        self._say(f"Of the first {some:,}, {bare['different']:.0%} differ to the trees of the model.\n")
         self._say("| run | cores | s | CPU s | rows/s | peak MB | bare / it | after the start | plain / it |")
         self._say("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
         seconds = bare["seconds"]
@@ -109,7 +117,7 @@ class Bench:
         self._say(f"| {name} | {len(cores)} | {figures} | {ratios} | {slower} |")
 
     def _make_rows(self, rows: int) -> None:
-        run(self._project, [STEPS, "rows", str(rows), str(FOLDER)])
+        run(self._project, [STEPS, "rows", str(rows), str(FOLDER), *(["mixed"] if self._mixed else [])])
 
     def _ours(self, file: str, cores: list[int]) -> Run:
         output = FOLDER / f"scored{Path(file).suffix}"

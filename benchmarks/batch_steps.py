@@ -13,8 +13,11 @@ BLOCKS, TRIAL_ROWS = (1000, 4000, 10_000, 50_000), 100_000
 PIECE = 500_000
 
 
-def rows(count: str, folder: str) -> None:
-    """Write rows of the sample data with other ages and fares as CSV, as Parquet, and as one row group of Parquet."""
+def rows(count: str, folder: str, mixed: str = "") -> None:
+    """Write rows of the sample data with other ages and fares as CSV, as Parquet, and as one row group of Parquet.
+
+    With `mixed`, each value is that of another row of the sample, so that fewer rows are alike.
+    """
     import numpy as np
     import pandas as pd
     import pyarrow as pa
@@ -31,8 +34,10 @@ def rows(count: str, folder: str) -> None:
         pa.parquet.ParquetWriter(target / "rows.parquet", table.schema) as parquet_file,
     ):
         while left:
-            part = sample.iloc[random.integers(0, len(sample), min(left, PIECE))]
-            size = len(part)
+            size = min(left, PIECE)
+            part = sample.iloc[random.integers(0, len(sample), size)].reset_index(drop=True)
+            if mixed:
+                part = pd.DataFrame({name: random.permutation(part[name].to_numpy()) for name in part})
             fare = (part["fare"] * random.uniform(0.8, 1.2, size)).clip(0, 999).round(2)
             age = (part["age"] + random.normal(0, 2, size)).clip(0.1, 119).round(1)
             piece = pa.Table.from_pandas(
@@ -47,18 +52,23 @@ def rows(count: str, folder: str) -> None:
 
 
 def bare(source: str) -> None:
-    """Print the seconds of the processor that ONNX Runtime takes for rows in memory, as arrays of its inputs."""
+    """Print the seconds of the processor that ONNX Runtime takes for rows in memory, as arrays of its inputs.
+
+    And the share of the first of them that differ to the trees of the model: batch scoring scores these alone.
+    """
     import onnxruntime
     import pandas as pd
     import pyarrow.parquet
     from titanic_survival import config
+    from titanic_survival.toolkit.contract import arrow_rows
     from titanic_survival.toolkit.release.store import Store
+    from titanic_survival.toolkit.version.row_groups import METADATA, EqualRows
 
     store = Store(config.settings().store)
+    version = store.load(store.release().champion)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    model = store.load(store.release().champion).folder / "model.onnx"
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(version.folder / "model.onnx", options, providers=["CPUExecutionProvider"])
     table = pyarrow.parquet.read_table(source)
     arrays: dict[str, Any] = {}
     for name in [tensor.name for tensor in session.get_inputs()]:
@@ -75,7 +85,10 @@ def bare(source: str) -> None:
 
     trial = min(TRIAL_ROWS, len(table))
     block = min(BLOCKS, key=lambda block: seconds(block, trial))
-    print(json.dumps({"seconds": seconds(block, len(table)), "block": block}))
+    columns = arrow_rows.check_features(table.slice(0, trial), version.contract).columns
+    equal_rows = EqualRows.of(version.contract, session.get_modelmeta().custom_metadata_map[METADATA])
+    different = len(equal_rows.groups(columns).scored) / trial
+    print(json.dumps({"seconds": seconds(block, len(table)), "block": block, "different": different}))
 
 
 def plain(source: str, target: str, model: str) -> None:

@@ -14,6 +14,7 @@ from .command_line import run as _run
 from .command_line import settings as _settings
 from .command_line.training import training
 from .command_line.upkeep import upkeep
+from .toolkit.common.imports import uncollected
 from .toolkit.common.termination import terminable
 
 app = typer.Typer(
@@ -84,7 +85,8 @@ def predict(
 
     Settings: MAX_REJECTS, RESUME, STRICT; QUERY, TABLE and BATCH_JOB for databases; ENGINE=spark. See docs/batch.md.
     """
-    from . import predict
+    with uncollected():
+        from . import predict
 
     with terminable():
         predict.run(_settings(), input, output, version, master)

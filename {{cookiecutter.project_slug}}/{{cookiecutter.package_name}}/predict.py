@@ -15,6 +15,7 @@ from .toolkit.batch.execution import Progress
 from .toolkit.batch.locations import Location, locate
 from .toolkit.common import console, progress
 from .toolkit.common.errors import UserError
+from .toolkit.common.imports import uncollected
 from .toolkit.common.termination import Terminated
 from .toolkit.monitoring.batch_metrics import BatchMetrics
 from .toolkit.registry.client import connect
@@ -40,7 +41,8 @@ def run(settings: config.Settings, source: str, output: str, reference: str, mas
     if settings.resume and not _has_parts(output):
         console.warn(f"RESUME=1 changes nothing: {_named(output)} appears as a whole. A folder can be gone on with.")
     metrics = BatchMetrics(settings.metrics_job or settings.model_name, settings.pushgateway, settings.metrics_file)
-    registry = connect(settings.mlflow_tracking_uri, settings.model_name)
+    with uncollected():  # MLflow imports what a registry needs when it is connected
+        registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "predict") as tracking:
         scorer = recorded.pull(registry, model_store(settings), reference)
         limits = settings.strict, settings.max_rejects, settings.resume

@@ -56,3 +56,22 @@ def test_empty_lines_before_the_header_of_a_csv_file_are_no_header(tmp_path: Pat
     with ExitStack() as stack:
         reader, _ = formats.open_csv(locate(str(tmp_path / "rows.csv")), stack)
         assert reader.read_all().to_pylist() == [{"name": "ada", "amount": "007"}]
+
+
+def test_blocks_of_a_csv_file_are_joined_to_larger_batches(tmp_path: Path) -> None:
+    path, rows = tmp_path / "in.csv", 1_100_000
+    path.write_text("number,empty\n" + "".join(f"{number:07},\n" for number in range(rows)))
+    with ExitStack() as stack:
+        reader, _ = formats.open_csv(locate(str(path)), stack)
+        batches = list(formats.joined(reader))
+    assert path.stat().st_size > 9e6
+    assert len(batches) == 3
+    assert pa.Table.from_batches(batches)["number"].to_pylist() == [f"{number:07}" for number in range(rows)]
+
+
+def test_a_csv_file_without_rows_has_no_batch(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("number\n")
+    with ExitStack() as stack:
+        reader, _ = formats.open_csv(locate(str(path)), stack)
+        assert sum(map(len, formats.joined(reader))) == 0

@@ -24,8 +24,8 @@ from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.version.artifact import Artifact
 
 FORMATS = (".csv", ".parquet")
-#: More than a file's first block, which is read when the file is opened; wide, so that there are few rows to score.
-LONG = f"1,{'8' * 1000}\n" * 3000
+#: More than a file's first batch, of which a part is read when the file is opened; wide, so that there are few rows.
+LONG = f"1,{'8' * 1000}\n" * 1000 * (formats.BATCH_BLOCKS + 2)
 
 
 @pytest.fixture

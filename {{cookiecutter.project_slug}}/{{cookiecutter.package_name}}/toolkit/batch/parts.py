@@ -55,7 +55,8 @@ class Part(NamedTuple):
                 yield Rows(parquet.schema_arrow, _readable(location, batches))
             else:
                 reader, position = formats.open_csv(location, stack)
-                yield Rows(reader.schema, _readable(location, reader), lambda: position() / max(self.size, 1))
+                batches = formats.joined(reader)
+                yield Rows(reader.schema, _readable(location, batches), lambda: position() / max(self.size, 1))
 
     def check_unchanged(self) -> None:
         """Raise `UserError` if the file has changed since the job was planned."""

@@ -40,6 +40,6 @@ def _array(array: np.ndarray, field: FieldSpec) -> pa.Array:
 
 def _numbers(array: np.ndarray) -> pa.Array:
     """Return float32 (n,) as float64, null for what is no number."""
-    # Through text, since 0.1 as float32 would become 0.10000000149011612 as float64.
-    numbers = pa.array(np.ascontiguousarray(array), pa.float32(), mask=~np.isfinite(array))
-    return pc.cast(pc.cast(numbers, pa.string()), pa.float64())
+    numbers = pa.array(np.ascontiguousarray(array), pa.float32(), mask=~np.isfinite(array)).dictionary_encode()
+    # Through text, since 0.1 as float32 would become 0.10000000149011612 as float64; each distinct number once.
+    return pc.cast(pc.cast(numbers.dictionary, pa.string()), pa.float64()).take(numbers.indices)

@@ -1,4 +1,4 @@
-"""An order of rows in which similar ones are neighbours: trees score them faster.
+"""An order of rows in which similar ones are neighbours: trees whose thresholds are not known score them faster.
 
 A processor guesses which way a branch goes by the rows before. Where these are in random order, wrong guesses take most
 of the time of an ensemble of trees. The prediction for a row does not depend on the other rows.
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..contract.columns import Columns
 from ..contract.schema import Contract, FieldSpec
+from .row_groups import RowGroups
 
 #: Fewer rows are scored as they come, and those of a smaller model: ordering them would take what it saves.
 MIN_ROWS, MIN_BYTES = 1000, 30_000
@@ -21,11 +22,18 @@ BINS, SAMPLE_ROWS = 16, 1000
 MAX_GROUPS = 2**24
 
 
-def similar_rows(columns: Columns, contract: Contract) -> np.ndarray:
-    """Return the positions (n,) of all rows, ordered by the first feature, among similar ones by the next, and so on.
+def similar_rows(columns: Columns, contract: Contract) -> RowGroups:
+    """Return all rows as groups of one, ordered by the first feature, among similar ones by the next, and so on.
 
     Texts and keys do not count.
     """
+    order = np.argsort(_keys(columns, contract))
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    return RowGroups(order, number)
+
+
+def _keys(columns: Columns, contract: Contract) -> np.ndarray:
     rows = len(columns[contract.row[0].name])
     keys, groups = np.zeros(rows, np.uint32), 1
     for field in contract.row:
@@ -34,9 +42,9 @@ def similar_rows(columns: Columns, contract: Contract) -> np.ndarray:
         for values in columns[field.name].reshape(rows, -1).T:
             codes, count = _categories(values, field) if field.is_text else _bins(values)
             if groups * count > MAX_GROUPS:
-                return np.argsort(keys)
+                return keys
             keys, groups = keys * np.uint32(count) + codes.astype(np.uint32), groups * count
-    return np.argsort(keys)
+    return keys
 
 
 def _categories(values: np.ndarray, field: FieldSpec) -> tuple[np.ndarray, int]:

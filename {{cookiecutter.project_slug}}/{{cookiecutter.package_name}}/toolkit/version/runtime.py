@@ -11,6 +11,8 @@ from ..contract.columns import Columns, take
 from ..contract.schema import Contract
 from . import row_order
 from .outputs import Outputs
+from .row_groups import METADATA, EqualRows
+from .row_order import similar_rows
 
 #: The name of the input of an ONNX model that takes all features as one matrix; they are all numbers then.
 MATRIX_INPUT = "numbers"
@@ -49,6 +51,7 @@ class OnnxRuntime:
         inputs = {tensor.name for tensor in self._session.get_inputs()}
         self._takes_matrix = inputs == {MATRIX_INPUT}
         self._has_trees = b"TreeEnsemble" in model and len(model) >= row_order.MIN_BYTES
+        self._equal_rows = EqualRows.of(contract, self._session.get_modelmeta().custom_metadata_map.get(METADATA))
         # The export drops inputs that the model does not use.
         self._inputs = [
             (name, field.name, slice(None) if field.width is None else slice(i, i + 1))
@@ -64,10 +67,8 @@ class OnnxRuntime:
         rows = len(next(iter(columns.values()), ()))
         if not self._has_trees or rows < row_order.MIN_ROWS:
             return self._score(columns)
-        order = row_order.similar_rows(columns, self.contract)
-        back = np.empty_like(order)
-        back[order] = np.arange(rows)
-        return take(self._score(take(columns, order)), back)
+        groups = self._equal_rows.groups(columns) if self._equal_rows else similar_rows(columns, self.contract)
+        return take(self._score(take(columns, groups.scored)), groups.number)
 
     def _score(self, columns: Columns) -> Columns:
         if self._takes_matrix:

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...common.errors import UserError, explain_missing_extras
-from ...contract.columns import Columns
+from ...contract.columns import Columns, take
 from ...contract.schema import Contract
 from ...version.artifact import TOLERANCE
+from ...version.row_order import MIN_ROWS
 from ...version.runtime import OnnxRuntime, PythonRuntime
-from . import converters, diagnosis
+from . import converters, diagnosis, thresholds
 from .diagnosis import Failure
 from .parity import Difference, edge_rows
 from .size import too_large
@@ -52,8 +53,11 @@ def export(
         inputs = converters.Inputs.of(contract)
         classes = sorted(contract.classes) if contract.task == "classification" else None
         with explain_missing_extras():
-            model = converters.convert(estimator, inputs, classes, arguments or {}).SerializeToString()
-        actual = OnnxRuntime(model, contract).score(rows)
+            converted = converters.convert(estimator, inputs, classes, arguments or {})
+        thresholds.add(converted, inputs.names)
+        model = converted.SerializeToString()
+        # So many that rows are grouped, which is checked too.
+        actual = take(OnnxRuntime(model, contract).score(take(rows, _repeated(count))), np.arange(count))
     except Exception as error:  # converters raise exceptions of many kinds
         return OnnxExport(
             None, f"not convertible to ONNX: {_one_line(error)}", _details(diagnosis.of_error, failure, error)
@@ -66,6 +70,11 @@ def export(
         text = "ONNX and original predict different labels"
     details = _details(diagnosis.of_difference, failure, difference, expected, actual)
     return OnnxExport(None, f"parity check failed on {len(difference.rows)} of {count} rows: {text}", details)
+
+
+def _repeated(rows: int) -> np.ndarray:
+    """Return the positions of some rows, again and again if they are too few to be grouped."""
+    return np.arange(max(rows, MIN_ROWS)) % rows
 
 
 def _details(explain: Callable[..., tuple[str, ...]], *arguments: Any) -> tuple[str, ...]:
