@@ -142,6 +142,8 @@ class Settings(BaseSettings):
         "", description="file of node_exporter that gets them, in its textfile folder; its name ends in .prom"
     )
     metrics_job: str = Field("", description="label job of these metrics; MODEL_NAME if not set")
+    prometheus_url: str = Field("", description="address of a Prometheus that scrapes the service")
+    prometheus_job: str = Field("", description="label job of this model there, where it scrapes several models")
     sync_seconds: float = Field(5, ge=0.1, description="seconds between two requests of sync to the registry")
     grace_seconds: float = Field(3600, ge=0, description="seconds for which sync keeps a version that is not served")
     webhook_secret: SecretStr = Field(
