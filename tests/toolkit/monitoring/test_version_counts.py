@@ -147,10 +147,10 @@ def test_prometheus_adds_up_replicas_and_knows_that_one_was_started_anew(
     # Prometheus extrapolates to the whole time, which is short here.
     assert 2100 < found[1].answered < 2300 * 1.6
     assert 1040 * 0.9 < found[2].answered < 1040 * 1.6
-    assert found[2].status("5") / found[2].answered == pytest.approx(20 / 520)
+    assert found[2].status("5") / found[2].answered == pytest.approx(20 / 520, rel=0.1)
     assert found[2].outputs["survived"]["true"] == found[2].seconds["0.01"]
     assert found[2].reference == {"survived": {"true": 0.4}}
-    assert found[2].labels["true"] == pytest.approx(2 * found[3].numbers)
+    assert found[2].labels["true"] == pytest.approx(2 * found[3].numbers, rel=0.1)
 
 
 def test_problems_of_prometheus_are_sentences(prometheus: str, replicas: list[Replica]) -> None:
