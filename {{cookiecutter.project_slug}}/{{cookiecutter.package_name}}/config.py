@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     )
     trials: int = Field(50, ge=1, description="trials of a search by tune, with those of an interrupted one")
     tune_minutes: float = Field(10, gt=0, description="minutes that a search by tune may take, each time")
+    canary: bool = Field(False, description="train stops at challenger; deploy then raises its traffic as canary does")
+    canary_steps: str = Field("1,5,25,50,100", description="percentages of the traffic that a canary goes through")
+    canary_requests: int = Field(500, ge=50, description="requests to the challenger that each step needs")
+    canary_labels: int = Field(0, ge=0, description="labels for the challenger's predictions that each step needs")
+    canary_seconds: float = Field(3600, gt=0, description="seconds that a step may take before the canary goes back")
     target: Literal["local", "docker", "kubernetes", "sagemaker", "lambda"] = Field(
         "local", description="deployment target"
     )

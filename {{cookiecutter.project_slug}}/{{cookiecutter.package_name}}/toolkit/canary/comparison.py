@@ -23,7 +23,7 @@ FAST_SHARE, FASTEST_BOUND = 0.95, 0.02
 
 
 class Margins(BaseModel):
-    """How much worse than the champion a challenger may be, for each criterion; `CANARY` in model/quality.py sets some."""
+    """How much worse than the champion a challenger may be by each criterion; `CANARY` in model/quality.py sets some."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -119,7 +119,8 @@ def _drift(both: tuple[VersionCounts, VersionCounts], margins: Margins, alpha: f
         return []
     found = []
     for name in names:
-        counts, references = (both[0].outputs[name], both[1].outputs[name]), (both[0].reference[name], both[1].reference[name])
+        counts = both[0].outputs[name], both[1].outputs[name]
+        references = both[0].reference[name], both[1].reference[name]
         shown, strict = (
             of_drifts(counts, references, totals, level) for level in ((1 - CONFIDENCE) / 2, alpha / len(names))
         )

@@ -69,7 +69,7 @@ def of_drifts(
     totals: tuple[float, float],
     alpha: float,
 ) -> Difference:
-    """Compare the PSI of two versions, each from its own counts by bin, and the shares of the same bins in its reference.
+    """Compare the PSI of two versions, each from its own counts by bin and the shares of these bins in its reference.
 
     `totals` are the numbers of independent observations behind the counts. What chance alone adds to a PSI is taken
     off: about (bins - 1) / total, since total * PSI is close to chi-squared (Yurdakul, Western Michigan 2018).

@@ -31,7 +31,7 @@ class Looks:
         self._looks = 0
 
     def alpha(self, requests: float, *, last: bool = False) -> float | None:
-        """Return what this look may spend on each criterion, None if it is no time for one; the last one is always due."""
+        """Return what this look may spend on each criterion, None if none is due; the last one always is."""
         # A little less, since counts of Prometheus and powers of 1.5 are no whole numbers.
         if requests < self._next - 0.5 and not last:
             return None
@@ -59,7 +59,7 @@ def decide(figures: Sequence[Figure], missing: Sequence[str]) -> Decision:
         return Decision("go back", "worse: " + ", ".join(describe(figure) for figure in worse))
     required = {figure.criterion: figure for figure in figures if figure.criterion in REQUIRED}
     unclear = [
-        f"{NAMES[name]} may be worse by up to {_number(name, required[name].high)}"
+        f"{NAMES[name]} may be worse by up to {number(name, required[name].high)}"
         for name in REQUIRED
         if name in required and required[name].verdict != "not worse"
     ]
@@ -82,16 +82,17 @@ NAMES = {
 def describe(figure: Figure) -> str:
     """Return a figure in words: the criterion, both values, and the difference with its interval."""
     name, detail = figure.criterion, {"slow": f" (> {figure.detail} s)", "drift": f" of {figure.detail}"}
-    values = " instead of ".join(_number(name, value) for value in (figure.challenger, figure.champion))
+    values = " instead of ".join(number(name, value) for value in (figure.challenger, figure.champion))
     return f"{NAMES[name]}{detail.get(name, '')} {values} ({interval(figure)})"
 
 
 def interval(figure: Figure) -> str:
     """Return the difference with its interval, as in "+1.2 % (0.4 % to 2.1 %)"."""
-    low, high = _number(figure.criterion, figure.low), _number(figure.criterion, figure.high)
+    low, high = number(figure.criterion, figure.low), number(figure.criterion, figure.high)
     sign = "+" if figure.worse_by >= 0 else ""
-    return f"{sign}{_number(figure.criterion, figure.worse_by)}, {low} to {high}"
+    return f"{sign}{number(figure.criterion, figure.worse_by)}, {low} to {high}"
 
 
-def _number(criterion: str, value: float) -> str:
+def number(criterion: str, value: float) -> str:
+    """Return the value of a criterion: a share in percent, or a number."""
     return f"{value:.3g}" if criterion in ("drift", "error") else f"{100 * value:.1f} %"

@@ -41,7 +41,7 @@ EXTRAS = {
     **dict.fromkeys(
         (
             *("cloudpickle", "matplotlib", "mlflow", "onnxmltools", "pandas", "psutil", "pyarrow", "requests"),
-            *("skl2onnx", "sklearn"),
+            *("scipy", "skl2onnx", "sklearn"),
         ),
         "train",
     ),

@@ -14,6 +14,8 @@ TRAINED_BY, GATE_RESULTS, APPROVAL = "trained_by", "gates.results", "approval.re
 SERVE = "serve"
 #: Tags of the model: the traffic weights of versions, and the shadow versions.
 TRAFFIC, SHADOW = "traffic", "shadow"
+#: Prefix of the tags of the model that keep canaries.
+CANARY = "canary."
 
 
 def version_label(number: int, aliases: Iterable[str]) -> str:

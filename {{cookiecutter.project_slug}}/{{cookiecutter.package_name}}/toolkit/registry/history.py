@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ..common.errors import UserError
 from ..common.names import CHAMPION, GATE_RESULTS, TRAINED_BY
 from ..common.tag_text import line, parsed, tag_json
+from . import canaries
 from .client import Registry, find
 from .identity import Person, person
 
@@ -80,6 +81,8 @@ def move_champion(
             f"Version {target} was {action}, but {f'version {now.number}' if now else 'no version'} is {CHAMPION}: "
             "somebody else changed it at the same moment. make history shows who."
         )
+    if action != APPROVED:
+        canaries.end_by_champion(registry, target)
     return event
 
 
