@@ -109,7 +109,7 @@ def serve(
 
 @app.command(epilog=_guide("make deploy", "make status shows what runs; make undeploy stops it."))
 def deploy() -> None:
-    """Pull and verify the registry's release, serve it on TARGET, and print the URL; with CANARY=1, a canary follows."""
+    """Pull and verify the registry's release, serve it on TARGET, and print the URL; CANARY=1 adds a canary."""
     from . import deploy
 
     settings = _settings()

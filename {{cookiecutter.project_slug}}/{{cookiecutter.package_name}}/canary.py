@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 
 from pydantic import ValidationError
 
@@ -111,7 +112,7 @@ def _steps(text: str) -> tuple[int, ...]:
     """Return the percentages of the steps; `UserError` if they do not rise from below 100 to 100."""
     parts = [part.strip() for part in text.split(",")]
     steps = tuple(int(part) for part in parts if part.isdecimal())
-    rising = all(first < second for first, second in zip(steps, steps[1:], strict=False))
+    rising = all(first < second for first, second in pairwise(steps))
     if len(steps) != len(parts) or len(steps) < 2 or not rising or steps[0] < 1 or steps[-1] != 100:
         raise UserError(
             f"CANARY_STEPS={text}: write rising percentages that begin below 100, where both versions can be compared, "

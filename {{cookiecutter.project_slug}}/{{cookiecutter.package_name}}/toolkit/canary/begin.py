@@ -42,9 +42,7 @@ def abort(registry: Registry, why: str) -> int:
         state = None
     canaries.end(registry, tags)
     if state is None:
-        raise UserError(
-            f"Its tag was damaged, and is removed now. Look whether the tag {TRAFFIC} is what you want, then: make deploy"
-        )
+        raise UserError(f"Its tag was damaged, and is removed now. Look at the tag {TRAFFIC}, then: make deploy")
     canaries.record(registry, canaries.ABORTED, state.challenger, state.champion, state.percent, why)
     return state.challenger
 

@@ -23,7 +23,7 @@ FAST_SHARE, FASTEST_BOUND = 0.95, 0.02
 
 
 class Margins(BaseModel):
-    """How much worse than the champion a challenger may be by each criterion; `CANARY` in model/quality.py sets some."""
+    """How much worse than the champion a challenger may be; `CANARY` in model/quality.py has others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,7 +1,7 @@
 """Canaries in the registry: what each has decided, on which figures, and which one is in progress; tags of the model.
 
-canary.event.<time>     a decision; never changed
-canary.state            the canary in progress; `toolkit/canary/state.py` has its content
+`canary.event.<time>` is a decision and never changed; `canary.state` is the canary in progress, whose content is in
+`toolkit/canary/state.py`.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def end(registry: Registry, tags: Mapping[str, str]) -> None:
 
 
 def end_by_champion(registry: Registry, target: int) -> None:
-    """End the canary in progress, if there is one, since a version was made champion: its weights are of another one."""
+    """End the canary in progress, if there is one, since a version was made champion."""
     tags = registry.tags()
     state = parsed(tags.get(STATE, ""))
     if STATE not in tags:
