@@ -1,4 +1,4 @@
-"""Canaries of a real service with real traffic: a challenger that is slow, one that fails, one that is worse, a fine one."""
+"""Canaries of a real service with real traffic: challengers that are slow, fail, predict worse, or are fine."""
 
 import json
 import random
