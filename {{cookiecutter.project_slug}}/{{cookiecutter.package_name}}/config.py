@@ -151,6 +151,12 @@ class Settings(BaseSettings):
     prometheus_job: str = Field("", description="label job of this model there, where it scrapes several models")
     sync_seconds: float = Field(5, ge=0.1, description="seconds between two requests of sync to the registry")
     grace_seconds: float = Field(3600, ge=0, description="seconds for which sync keeps a version that is not served")
+    rollback_seconds: float = Field(
+        3600,
+        ge=0,
+        le=30 * 86_400,
+        description="seconds for which the champion before stays in memory after a promotion; 0: not at all",
+    )
     webhook_secret: SecretStr = Field(
         SecretStr(""), description="secret that signs MLflow's webhooks; when set, sync listens for them"
     )

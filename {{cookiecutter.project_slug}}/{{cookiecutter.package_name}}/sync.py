@@ -35,6 +35,7 @@ def run(settings: config.Settings, *, once: bool = False) -> None:
         model_store(settings),
         interval=settings.sync_seconds,
         grace=settings.grace_seconds,
+        rollback_seconds=settings.rollback_seconds,
         deploy=reconciler(settings) if on_cluster else None,
     )
     if once:

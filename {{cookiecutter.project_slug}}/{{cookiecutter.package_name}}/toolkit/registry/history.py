@@ -39,6 +39,15 @@ class Event(NamedTuple):
         before = f", instead of version {self.source}" if self.source else ""
         return f"Version {self.target} is {CHAMPION} now{before} ({by})."
 
+    @property
+    def moment(self) -> datetime | None:
+        """When it was, None if the tag has no time with its zone."""
+        try:
+            found = datetime.fromisoformat(self.when)
+        except ValueError:
+            return None
+        return found if found.tzinfo else None
+
 
 class Evidence(NamedTuple):
     """What a decision rests on: the files by their digest, who trained them, and the results of the gates.
@@ -99,6 +108,12 @@ def _record(registry: Registry, user: Person, event: Event, evidence: Evidence) 
 def events(registry: Registry) -> list[Event]:
     """Return the changes of the champion, oldest first, without those that somebody has damaged."""
     return [event for event, _ in recorded(registry.tags()).values() if event]
+
+
+def last_move(tags: Mapping[str, str], champion: int) -> Event | None:
+    """Return the event that made a version the champion; None if the alias was moved by other means since."""
+    moves = [event for event, _ in recorded(tags).values() if event and event.action != APPROVED]
+    return moves[-1] if moves and moves[-1].target == champion else None
 
 
 def recorded(tags: Mapping[str, str]) -> dict[str, tuple[Event | None, Evidence | None]]:
