@@ -20,6 +20,7 @@ from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.release import warm_file
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.release.warm_file import WarmFile, WarmVersion
+from titanic_survival.toolkit.serving.info_routes import content
 from titanic_survival.toolkit.serving.limits import Limits
 from titanic_survival.toolkit.serving.scoring import Scorer
 from titanic_survival.toolkit.version.artifact import digest
@@ -76,9 +77,9 @@ def live(store: Store) -> LiveRelease:
 
 def ask(live: LiveRelease, key: bytes = b"") -> int:
     """Return the version that answers a caller."""
-    status, content = asyncio.run(Scorer(live, LIMITS).answer(b'[{"amount": 2}]', key=key))
+    status, answers = asyncio.run(Scorer(live, LIMITS).answer(b'[{"amount": 2}]', key=key))
     assert status == 200
-    return int(json.loads(content)[0]["version"])
+    return int(json.loads(answers)[0]["version"])
 
 
 def test_release_that_stays_is_not_live_again(live: LiveRelease) -> None:
@@ -247,6 +248,7 @@ def test_rollback_and_its_undoing_load_nothing(live: LiveRelease, store: Store, 
         live.follow()
         assert (ask(live), warm(live)) == (champion, before)
     assert live.warm is first
+    assert (content(live, "")["champion"], content(live, "")["warm"]) == (2, [1])
     assert loads == [2]
     with pytest.raises(RejectedError, match="version '1' is not served"):
         live.snapshot.find("1")

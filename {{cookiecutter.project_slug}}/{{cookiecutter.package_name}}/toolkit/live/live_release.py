@@ -145,7 +145,8 @@ class LiveRelease:
             self._replace()
         if self._snapshot and self._warm_versions.follow(self._snapshot, before):
             LOADED_VERSIONS.set(len(self._snapshot.versions) + bool(self.warm))
-            _freeze()
+            if not changed:  # otherwise it has just been done, and is once more in the next round
+                _freeze()
         sync_problem = self._store.problem()
         if sync_problem and sync_problem != self.sync_problem:
             log.error("the store is not in sync with the registry: %s", sync_problem)
