@@ -8,9 +8,9 @@ from .promotion import promote
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.names import CHAMPION
-from .toolkit.registry import history
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
+from .toolkit.release import rollback
 from .trust import approval_rules
 
 
@@ -33,22 +33,6 @@ def roll_back(settings: config.Settings, why: str) -> int:
     """Make the previous champion the champion again, and return its number; each further call goes one back."""
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri):
-        champion = registry.find(CHAMPION)
-        if champion is None:
-            first = "make promote" if registry.versions() else "make train"
-            raise UserError(
-                f"{settings.model_name} has no {CHAMPION} yet, so there is nothing to roll back. First: {first}"
-            )
-        champions = history.champions(history.events(registry))
-        if not champions or champions[-1] != champion.number:
-            champions.append(champion.number)  # the alias was set in MLflow itself, which records no event
-        if len(champions) < 2:
-            raise UserError(
-                f"Version {champion.number} is the first {CHAMPION} of {settings.model_name}: there is no earlier one "
-                "to roll back to. Choose a version yourself: make promote VERSION=n"
-            )
-        previous = champions[-2]
-        if problem := approval_rules(settings).problem(registry.get(str(previous))):
-            raise UserError(problem)
-        console.say(history.move_champion(registry, previous, history.ROLLED_BACK, why, []).sentence())
-    return previous
+        event = rollback.roll_back(registry, approval_rules(settings), why)
+        console.say(event.sentence())
+    return event.target

@@ -9,15 +9,17 @@ from contextlib import AbstractContextManager, nullcontext
 
 from . import config
 from .reconciliation import reconciler
+from .toolkit.canary.rollback_watch import RollbackWatch
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.sockets import listen, url
+from .toolkit.monitoring.prometheus_api import PrometheusApi
 from .toolkit.registry import webhook_receiver
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.webhook_registration import register_webhook
 from .toolkit.release.synchronizer import Synchronizer
-from .trust import model_store
+from .trust import approval_rules, model_store
 
 #: The shortest pause in seconds between two rounds: a burst of webhook deliveries makes one round or two.
 SHORTEST_PAUSE = 0.5
@@ -36,6 +38,7 @@ def run(settings: config.Settings, *, once: bool = False) -> None:
         interval=settings.sync_seconds,
         grace=settings.grace_seconds,
         rollback_seconds=settings.rollback_seconds,
+        watch=_watch(settings),
         deploy=reconciler(settings) if on_cluster else None,
     )
     if once:
@@ -45,9 +48,31 @@ def run(settings: config.Settings, *, once: bool = False) -> None:
         f"Keeping {'the deployment on the cluster' if on_cluster else settings.store} in sync with "
         f"{settings.mlflow_tracking_uri} (every {settings.sync_seconds:g} s; Ctrl-C ends it)"
     )
+    if _watches(settings):
+        console.say(
+            f"For {settings.rollback_seconds:g} s after a promotion, an alert with the label rollback at "
+            f"{settings.prometheus_url} brings the champion before back."
+        )
     changed = threading.Event()
     with _webhooks(settings, changed) if settings.webhook_secret else nullcontext():
         repeat(synchronizer.step, changed)
+
+
+def _watches(settings: config.Settings) -> bool:
+    """Whether alerts may roll back: not without a Prometheus, nor without a time for it."""
+    return bool(settings.prometheus_url and settings.rollback_seconds)
+
+
+def _watch(settings: config.Settings) -> RollbackWatch | None:
+    """Return what rolls back a champion for which an alert fires, None if nothing does."""
+    if not _watches(settings):
+        return None
+    return RollbackWatch(
+        PrometheusApi(settings.prometheus_url),
+        approval_rules(settings),
+        settings.rollback_seconds,
+        job=settings.prometheus_job,
+    )
 
 
 def wait_for_change(changed: threading.Event, seconds: float) -> None:

@@ -16,6 +16,8 @@ SERVE = "serve"
 TRAFFIC, SHADOW = "traffic", "shadow"
 #: Prefix of the tags of the model that keep canaries.
 CANARY = "canary."
+#: Tag of the model: which of those that follow the registry rolls the champion back for an alert.
+ROLLBACK_CLAIM = "rollback.claim"
 
 
 def version_label(number: int, aliases: Iterable[str]) -> str:

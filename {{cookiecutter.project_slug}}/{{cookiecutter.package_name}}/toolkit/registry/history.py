@@ -70,12 +70,14 @@ def move_champion(
     gates: list[dict[str, Any]] | None = None,
     *,
     approved: bool = False,
+    user: Person | None = None,
 ) -> Event:
     """Set the alias `champion` to a version and record the event; `UserError` if somebody else set it meanwhile.
 
-    `gates` are the results that the decision rests on, by default those of the version's training.
+    `gates` are the results that the decision rests on, by default those of the version's training; `user` is who
+    decided, by default the current user.
     """
-    versions, user = registry.versions(), person()
+    versions, user = registry.versions(), user or person()
     version, current = find(versions, str(target)), find(versions, CHAMPION)
     digest, tags = (version.digest, version.tags) if version else ("", {})
     results = _objects(parsed(tags.get(GATE_RESULTS, "")).get("gates") if gates is None else gates)
@@ -112,8 +114,13 @@ def events(registry: Registry) -> list[Event]:
 
 def last_move(tags: Mapping[str, str], champion: int) -> Event | None:
     """Return the event that made a version the champion; None if the alias was moved by other means since."""
-    moves = [event for event, _ in recorded(tags).values() if event and event.action != APPROVED]
+    moves = champion_moves(tags)
     return moves[-1] if moves and moves[-1].target == champion else None
+
+
+def champion_moves(tags: Mapping[str, str]) -> list[Event]:
+    """Return the events that made another version the champion, oldest first."""
+    return [event for event, _ in recorded(tags).values() if event and event.action != APPROVED]
 
 
 def recorded(tags: Mapping[str, str]) -> dict[str, tuple[Event | None, Evidence | None]]:

@@ -32,11 +32,14 @@ class Synchronizer:
         interval: float,
         grace: float,
         rollback_seconds: float = 0,
+        watch: Callable[[Registry], None] | None = None,
         deploy: Callable[[Release], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._uri, self._model_name, self._store = tracking_uri, model_name, store
         self._interval, self._grace, self._clock = interval, grace, clock
+        #: Called before each round: may move the champion, which the round then follows.
+        self._watch = watch
         #: Called with the release in each round: brings what runs elsewhere in sync with it.
         self._deploy = deploy
         self._registry: Registry | None = None
@@ -74,6 +77,8 @@ class Synchronizer:
     def _reconcile(self) -> Release:
         self._registry = self._registry or connect(self._uri, self._model_name)
         with mlflow_errors(self._uri):
+            if self._watch:
+                self._watch(self._registry)
             return reconcile(self._registry, self._store, self._warmer)
 
     def _show(self, release: Release) -> None:
