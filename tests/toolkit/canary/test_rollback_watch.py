@@ -239,25 +239,29 @@ def test_only_an_approved_version_comes_back(
     assert champion(registry) == 1
 
 
-def test_of_several_that_follow_the_registry_one_rolls_back(
-    registry: Registry, prometheus: Prometheus, watch: Watch
+@pytest.mark.parametrize("moment", ["before the claim", "after the claim"])
+def test_of_two_that_follow_the_registry_one_rolls_back(
+    registry: Registry, prometheus: Prometheus, watch: Watch, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     prometheus.fires(2, seconds=1)
-    together = threading.Barrier(4)
-
-    def wait(_: float) -> None:
-        together.wait(10)
-
-    # Each with a connection of its own, as in processes of their own.
-    watches = [threading.Thread(target=watch(wait=wait), args=(Registry(registry.uri, registry.name),)) for _ in "1234"]
-    for thread in watches:
-        thread.start()
-    for thread in watches:
-        thread.join()
+    other = Registry(registry.uri, registry.name)
+    if moment == "before the claim":
+        set_tag = registry.set_tag
+        monkeypatch.setattr(registry, "set_tag", lambda *tag: (watch()(other), set_tag(*tag)))
+        first = watch()
+    else:
+        first = watch(wait=lambda seconds: watch()(other))
+    first(registry)
     assert champion(registry) == 1
-    assert [event.action for event in history.events(registry)].count("rolled back") == 1
+    assert [event.action for event in history.events(registry)] == ["promoted", "promoted", "rolled back"]
+
+
+def test_claim_that_somebody_else_took_over_is_theirs(registry: Registry, prometheus: Prometheus, watch: Watch) -> None:
+    prometheus.fires(2, seconds=1)
+    watch(wait=lambda seconds: registry.set_tag("rollback.claim", "another"))(registry)
+    assert champion(registry) == 2
     watch()(registry)
-    assert len(history.events(registry)) == 3
+    assert champion(registry) == 1
 
 
 #: What a Prometheus, or what is in its place, answers, and what is said of it; without an answer it is too slow.
