@@ -318,7 +318,7 @@ print(json.dumps("done"))
     command = [str(trained.path / ".venv/bin/python"), "-m", trained.package, "sync"]
     env = trained.env | service.env | {"PROMETHEUS_URL": prometheus.url, "SYNC_SECONDS": "0.5"}
     with running(command, f"{service.url}/readyz", trained.path, env):
-        wait_for(answered_by_the_first_again, 60)
+        wait_for(answered_by_the_first_again, 90)
         wait_for(lambda: call(f"{service.url}/model")[1]["warm"] == [2])
     event = trained.python(
         f"""
