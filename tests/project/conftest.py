@@ -54,6 +54,8 @@ FOREIGN = (
     "GRACE_",
     "KAFKA_",
     "STREAM_",
+    "CANARY",
+    "PROMETHEUS_",
     "WEBHOOK_",
 )
 

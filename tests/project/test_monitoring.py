@@ -8,6 +8,7 @@ import json
 import math
 import random
 import re
+import shutil
 import subprocess
 import urllib.parse
 from collections.abc import Iterator
@@ -35,9 +36,10 @@ ROWS_A_REQUEST = 40
 
 
 class Service(NamedTuple):
-    """A live service with two workers, where it logs, and dataset rows that it takes."""
+    """A live service with two workers, its registry and store, where it logs, and dataset rows that it takes."""
 
     url: str
+    env: dict[str, str]
     log: Path
     rows: list[dict[str, Any]]
     labels: list[Any]
@@ -61,8 +63,11 @@ records = [dict(zip(lists, values)) for values in zip(*lists.values())]
 print(json.dumps([records, rows.label.tolist(), contract.model_dump()]))
 """
     )
-    with trained.serving(WORKERS="2", LOG_FOLDER=str(folder)) as (url, _):
-        yield Service(url, folder, rows, labels, contract)
+    # A registry of its own, since the last test promotes; the artifacts stay where they are.
+    shutil.copy(trained.path / "mlflow.db", folder.with_suffix(".db"))
+    env = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder.with_suffix('.db')}", "STORE": str(folder / "store")}
+    with trained.serving(WORKERS="2", LOG_FOLDER=str(folder), **env) as (url, _):
+        yield Service(url, env, folder, rows, labels, contract)
 
 
 class Prometheus:
@@ -80,6 +85,11 @@ class Prometheus:
     def value(self, expression: str) -> float:
         """Return the sum of an expression's series."""
         return sum(value for _, value in self.ask(expression))
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return self._url
 
 
 @pytest.fixture(scope="module")
@@ -292,3 +302,59 @@ def test_every_query_of_the_dashboard_has_data(service: Service, prometheus: Pro
         with suppress(AssertionError):  # the one below says what is missing
             wait_for(lambda: without_data() == [], 40)
         assert without_data() == []
+
+
+def test_new_champion_that_predicts_worse_is_taken_back(
+    service: Service, prometheus: Prometheus, trained: Project
+) -> None:
+    trained.python(
+        f"""
+import json, mlflow
+from {trained.package} import config, promote
+settings = config.settings()
+mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+client = mlflow.MlflowClient()
+first = client.get_model_version(settings.model_name, "1")
+client.create_model_version(settings.model_name, first.source, tags=first.tags)
+promote.run(settings, "2", "the same files, but what happens is another matter")
+print(json.dumps("done"))
+""",
+        **service.env,
+    )
+    name = service.contract["prediction"][0]["name"]
+    versions: list[int] = []
+
+    def answered_by_the_first_again() -> bool:
+        status, answers = call(f"{service.url}/predict", service.rows[:10])
+        assert status == 200, answers
+        versions.append(answers[0]["version"])
+        wrong = [next(label for label in service.labels if label != answer[name]) for answer in answers]
+        labels = [{"id": answer["id"], name: label} for answer, label in zip(answers, wrong, strict=True)]
+        if versions[-1] == 2:
+            assert call(f"{service.url}/feedback", labels)[0] == 202
+        return 2 in versions and versions[-1] == 1
+
+    command = [str(trained.path / ".venv/bin/python"), "-m", trained.package, "sync"]
+    env = trained.env | service.env | {"PROMETHEUS_URL": prometheus.url, "SYNC_SECONDS": "0.5"}
+    with running(command, f"{service.url}/readyz", trained.path, env):
+        wait_for(answered_by_the_first_again, 90)
+        wait_for(lambda: call(f"{service.url}/model")[1]["warm"] == [2])
+    event = trained.python(
+        f"""
+import json
+from {trained.package} import config
+from {trained.package}.toolkit.registry import client, history
+settings = config.settings()
+print(json.dumps(history.events(client.connect(settings.mlflow_tracking_uri, settings.model_name))[-1]._asdict()))
+""",
+        **service.env,
+    )
+    assert (event["who"], event["action"], event["source"], event["target"]) == (
+        "automatic rollback",
+        "rolled back",
+        2,
+        1,
+    )
+    assert re.match(
+        r"alert (AccuracyFell|RequestsSlow) since .*: .*\bversion 2\b.*\(value .+\)$", event["why"], re.IGNORECASE
+    )

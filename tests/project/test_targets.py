@@ -240,6 +240,23 @@ def test_sync_updates_a_running_service_without_a_failed_request(trained: Projec
     assert re.search(r"registry +in sync", trained.make("status"))
 
 
+def test_deploy_with_canary_raises_the_challenger_to_champion_in_steps(trained: Project) -> None:
+    steps = {"CANARY": "1", "CANARY_STEPS": "50,100", "CANARY_REQUESTS": "100", "SYNC_SECONDS": "0.5"}
+    with RequestLoop(trained) as loop, RequestLoop(trained) as other:
+        said = trained.make("deploy", **steps)
+        wait_for(lambda: loop.version == 2)
+    assert loop.failed == other.failed == []
+    assert re.search(
+        r"Canary of version 2 beside version 1 at http://127.0.0.1:\d+, by http://127.0.0.1:\d+/metrics", said
+    )
+    assert re.search(r"50 % .* go on: not worse: errors, slow requests, rejected requests", said)
+    assert "Version 2 is champion now, instead of version 1 (promoted by" in said
+    assert trained.registry()["aliases"]["champion"] == 2
+    assert "No canary of titanic-survival is in progress" in trained.make("canary", "ARGS=--abort", ok=False)
+    trained.make("promote", "VERSION=1")
+    assert "No canary" not in trained.make("deploy")
+
+
 #: Makes the registry say another digest of version 1 than it has, and keeps the true one.
 SPOIL = f"""
 import mlflow
@@ -407,7 +424,7 @@ def test_history_shows_what_ran_where_and_until_when(trained: Project) -> None:
     assert found == ["2", "1"]
     assert "The rollout of version 2 failed (local" in shown
     entries = [json.loads(line) for line in trained.make("history", "ARGS=--json").splitlines() if "{" in line]
-    assert {"champion", "deployment", "rollout"} == {entry["kind"] for entry in entries}
+    assert {"champion", "deployment", "rollout", "canary"} == {entry["kind"] for entry in entries}
 
 
 def test_a_port_of_another_program_is_not_shared(trained: Project) -> None:

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from .command_line import NO_REASON, Force, Why
 from .command_line import guide as _guide
 from .command_line import run as _run
 from .command_line import settings as _settings
+from .command_line.promotion import promotion
 from .command_line.training import training
 from .command_line.upkeep import upkeep
 from .toolkit.common.imports import uncollected
@@ -33,39 +33,7 @@ app = typer.Typer(
 app.registered_commands += training.registered_commands
 
 
-@app.command(
-    epilog=_guide("make promote VERSION=3 WHY=reviewed", "make deploy serves it; make rollback takes it back.")
-)
-def promote(
-    version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "challenger",
-    why: Why = NO_REASON,
-    force: Force = False,
-) -> None:
-    """Make a version the champion. With APPROVAL_REQUIRED, this is the approval."""
-    from . import promote
-
-    promote.run(_settings(), version, why, force=force)
-
-
-@app.command(
-    epilog=_guide("make rollback WHY=complaints", "make deploy serves it; make history shows both promotions.")
-)
-def rollback(why: Why = NO_REASON) -> None:
-    """Make the previous champion the champion again. A second rollback goes back one champion further."""
-    from . import deploy, promote
-
-    settings = _settings()
-    deploy.roll_back(settings, promote.roll_back(settings, why))
-
-
-@app.command(epilog=_guide("make history", "make promote VERSION=3 makes a version the champion."))
-def history(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the entries only, each as a line of JSON.")] = False,
-) -> None:
-    """Show the versions, each promotion (who, when, why, on which evidence), and what was deployed where."""
-    from . import history
-
-    history.run(_settings(), as_json=as_json)
+app.registered_commands += promotion.registered_commands
 
 
 @app.command(
@@ -165,10 +133,16 @@ def serve(
 
 @app.command(epilog=_guide("make deploy", "make status shows what runs; make undeploy stops it."))
 def deploy() -> None:
-    """Pull and verify the registry's release, serve it on TARGET, and print the URL."""
+    """Pull and verify the registry's release, serve it on TARGET, and print the URL; CANARY=1 adds a canary."""
     from . import deploy
 
-    deploy.run(_settings())
+    settings = _settings()
+    deploy.run(settings)
+    if settings.canary:
+        from . import canary
+
+        with terminable():
+            canary.after_deploy(settings)
 
 
 @app.command(epilog=_guide("make sync", "make promote in another terminal; the service follows. Ctrl-C ends sync."))

@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     )
     trials: int = Field(50, ge=1, description="trials of a search by tune, with those of an interrupted one")
     tune_minutes: float = Field(10, gt=0, description="minutes that a search by tune may take, each time")
+    canary: bool = Field(False, description="train stops at challenger; deploy then raises its traffic as canary does")
+    canary_steps: str = Field("1,5,25,50,100", description="percentages of the traffic that a canary goes through")
+    canary_requests: int = Field(500, ge=50, description="requests to the challenger that each step needs")
+    canary_labels: int = Field(0, ge=0, description="labels for the challenger's predictions that each step needs")
+    canary_seconds: float = Field(3600, gt=0, description="seconds that a step may take before the canary goes back")
     target: Literal["local", "docker", "kubernetes", "sagemaker", "lambda"] = Field(
         "local", description="deployment target"
     )
@@ -143,8 +148,16 @@ class Settings(BaseSettings):
         "", description="file of node_exporter that gets them, in its textfile folder; its name ends in .prom"
     )
     metrics_job: str = Field("", description="label job of these metrics; MODEL_NAME if not set")
+    prometheus_url: str = Field("", description="address of a Prometheus that scrapes the service")
+    prometheus_job: str = Field("", description="label job of this model there, where it scrapes several models")
     sync_seconds: float = Field(5, ge=0.1, description="seconds between two requests of sync to the registry")
     grace_seconds: float = Field(3600, ge=0, description="seconds for which sync keeps a version that is not served")
+    rollback_seconds: float = Field(
+        3600,
+        ge=0,
+        le=30 * 86_400,
+        description="seconds for which the champion before stays in memory after a promotion; 0: not at all",
+    )
     webhook_secret: SecretStr = Field(
         SecretStr(""), description="secret that signs MLflow's webhooks; when set, sync listens for them"
     )

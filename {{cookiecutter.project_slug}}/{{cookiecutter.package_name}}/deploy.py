@@ -17,6 +17,7 @@ from .toolkit.release.desired import desired_release
 from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Release
 from .toolkit.release.targets import ExplainsAbsence, RolloutError, Target
+from .toolkit.release.warmer import Warmer
 from .trust import approval_rules, model_store
 
 
@@ -26,7 +27,8 @@ def run(settings: config.Settings) -> str:
     policy.load()
     target, store = targets.target(settings), model_store(settings)
     before = store.readable_release()
-    release = pull_release(settings.mlflow_tracking_uri, settings.model_name, store)
+    warmer = Warmer(store, settings.rollback_seconds)
+    release = pull_release(settings.mlflow_tracking_uri, settings.model_name, store, warmer)
     try:
         check_authorized(policy, authorization(settings))
         with console.step("start") as step:

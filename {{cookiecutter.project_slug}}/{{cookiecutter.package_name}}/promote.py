@@ -2,156 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 from . import config
 from .command_line import NO_REASON
+from .promotion import promote
 from .toolkit.common import console
-from .toolkit.common.errors import UserError, attribute_errors_to
-from .toolkit.common.names import CHAMPION, GATES, GATES_FAILED
-from .toolkit.registry import history
-from .toolkit.registry.client import RegisteredVersion, Registry, connect
+from .toolkit.common.errors import UserError
+from .toolkit.common.names import CHAMPION
+from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
-from .toolkit.registry.identity import person
-from .toolkit.release.approval import Approval
-from .toolkit.training import gate_records, gates
-from .trust import approval_rules, model_store
+from .toolkit.release import rollback
+from .trust import approval_rules
 
 
 def run(settings: config.Settings, reference: str, why: str, *, force: bool = False) -> int:
-    """Make a version, by number or alias, the champion; `UserError` if its gates have not passed.
-
-    A version that failed in the comparison with the champion is compared again, on the hold-out rows of today. With
-    `force`, which needs a reason, it is promoted in spite of its gates; the history names them.
-    """
+    """Make a version, by number or alias, the champion, and return its number; `force` overrides its gates."""
     if force and why in ("", NO_REASON):
         raise UserError(f'FORCE=1 needs a reason: make promote VERSION={reference} FORCE=1 WHY="..."')
-    registry, rules = connect(settings.mlflow_tracking_uri, settings.model_name), approval_rules(settings)
-    with mlflow_errors(settings.mlflow_tracking_uri):
-        version = registry.get(reference)
-        approving = rules.required or bool(rules.problem(version))
-        if CHAMPION in version.aliases and not rules.problem(version):
-            console.say(f"Version {version.number} of {settings.model_name} is the {CHAMPION} already.")
-            return version.number
-        approval, results = _approvable(settings, registry, version) if approving else (None, None)
-        action, failures = history.PROMOTED, _failures(version)
-        if failures and force:
-            action, why = history.FORCED, f"{why}; in spite of its gates: {failures}"
-        elif failures:
-            if not gates.is_comparison(failures):
-                raise _not_promoted(version, failures)
-            note, results = _compare_again(settings, registry, version, failures)
-            why = f"{why}; {note}"
-        if approval:
-            # First: what follows the registry must not see a champion without it.
-            registry.set_version_tags(version.number, approval._replace(why=why).tags)
-            action = history.APPROVED if CHAMPION in version.aliases else action
-        event = history.move_champion(registry, version.number, action, why, results, approved=bool(approval))
-        console.say(event.sentence())
-        console.next_steps(("make deploy", "serve it"), ("make rollback", "undo the promotion"))
-    return version.number
+    event = promote(settings, reference, why, force=force)
+    if event is None:
+        registry = connect(settings.mlflow_tracking_uri, settings.model_name)
+        with mlflow_errors(settings.mlflow_tracking_uri):
+            number = registry.get(reference).number
+        console.say(f"Version {number} of {settings.model_name} is the {CHAMPION} already.")
+        return number
+    console.next_steps(("make deploy", "serve it"), ("make rollback", "undo the promotion"))
+    return event.target
 
 
 def roll_back(settings: config.Settings, why: str) -> int:
     """Make the previous champion the champion again, and return its number; each further call goes one back."""
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri):
-        champion = registry.find(CHAMPION)
-        if champion is None:
-            first = "make promote" if registry.versions() else "make train"
-            raise UserError(
-                f"{settings.model_name} has no {CHAMPION} yet, so there is nothing to roll back. First: {first}"
-            )
-        champions = history.champions(history.events(registry))
-        if not champions or champions[-1] != champion.number:
-            champions.append(champion.number)  # the alias was set in MLflow itself, which records no event
-        if len(champions) < 2:
-            raise UserError(
-                f"Version {champion.number} is the first {CHAMPION} of {settings.model_name}: there is no earlier one "
-                "to roll back to. Choose a version yourself: make promote VERSION=n"
-            )
-        previous = champions[-2]
-        if problem := approval_rules(settings).problem(registry.get(str(previous))):
-            raise UserError(problem)
-        console.say(history.move_champion(registry, previous, history.ROLLED_BACK, why, []).sentence())
-    return previous
-
-
-def _approvable(
-    settings: config.Settings, registry: Registry, version: RegisteredVersion
-) -> tuple[Approval, list[dict[str, Any]]]:
-    """Return the approval of a version by the current user, with the results of its gates; both are of verified files.
-
-    `UserError` if the user may not approve it.
-    """
-    store, user = model_store(settings), person()
-    with console.step("verify") as step:
-        store.pull(version, registry.download)
-        details = store.load(version.number).details
-        step.detail = f"version {version.number} has the digest {version.digest[:12]}, which the approval names"
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    # From the files, not from a tag, which anybody may change who may promote.
-    made = Approval(now, user.name, user.confirmed, version.digest, str(details.get("by") or ""), "")
-    results = gate_records.records(gates.GateResult.model_validate(one) for one in details.get("gates", []))
-    if settings.four_eyes and made.is_own:
-        trained_by = f"was trained by {made.trained_by}" if made.trained_by else "does not say who trained it"
-        raise UserError(
-            f"Version {version.number} {trained_by}, so {user.name} may not approve it: FOUR_EYES is set. Have "
-            f"another person, or another MLflow user, run make promote VERSION={version.number}"
-        )
-    if settings.four_eyes and not user.confirmed:
-        console.warn(
-            f"no MLflow server has confirmed the name {user.name}, so FOUR_EYES relies on everybody giving their own "
-            "(docs/promotion.md)"
-        )
-    return made, results
-
-
-def _failures(version: RegisteredVersion) -> str:
-    """Return why the gates of a version have not passed, "" if they have."""
-    result = version.tags.get(GATES)
-    if result == "passed":
-        return ""
-    return version.tags.get(GATES_FAILED) or f"its gates are {result or 'not evaluated'}"
-
-
-def _compare_again(
-    settings: config.Settings, registry: Registry, version: RegisteredVersion, failures: str
-) -> tuple[str, list[dict[str, Any]]]:
-    """Evaluate a version and the champion on the hold-out rows of today, and return that it passed, with the results.
-
-    `UserError` if it fails them again.
-    """
-    console.say(f"Version {version.number} failed at its training: {failures}. Both are evaluated again:")
-    # Here: a mistake in model/ must not keep anybody from a rollback.
-    from . import training_data
-    from .toolkit.training import evaluation
-
-    criteria, rows, store = (
-        training_data.criteria(),
-        training_data.load(training_data.contract(), strict=settings.strict),
-        model_store(settings),
-    )
-    with console.step("evaluate") as step, attribute_errors_to(training_data.MODEL):
-        champion = training_data.champion_metrics(registry, store, rows, criteria)
-        step.detail = champion.note
-        store.pull(version, registry.download)
-        found = evaluation.evaluate_version(store.load(version.number), rows, criteria)
-        if found is None:
-            raise _not_promoted(version, "its schema is not that of model/schema.py today, so it cannot be evaluated")
-        results = evaluation.apply_gates(found, champion, rows, criteria, settings.bootstrap_seconds)
-    training_data.show_gates(results)
-    if failed := [result.reason for result in results if not result.passed]:
-        raise _not_promoted(version, f"{'; '.join(failed)} (evaluated again, on today's hold-out rows)")
-    registry.set_version_tags(version.number, {GATES: "passed"})
-    note = f"gates passed on today's {len(rows.holdout.label)} hold-out rows, {champion.note}"
-    return note, gate_records.records(results)
-
-
-def _not_promoted(version: RegisteredVersion, reasons: str) -> UserError:
-    return UserError(
-        f"Version {version.number} is not promoted: {reasons}. Train a better version, or change the bounds in "
-        "model/quality.py and train again. If the gates are wrong, the champion's rows having leaked for example: "
-        f'make promote VERSION={version.number} FORCE=1 WHY="..."'
-    )
+        event = rollback.roll_back(registry, approval_rules(settings), why)
+        console.say(event.sentence())
+    return event.target

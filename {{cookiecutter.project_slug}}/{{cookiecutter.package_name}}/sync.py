@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 
 from . import config
-from .access import authorization
+from .reconciliation import reconciler
+from .toolkit.canary.rollback_watch import RollbackWatch
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.sockets import listen, url
+from .toolkit.monitoring.prometheus_api import PrometheusApi
 from .toolkit.registry import webhook_receiver
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.webhook_registration import register_webhook
-from .toolkit.release.deployment_history import DeploymentHistory
-from .toolkit.release.image_layers import append_release
-from .toolkit.release.store import Release
 from .toolkit.release.synchronizer import Synchronizer
-from .toolkit.release.targets.kubernetes.api_server import ApiServer
-from .toolkit.release.targets.kubernetes.cluster import Cluster
-from .toolkit.release.targets.kubernetes.confirmation import confirm
-from .toolkit.release.targets.kubernetes.kubectl import Kubectl
-from .toolkit.release.targets.kubernetes.reconciler import Reconciler
-from .trust import model_store
+from .trust import approval_rules, model_store
 
 #: The shortest pause in seconds between two rounds: a burst of webhook deliveries makes one round or two.
 SHORTEST_PAUSE = 0.5
@@ -46,7 +37,9 @@ def run(settings: config.Settings, *, once: bool = False) -> None:
         model_store(settings),
         interval=settings.sync_seconds,
         grace=settings.grace_seconds,
-        deploy=_reconciler(settings) if on_cluster else None,
+        rollback_seconds=settings.rollback_seconds,
+        watch=_watch(settings),
+        deploy=reconciler(settings) if on_cluster else None,
     )
     if once:
         synchronizer.round()
@@ -55,37 +48,30 @@ def run(settings: config.Settings, *, once: bool = False) -> None:
         f"Keeping {'the deployment on the cluster' if on_cluster else settings.store} in sync with "
         f"{settings.mlflow_tracking_uri} (every {settings.sync_seconds:g} s; Ctrl-C ends it)"
     )
+    if _watches(settings):
+        console.say(
+            f"For {settings.rollback_seconds:g} s after a promotion, an alert with the label rollback at "
+            f"{settings.prometheus_url} brings the champion before back."
+        )
     changed = threading.Event()
     with _webhooks(settings, changed) if settings.webhook_secret else nullcontext():
         repeat(synchronizer.step, changed)
 
 
-def _reconciler(settings: config.Settings) -> Reconciler:
-    """Return what brings the deployment on a cluster in sync: by kubectl where there is one, otherwise as a pod."""
-    uri, name, store = settings.mlflow_tracking_uri, settings.model_name, model_store(settings)
-    cluster: Cluster
-    if shutil.which("kubectl") is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-        # A pod is there to do it: nobody is asked.
-        cluster, may_change = ApiServer.of_pod(), None
-    else:
-        cluster = Kubectl(settings.kubernetes_context, settings.kubernetes_namespace)
-        cluster.check()
-        may_change = partial(confirm, cluster, given=settings.yes)
+def _watches(settings: config.Settings) -> bool:
+    """Whether alerts may roll back: not without a Prometheus, nor without a time for it."""
+    return bool(settings.prometheus_url and settings.rollback_seconds)
 
-    def append(image: str, release: Release) -> str:
-        with mlflow_errors(uri):
-            run_id = connect(uri, name).get(str(release.champion)).run_id
-        return append_release(image, store, release, run_id=run_id)
 
-    return Reconciler(
-        cluster,
-        config.SERVICE_NAME,
-        store,
-        partial(DeploymentHistory, uri, name, settings.target),
-        append,
-        rollout_seconds=settings.rollout_seconds,
-        authorization=authorization(settings),
-        confirm=may_change,
+def _watch(settings: config.Settings) -> RollbackWatch | None:
+    """Return what rolls back a champion for which an alert fires, None if nothing does."""
+    if not _watches(settings):
+        return None
+    return RollbackWatch(
+        PrometheusApi(settings.prometheus_url),
+        approval_rules(settings),
+        settings.rollback_seconds,
+        job=settings.prometheus_job,
     )
 
 

@@ -13,7 +13,7 @@ from . import config, estimators, model, training_data, trust
 from .model import pipeline
 from .toolkit.common import console
 from .toolkit.common.errors import attribute_errors_to
-from .toolkit.common.names import CHALLENGER, COMMIT, DIGEST, TRAINED_BY
+from .toolkit.common.names import CHALLENGER, CHAMPION, COMMIT, DIGEST, TRAINED_BY
 from .toolkit.registry import history
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
@@ -77,7 +77,8 @@ def run(settings: config.Settings) -> int:
         version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation, signer)
         number = _register(registry, version, evaluation)
         _show(tracking, evaluation)
-        _promote(registry, number, evaluation, approval_required=trust.approval_rules(settings).required)
+        tried = settings.canary and registry.find(CHAMPION) is not None
+        _promote(registry, number, evaluation, approval_required=trust.approval_rules(settings).required, canary=tried)
     return number
 
 
@@ -214,8 +215,8 @@ def _show(tracking: Run, evaluation: Evaluation) -> None:
     console.say(f"\nRun: {tracking.address}")
 
 
-def _promote(registry: Registry, number: int, evaluation: Evaluation, *, approval_required: bool) -> None:
-    """Promote the version if its gates passed and no approval is required, and print the next commands."""
+def _promote(registry: Registry, number: int, evaluation: Evaluation, *, approval_required: bool, canary: bool) -> None:
+    """Promote the version if its gates passed and neither approval nor canary is to come; print the next commands."""
     if evaluation.failures:
         console.say(f"Version {number} stays {CHALLENGER}: {'; '.join(evaluation.failures)}.")
         again = (f"make promote VERSION={number}", "measures both versions again, on the hold-out rows of then")
@@ -223,6 +224,9 @@ def _promote(registry: Registry, number: int, evaluation: Evaluation, *, approva
             ("make train", "after a change to model/pipeline.py, or to the bounds in model/quality.py"),
             *([again] if is_comparison("; ".join(evaluation.failures)) else []),
         )
+    elif canary:
+        console.say(f"Version {number} passed its gates and waits for its canary as {CHALLENGER} (CANARY=1).")
+        console.next_steps(("make canary", "try it on rising shares of the traffic"))
     elif approval_required:
         console.say(f"Version {number} passed its gates and waits for approval as {CHALLENGER}.")
         console.next_steps((f"make promote VERSION={number}", "approve it"))

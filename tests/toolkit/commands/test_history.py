@@ -14,7 +14,7 @@ from titanic_survival.toolkit.registry.deployments import record
 
 KEYS = (
     "kind action when until who confirmed why version previous digest trained_by approved forced gates target place "
-    "serves image tag"
+    "serves image percent figures tag"
 )
 
 

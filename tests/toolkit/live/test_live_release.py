@@ -3,7 +3,9 @@
 import asyncio
 import json
 import shutil
+import weakref
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,10 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import BaseModel
+from titanic_survival.toolkit.common.errors import RejectedError
 from titanic_survival.toolkit.live import live_release
 from titanic_survival.toolkit.live.live_release import LiveRelease
 from titanic_survival.toolkit.monitoring import metrics
+from titanic_survival.toolkit.release import warm_file
 from titanic_survival.toolkit.release.store import Release, Store
+from titanic_survival.toolkit.release.warm_file import WarmFile, WarmVersion
+from titanic_survival.toolkit.serving.info_routes import content
 from titanic_survival.toolkit.serving.limits import Limits
 from titanic_survival.toolkit.serving.scoring import Scorer
 from titanic_survival.toolkit.version.artifact import digest
@@ -71,9 +77,9 @@ def live(store: Store) -> LiveRelease:
 
 def ask(live: LiveRelease, key: bytes = b"") -> int:
     """Return the version that answers a caller."""
-    status, content = asyncio.run(Scorer(live, LIMITS).answer(b'[{"amount": 2}]', key=key))
+    status, answers = asyncio.run(Scorer(live, LIMITS).answer(b'[{"amount": 2}]', key=key))
     assert status == 200
-    return int(json.loads(content)[0]["version"])
+    return int(json.loads(answers)[0]["version"])
 
 
 def test_release_that_stays_is_not_live_again(live: LiveRelease) -> None:
@@ -211,3 +217,95 @@ def test_shadows_are_those_of_the_release_that_answered(
     asyncio.run(ask_and_wait())
     scorer.recorder.drain()
     assert (live.snapshot.release.champion, counter._value.get() - before) == (2, 1)
+
+
+def keep_warm(store: Store, number: int, seconds: float = 60, digest_: str = "") -> None:
+    until = datetime.now(UTC) + timedelta(seconds=seconds)
+    WarmFile(store.root).write(WarmVersion(number=number, digest=digest_ or digest(store.path(number)), until=until))
+
+
+def warm(live: LiveRelease) -> int | None:
+    return live.warm.number if live.warm else None
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the versions that were loaded from the store since."""
+    loads, load = list[int](), Store.load
+    monkeypatch.setattr(Store, "load", lambda self, number, *more: loads.append(number) or load(self, number, *more))
+    return loads
+
+
+@pytest.mark.parametrize("pause", [False, True])
+def test_rollback_and_its_undoing_load_nothing(live: LiveRelease, store: Store, loads: list[int], pause: bool) -> None:
+    first = live.snapshot.versions[1]
+    for champion, before in ((2, 1), (1, 2), (2, 1)):
+        write(store, champion)
+        if pause:  # between the two files that a sync writes
+            live.follow()
+        keep_warm(store, before)
+        live.follow()
+        live.follow()
+        assert (ask(live), warm(live)) == (champion, before)
+    assert live.warm is first
+    assert (content(live, "")["champion"], content(live, "")["warm"]) == (2, [1])
+    assert loads == [2]
+    with pytest.raises(RejectedError, match="version '1' is not served"):
+        live.snapshot.find("1")
+
+
+def test_warm_version_leaves_memory_when_its_time_is_over(
+    live: LiveRelease, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[float] = []
+    monkeypatch.setattr(live_release, "LOADED_VERSIONS", SimpleNamespace(set=loaded.append))
+    write(store, 2)
+    keep_warm(store, 1, seconds=60)
+    live.follow()
+    kept = weakref.ref(live.warm)
+    live.follow()
+    assert kept() is not None
+    later = datetime.now(UTC) + timedelta(seconds=60)
+    monkeypatch.setattr(warm_file, "datetime", SimpleNamespace(now=lambda zone: later))
+    live.follow()
+    assert (warm(live), kept()) == (None, None)
+    assert loaded == [1, 2, 2, 1]
+
+
+def test_next_promotion_makes_room_before_it_is_loaded(live: LiveRelease, store: Store, loads: list[int]) -> None:
+    write(store, 2)
+    keep_warm(store, 1)
+    live.follow()
+    kept, there = weakref.ref(live.warm), []
+    live.follow()
+    load = live._load_version
+    live._load_version = lambda *more: there.append(kept() is not None) or load(*more)
+    write(store, 3)
+    keep_warm(store, 2)
+    live.follow()
+    assert (ask(live), warm(live), there) == (3, 2, [False])
+    assert loads == [2, 3]
+
+
+@pytest.mark.parametrize("harm", ["gone", "changed", "damaged"])
+def test_warm_version_that_cannot_be_loaded_harms_nobody(
+    live: LiveRelease, store: Store, caplog: pytest.LogCaptureFixture, harm: str
+) -> None:
+    keep_warm(store, 2, digest_="0" * 64 if harm == "changed" else "")
+    if harm == "gone":
+        shutil.rmtree(store.path(2))
+    if harm == "damaged":
+        (store.root / "warm.json").write_text('{"number": 2')
+    for _ in range(3):
+        live.follow()
+    assert (ask(live), live.problem, warm(live)) == (1, "", None)
+    assert caplog.text.count("does not stay warm") == (harm != "damaged")
+
+
+def test_service_that_starts_has_the_warm_version_a_moment_later(store: Store) -> None:
+    keep_warm(store, 3)
+    live = LiveRelease(store.root)
+    live.load()
+    assert warm(live) is None
+    live.follow()
+    assert (ask(live), warm(live)) == (1, 3)

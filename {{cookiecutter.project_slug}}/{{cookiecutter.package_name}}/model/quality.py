@@ -18,6 +18,8 @@ Without `THRESHOLD`, the likelier of two classes is predicted. `THRESHOLD = 0.3`
 probability on; `THRESHOLD = {"maximize": "f1"}` or `{"maximize": "recall", "at_least": {"precision": 0.5}}` has it
 tuned, by cross-validation on the training rows.
 
+`CANARY = {"errors": 0.001}` changes how much worse a canary's version may be (docs/promotion.md).
+
 `make tune` searches by the metric of the first gate, or by another one: `TUNE = {"minimize": "log_loss"}`.
 
 `make monitor` decides by `RULES`, on what is logged of the champion (docs/monitoring.md). A rule fires if a whole 95 %

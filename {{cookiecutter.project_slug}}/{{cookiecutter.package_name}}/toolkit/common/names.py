@@ -14,6 +14,10 @@ TRAINED_BY, GATE_RESULTS, APPROVAL = "trained_by", "gates.results", "approval.re
 SERVE = "serve"
 #: Tags of the model: the traffic weights of versions, and the shadow versions.
 TRAFFIC, SHADOW = "traffic", "shadow"
+#: Prefix of the tags of the model that keep canaries.
+CANARY = "canary."
+#: Tag of the model: which of those that follow the registry rolls the champion back for an alert.
+ROLLBACK_CLAIM = "rollback.claim"
 
 
 def version_label(number: int, aliases: Iterable[str]) -> str:

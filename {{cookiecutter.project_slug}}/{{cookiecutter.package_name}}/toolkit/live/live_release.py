@@ -21,6 +21,7 @@ from ..monitoring.version_counters import VersionCounters
 from ..release.store import Release, Store
 from ..version.artifact import Artifact
 from .micro_batches import Batcher
+from .warm_versions import WarmVersions
 
 #: Time until a release that could not be loaded is tried again; the reason may pass, as a lack of memory does.
 RETRY_SECONDS = 30.0
@@ -31,8 +32,8 @@ log = logging.getLogger(__name__)
 class LiveVersion:
     """A version in memory, with what a request needs of it."""
 
-    def __init__(self, number: int, artifact: Artifact, model: str) -> None:
-        self.number, self.artifact = number, artifact
+    def __init__(self, number: int, artifact: Artifact, model: str, digest: str = "") -> None:
+        self.number, self.artifact, self.digest = number, artifact, digest
         self.parser = RowParser(artifact.contract)
         self.ids = IdGenerator(model, number, *(artifact.contract.labels or artifact.contract.prediction[:1]))
         self.counters = VersionCounters(number, artifact)
@@ -89,6 +90,7 @@ class LiveRelease:
     def __init__(self, store: Path) -> None:
         self._store = Store(store)
         self._snapshot: ReleaseSnapshot | None = None
+        self._warm_versions = WarmVersions(store, self._load_version)
         self._loaded_state: object = None
         self._retry_at = 0.0
         #: Why the newest release in the store is not the current one, "" if it is.
@@ -108,30 +110,43 @@ class LiveRelease:
         self._loaded_state = self._store.release_state()
         release = self._store.required_release()
         previous = self._snapshot
+        if previous and release.champion != previous.release.champion:
+            self._warm_versions.drop(but=release)
         versions = {number: self._version(number, release) for number in release.versions}
         self._snapshot = ReleaseSnapshot(release, versions)
         _set_gauges(release, previous.release if previous else None)
-        # The loaded versions stay: frozen, they are not searched for garbage in the middle of requests. Those of the
-        # previous release are collected first.
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
+        _freeze()
+
+    @property
+    def warm(self) -> LiveVersion | None:
+        """The version that is in memory for a rollback and answers nobody, None if there is none."""
+        version = self._warm_versions.version
+        served = self._snapshot.versions if self._snapshot else {}
+        return version if version and served.get(version.number) is not version else None
 
     def _version(self, number: int, release: Release) -> LiveVersion:
         """Return a version of a release: the one in memory if it is the same, else loaded and verified."""
         digest = release.digests.get(number, "")
-        current = self._snapshot
-        if current and number in current.versions and digest and digest == current.release.digests.get(number):
-            return current.versions[number]
-        version = LiveVersion(number, self._store.load(number, digest), release.model)
+        known = self._snapshot.versions.get(number) if self._snapshot else None
+        for version in (known, self.warm):
+            if version and digest and (version.number, version.digest) == (number, digest):
+                return version
+        return self._load_version(number, digest, release.model)
+
+    def _load_version(self, number: int, digest: str, model: str) -> LiveVersion:
+        version = LiveVersion(number, self._store.load(number, digest), model, digest)
         version.artifact.verify()
         return version
 
     def follow(self) -> bool:
         """Load the store's release if it has changed, and return whether it has; a failure is kept in `problem`."""
-        changed = self._store.release_state() != self._loaded_state
+        changed, before = self._store.release_state() != self._loaded_state, self._snapshot
         if changed or (self.problem and time.monotonic() >= self._retry_at):
             self._replace()
+        if self._snapshot and self._warm_versions.follow(self._snapshot, before):
+            LOADED_VERSIONS.set(len(self._snapshot.versions) + bool(self.warm))
+            if not changed:  # otherwise it has just been done, and is once more in the next round
+                _freeze()
         sync_problem = self._store.problem()
         if sync_problem and sync_problem != self.sync_problem:
             log.error("the store is not in sync with the registry: %s", sync_problem)
@@ -158,6 +173,16 @@ class LiveRelease:
                 self.follow()
 
         threading.Thread(target=keep_following, name="release", daemon=True).start()
+
+
+def _freeze() -> None:
+    """Have the garbage collector leave loaded versions alone: it would search them in the middle of requests.
+
+    Those that were replaced are collected first.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _set_gauges(release: Release, previous: Release | None) -> None:

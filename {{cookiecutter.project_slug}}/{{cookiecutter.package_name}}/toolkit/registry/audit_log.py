@@ -13,18 +13,20 @@ from pydantic import BaseModel
 
 from ..common.names import CHAMPION
 from ..common.tag_text import line
-from . import deployments, history
+from . import canaries, deployments, history
 from .client import RegisteredVersion, find
 from .history import Event, Evidence
 
 #: The actions of entries that nobody recorded: the alias moved by other means, and a tag that is no entry.
 MOVED, UNREADABLE = "moved", "unreadable"
+#: The kind of a canary's decision.
+CANARY = "canary"
 #: Seconds between two promotions that may have been at the same moment.
 MOMENT = 10
 
 
 class Entry(BaseModel):
-    """One entry. `kind` is "champion", "deployment" or "rollout"; `until` is when a deployment ended."""
+    """One entry. `kind` is "champion", "deployment", "rollout" or "canary"; `until` is when a deployment ended."""
 
     kind: str
     action: str
@@ -44,12 +46,18 @@ class Entry(BaseModel):
     place: str | None = None
     serves: str | None = None
     image: str | None = None
+    percent: int | None = None
+    figures: list[dict[str, Any]] | None = None
     tag: str | None = None
 
     def sentence(self) -> str:
-        """Return an entry of the champion in one sentence."""
+        """Return an entry of the champion, or of a canary, in one sentence."""
         if self.action == UNREADABLE:
             return f"The tag {line(self.tag or '')} cannot be read: somebody has changed it."
+        if self.kind == CANARY:
+            text = f"Canary of version {self.version} beside {self.previous} at {self.percent} %: {line(self.action)}"
+            why = f": {line(self.why)}" if self.why else ""
+            return f"{text} by {line(self.who or '')}{why}."
         if self.action == MOVED:
             now = f"Version {self.version} became {CHAMPION}" if self.version else f"No version was {CHAMPION} any more"
             before = f", instead of version {self.previous}" if self.previous else ""
@@ -58,7 +66,9 @@ class Entry(BaseModel):
         return event.sentence()
 
     def evidence(self) -> str:
-        """Return in one line what an entry of the champion rests on, "" if nothing is recorded."""
+        """Return in one line what an entry of the champion or of a canary rests on, "" if nothing is recorded."""
+        if self.figures:
+            return "; ".join(_figure(figure) for figure in self.figures)
         if self.digest is None:
             return ""
         parts = [f"digest {line(self.digest)[:12] or 'none'}", f"trained by {line(self.trained_by or '') or 'unknown'}"]
@@ -77,6 +87,14 @@ def _gate(gate: Mapping[str, Any]) -> str:
     return f"{text})" + ("" if gate.get("passed") is True else " FAILED")
 
 
+def _figure(figure: Mapping[str, Any]) -> str:
+    """Return a figure of a canary as it was recorded, by whichever release or hand."""
+    values = f"{figure.get('challenger')} instead of {figure.get('champion')}"
+    return line(
+        f"{figure.get('criterion')} {values} ({figure.get('low')} to {figure.get('high')}: {figure.get('verdict')})"
+    )
+
+
 def entries(tags: Mapping[str, str], versions: Iterable[RegisteredVersion]) -> list[Entry]:
     """Return all entries, oldest first, of the tags of the model and of its versions."""
     versions = list(versions)
@@ -84,6 +102,7 @@ def entries(tags: Mapping[str, str], versions: Iterable[RegisteredVersion]) -> l
     found = [
         *_of_champion(history.recorded(tags), champion.number if champion else None),
         *_of_deployments(tags),
+        *_of_canaries(tags),
         *(_rollout(version, failure) for version in versions for failure in deployments.failures(version)),
     ]
     # What has no time stays where it is among the entries of the champion.
@@ -150,6 +169,25 @@ def _of_deployments(tags: Mapping[str, str]) -> Iterator[Entry]:
             place=event.place,
             serves=event.serves or None,
             image=event.image or None,
+        )
+
+
+def _of_canaries(tags: Mapping[str, str]) -> Iterator[Entry]:
+    for tag, event in canaries.recorded(tags).items():
+        if event is None:
+            yield Entry(kind=CANARY, action=UNREADABLE, tag=tag)
+            continue
+        yield Entry(
+            kind=CANARY,
+            action=event.action,
+            when=event.when,
+            who=event.who,
+            why=event.why,
+            version=event.version,
+            previous=event.previous,
+            percent=event.percent,
+            figures=[dict(figure) for figure in event.figures],
+            tag=tag,
         )
 
 

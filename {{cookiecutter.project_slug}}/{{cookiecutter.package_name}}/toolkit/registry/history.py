@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ..common.errors import UserError
 from ..common.names import CHAMPION, GATE_RESULTS, TRAINED_BY
 from ..common.tag_text import line, parsed, tag_json
+from . import canaries
 from .client import Registry, find
 from .identity import Person, person
 
@@ -38,6 +39,15 @@ class Event(NamedTuple):
         before = f", instead of version {self.source}" if self.source else ""
         return f"Version {self.target} is {CHAMPION} now{before} ({by})."
 
+    @property
+    def moment(self) -> datetime | None:
+        """When it was, None if the tag has no time with its zone."""
+        try:
+            found = datetime.fromisoformat(self.when)
+        except ValueError:
+            return None
+        return found if found.tzinfo else None
+
 
 class Evidence(NamedTuple):
     """What a decision rests on: the files by their digest, who trained them, and the results of the gates.
@@ -60,12 +70,14 @@ def move_champion(
     gates: list[dict[str, Any]] | None = None,
     *,
     approved: bool = False,
+    user: Person | None = None,
 ) -> Event:
     """Set the alias `champion` to a version and record the event; `UserError` if somebody else set it meanwhile.
 
-    `gates` are the results that the decision rests on, by default those of the version's training.
+    `gates` are the results that the decision rests on, by default those of the version's training; `user` is who
+    decided, by default the current user.
     """
-    versions, user = registry.versions(), person()
+    versions, user = registry.versions(), user or person()
     version, current = find(versions, str(target)), find(versions, CHAMPION)
     digest, tags = (version.digest, version.tags) if version else ("", {})
     results = _objects(parsed(tags.get(GATE_RESULTS, "")).get("gates") if gates is None else gates)
@@ -80,6 +92,8 @@ def move_champion(
             f"Version {target} was {action}, but {f'version {now.number}' if now else 'no version'} is {CHAMPION}: "
             "somebody else changed it at the same moment. make history shows who."
         )
+    if action != APPROVED:
+        canaries.end_by_champion(registry, target)
     return event
 
 
@@ -96,6 +110,17 @@ def _record(registry: Registry, user: Person, event: Event, evidence: Evidence) 
 def events(registry: Registry) -> list[Event]:
     """Return the changes of the champion, oldest first, without those that somebody has damaged."""
     return [event for event, _ in recorded(registry.tags()).values() if event]
+
+
+def last_move(tags: Mapping[str, str], champion: int) -> Event | None:
+    """Return the event that made a version the champion; None if the alias was moved by other means since."""
+    moves = champion_moves(tags)
+    return moves[-1] if moves and moves[-1].target == champion else None
+
+
+def champion_moves(tags: Mapping[str, str]) -> list[Event]:
+    """Return the events that made another version the champion, oldest first."""
+    return [event for event, _ in recorded(tags).values() if event and event.action != APPROVED]
 
 
 def recorded(tags: Mapping[str, str]) -> dict[str, tuple[Event | None, Evidence | None]]:

@@ -16,13 +16,17 @@ from .store import Release
 
 
 def desired_release(
-    registry: Registry, versions: list[RegisteredVersion] | None = None, approvals: ApprovalRules | None = None
+    registry: Registry,
+    versions: list[RegisteredVersion] | None = None,
+    approvals: ApprovalRules | None = None,
+    tags: dict[str, str] | None = None,
 ) -> Release:
     """Return the registry's release; `UserError` names a tag that cannot be used, or an approval that is missing.
 
-    `versions` are all that the registry has.
+    `versions` are all that the registry has, `tags` those of the model.
     """
-    versions, tags = registry.versions() if versions is None else versions, registry.tags()
+    versions = registry.versions() if versions is None else versions
+    tags = registry.tags() if tags is None else tags
     champion = _champion(registry, versions)
     weights = _weights(versions, tags.get(TRAFFIC, ""))
     shadows = {_named(versions, name, SHADOW).number for name in _list(tags.get(SHADOW, ""))} - {champion.number}

@@ -13,6 +13,8 @@ from ..registry.client import Registry, connect
 from ..registry.errors import mlflow_errors
 from .reconcile import reconcile
 from .store import Release, Store
+from .warm_file import WarmFile
+from .warmer import Warmer
 
 #: The longest pause in seconds between two rounds while they fail.
 LONGEST_PAUSE = 60.0
@@ -29,14 +31,19 @@ class Synchronizer:
         *,
         interval: float,
         grace: float,
+        rollback_seconds: float = 0,
+        watch: Callable[[Registry], None] | None = None,
         deploy: Callable[[Release], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._uri, self._model_name, self._store = tracking_uri, model_name, store
         self._interval, self._grace, self._clock = interval, grace, clock
+        #: Called before each round: may move the champion, which the round then follows.
+        self._watch = watch
         #: Called with the release in each round: brings what runs elsewhere in sync with it.
         self._deploy = deploy
         self._registry: Registry | None = None
+        self._warmer, self._warm = Warmer(store, rollback_seconds, pull=True), WarmFile(store.root)
         self._pause, self._reported = interval, ""
         self._shown: datetime | None = None
         #: Versions that are not part of the release, with the time at which that was first seen.
@@ -70,7 +77,9 @@ class Synchronizer:
     def _reconcile(self) -> Release:
         self._registry = self._registry or connect(self._uri, self._model_name)
         with mlflow_errors(self._uri):
-            return reconcile(self._registry, self._store)
+            if self._watch:
+                self._watch(self._registry)
+            return reconcile(self._registry, self._store, self._warmer)
 
     def _show(self, release: Release) -> None:
         if release.created != self._shown:
@@ -84,9 +93,9 @@ class Synchronizer:
 
     def _remove_unused(self, release: Release) -> None:
         """Remove versions that were not part of the release for the grace time; a rollback before finds them."""
-        now = self._clock()
+        now, warm = self._clock(), self._warm.read()
         for number in self._store.versions():
-            if number in release.versions:
+            if number in release.versions or (warm and number == warm.number):
                 self._unused.pop(number, None)
             elif now - self._unused.setdefault(number, now) >= self._grace:
                 self._store.remove(number)

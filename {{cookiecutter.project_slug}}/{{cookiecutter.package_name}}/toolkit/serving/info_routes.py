@@ -63,6 +63,7 @@ def content(live: LiveRelease, description: str) -> dict[str, Any]:
         "released": release.created,
         "traffic": release.weights or {release.champion: 100},
         "shadows": release.shadows,
+        "warm": [live.warm.number] if live.warm else [],
         "problem": live.problem,
         "versions": [
             {"version": number, "aliases": release.versions[number], "digest": release.digests.get(number, "")}

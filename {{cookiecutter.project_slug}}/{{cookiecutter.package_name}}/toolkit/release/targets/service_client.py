@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from typing import Any
 
 import requests
 
@@ -33,6 +34,13 @@ class ServiceClient:
                 return True
             time.sleep(0.1)
         return False
+
+    def model(self, address: str) -> dict[str, Any]:
+        """Return what the service at an address says of its release; `requests.RequestException` if it says nothing."""
+        answer = self._get(f"{address}/model")
+        answer.raise_for_status()
+        content: dict[str, Any] = answer.json()
+        return content
 
     def health(self, address: str) -> str:
         """Return the health of the service at an address in a few words."""

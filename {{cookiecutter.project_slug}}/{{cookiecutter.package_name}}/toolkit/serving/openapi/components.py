@@ -83,6 +83,7 @@ SHARED_SCHEMAS: dict[str, Schema] = {
             "released": TIMESTAMP,
             "traffic": map_of(PERCENT, "traffic weights in percent, by version"),
             "shadows": array_of(VERSION_NUMBER),
+            "warm": array_of(VERSION_NUMBER) | {"description": "in memory for a rollback; answers nobody"},
             "problem": STRING | {"description": "why the newest release is not served, empty if it is"},
             "versions": array_of(VERSION),
             "inputs": map_of(STRING, "allowed values of each input field"),

@@ -79,6 +79,11 @@ class Reconciler:
         else:
             self._waiting = ""
 
+    def is_needed(self) -> bool:
+        """Whether a new release needs a new image, since the pods do not follow the registry by themselves."""
+        current = Record.read(self._cluster, record_name(self._name)).current
+        return current is None or FOLLOWS not in current.manifests
+
     def _due(self, release: Release) -> bool:
         """Whether there is anything to do."""
         record, current = self._read()

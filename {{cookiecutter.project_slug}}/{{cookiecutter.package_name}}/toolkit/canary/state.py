@@ -1,0 +1,112 @@
+"""The canary in progress: kept in tags of the model, so that it goes on where it was, wherever that is."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import psutil
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..common.errors import UserError
+from ..common.names import CANARY, CHAMPION
+from ..common.tag_text import MOST
+from ..monitoring.version_counts import VersionCounts
+from ..registry.canaries import STATE
+from ..registry.client import Registry
+
+#: Seconds after which a canary that has given no sign is one whose process has ended.
+STALE_SECONDS = 60.0
+#: Tags with counts: at the beginning of the canary, at that of the step, and the champion's of all steps before.
+BEGIN, STEP, BEFORE = f"{CANARY}begin", f"{CANARY}step", f"{CANARY}before"
+
+
+class State(BaseModel):
+    """A canary in progress: its versions, steps and traffic weights, and the process that works on it, if one does."""
+
+    model_config = ConfigDict(frozen=True)
+
+    challenger: int
+    champion: int
+    steps: tuple[int, ...]
+    #: The position of the current step, and the challenger's percentage in it.
+    step: int = 0
+    percent: int = 0
+    #: The tag `traffic` as the canary has set it.
+    traffic: str = ""
+    begun: datetime
+    #: host:process:secret, "" if no process works on it; and when that gave its last sign.
+    holder: str = ""
+    sign: datetime
+
+    def in_step(self, step: int) -> State:
+        """Return the state of a step. The challenger is named by number, since its alias moves with each training."""
+        percent = self.steps[step]
+        rest = f"{CHAMPION}={100 - percent}," if percent < 100 else ""
+        return self.model_copy(
+            update={"step": step, "percent": percent, "traffic": f"{rest}{self.challenger}={percent}"}
+        )
+
+    @property
+    def weights(self) -> dict[int, int]:
+        """The traffic weights as the service reports them."""
+        weights = {self.champion: 100 - self.percent, self.challenger: self.percent}
+        return {number: percent for number, percent in weights.items() if percent}
+
+    def is_held(self) -> bool:
+        """Whether a process works on it: one that gave a sign lately, and of this machine one that runs."""
+        if not self.holder:
+            return False
+        host, pid, *_ = [*self.holder.split(":"), "", ""]
+        if host == socket.gethostname() and pid.isdigit() and not psutil.pid_exists(int(pid)):
+            return False
+        return (datetime.now(UTC) - self.sign).total_seconds() < STALE_SECONDS
+
+
+def new_holder() -> str:
+    """Return the name of this process among those that may work on a canary."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+def read(tags: Mapping[str, str]) -> State | None:
+    """Return the canary in progress, None if there is none; `UserError` if its tag was damaged."""
+    if STATE not in tags:
+        return None
+    try:
+        return State.model_validate_json(tags[STATE])
+    except ValidationError as error:
+        raise UserError(
+            f"The tag {STATE} of the model cannot be read: somebody has changed it. make canary ARGS=--abort removes it"
+        ) from error
+
+
+def write(registry: Registry, state: State) -> None:
+    """Keep the state of a canary."""
+    registry.set_tag(STATE, state.model_dump_json())
+
+
+class Mark(BaseModel):
+    """A moment: when, and what had been counted of each version by then; no counts where Prometheus knows them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    time: datetime
+    counts: dict[int, VersionCounts] = {}
+
+
+def write_mark(registry: Registry, key: str, mark: Mark) -> None:
+    """Keep a mark; one that is too large for a tag is not kept, and counting begins anew after an interruption."""
+    # Reference shares are no counts.
+    text = mark.model_dump_json(exclude_defaults=True, exclude={"counts": {"__all__": {"reference"}}})
+    registry.set_tag(key, text if len(text) <= MOST else "too large")
+
+
+def read_mark(tags: Mapping[str, str], key: str) -> Mark | None:
+    """Return a mark that was kept, None if there is none."""
+    try:
+        return Mark.model_validate_json(tags.get(key, ""))
+    except ValidationError:
+        return None
