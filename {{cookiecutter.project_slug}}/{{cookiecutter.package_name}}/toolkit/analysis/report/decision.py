@@ -1,0 +1,71 @@
+"""What was decided, in one sentence, and the rules behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..summary import RuleResult, Summary
+from .texts import NONE, clean, count, number, with_interval
+
+DONE = {"retrain": "Retrain", "report": "Report only", "nothing": "Nothing to do"}
+#: More rules than these do not fit into a sentence.
+MOST_NAMED = 2
+
+
+class Rule(NamedTuple):
+    """A rule as a row of a table."""
+
+    condition: str
+    window: str
+    version: int
+    found: str
+    rows: str
+    action: str
+    fired: bool
+    reason: str
+
+
+def sentence(summary: Summary) -> str:
+    """Return the decision and the rules that led to it."""
+    done = DONE[summary.decision]
+    if not summary.rules:
+        return f"{done}: no rule is set in model/quality.py."
+    fired = [rule for rule in summary.rules if rule.fired]
+    if not fired:
+        unknown = sum(rule.estimate is None for rule in summary.rules)
+        rest = f"; {count(unknown, 'rule')} had no value to compare" if unknown else ""
+        return f"{done}: none of {count(len(summary.rules), 'rule')} fired{rest}."
+    named = "; ".join(_found(rule) for rule in fired[:MOST_NAMED])
+    more = f"; and {len(fired) - MOST_NAMED} more" if len(fired) > MOST_NAMED else ""
+    if len(summary.rules) == 1:
+        return f"{done}, because the rule fired: {named}."
+    return f"{done}, because {len(fired)} of {len(summary.rules)} rules fired: {named}{more}."
+
+
+def rules(results: Sequence[RuleResult]) -> list[Rule]:
+    """Return the rules, with those that fired first."""
+    return [
+        Rule(
+            condition=f"{clean(rule.metric)} {rule.direction} {number(rule.bound)}",
+            window=_days(rule.days),
+            version=rule.version,
+            found=with_interval(rule.estimate),
+            rows=number(rule.estimate.count) if rule.estimate else NONE,
+            action=rule.action,
+            fired=rule.fired,
+            reason=clean(rule.reason, 300),
+        )
+        for rule in sorted(results, key=lambda rule: not rule.fired)
+    ]
+
+
+def _found(rule: RuleResult) -> str:
+    return (
+        f"{clean(rule.metric)} of version {rule.version} is {with_interval(rule.estimate)}, "
+        f"{rule.direction} {number(rule.bound)}"
+    )
+
+
+def _days(days: float) -> str:
+    return f"{number(days)} {'day' if days == 1 else 'days'}"
