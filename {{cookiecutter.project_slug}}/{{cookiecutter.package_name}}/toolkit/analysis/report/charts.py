@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..summary import CalibrationPoint, Estimate, FieldDrift, Quality, Traffic
 from .drawing import WIDTH, Drawing, Scale
-from .texts import clean, fitting, index, share, short, tick, utc, with_interval
+from .texts import clean, count, fitting, index, share, short, tick, utc, with_interval
 
 #: Of more bins, those with the fewest rows are added up.
 MOST_BINS = 14
@@ -161,7 +161,7 @@ def traffic(title: str, parts: Sequence[Traffic], span: Span, scale: Scale) -> D
         start, end = times(span.share(one.start)), times(span.share(one.end))
         width = max(end - start - 1, 1)
         answered = max(one.rows - one.shadow, 0)
-        text = f"{tick(one.start, 3)}: {answered:,} rows answered, {one.shadow:,} as a shadow"
+        text = f"{tick(one.start, 3)}: {count(answered, 'row')} answered, {one.shadow:,} as a shadow"
         base = scale(answered)
         if answered:
             picture.bar(start, base, width, BOTTOM - base, "now", text)

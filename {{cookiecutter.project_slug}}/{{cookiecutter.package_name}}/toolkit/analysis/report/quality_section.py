@@ -70,7 +70,7 @@ def _charts(version: VersionSummary, metric: str, span: Span) -> tuple[dict[str,
         if one.metric == metric:
             groups.setdefault(one.group, []).append(one)
     labels = {name: sum(one.estimate.count for one in points) for name, points in groups.items()}
-    shown = sorted(groups, key=lambda name: (name != ALL_ROWS, -labels[name]))[: MOST_GROUPS + 1]
+    shown = sorted(groups, key=lambda name: (name != ALL_ROWS, -labels[name]))[: MOST_GROUPS + (ALL_ROWS in groups)]
     references = {name: _reference(version, metric, name) for name in shown}
     parts = [one.estimate for name in shown for one in groups[name]]
     values = [number for part in parts for number in (part.value, part.low, part.high)]
