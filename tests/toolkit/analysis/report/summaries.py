@@ -21,6 +21,7 @@ from titanic_survival.toolkit.analysis.summary import (
 END = datetime(2026, 3, 9, 9, tzinfo=UTC)
 START = END - timedelta(days=7)
 ATTACK = "\"><script>alert(1)</script><img src=x onerror=alert(1)>' {{ 7*7 }} {% raw %} &amp; </style>\x00\u202e"
+FIRED = "all of the interval is above 0.25"
 LONG = "long" * 2000
 NAN, INF = math.nan, math.inf
 
@@ -66,7 +67,7 @@ def rule(metric: str = "drift/age", fired: bool = True, **changes: Any) -> RuleR
         "version": 3,
         "estimate": estimate(0.41),
         "fired": fired,
-        "reason": "the whole interval lies above the bound" if fired else "the interval contains the bound",
+        "reason": "drift of age is 0.41 (0.4 to 0.42) of 1,000 rows: " + (FIRED if fired else "not above 0.25"),
     }
     return RuleResult(**(parts | changes))
 

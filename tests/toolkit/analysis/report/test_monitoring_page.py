@@ -24,7 +24,7 @@ from summaries import (
 )
 from titanic_survival.toolkit.analysis.report import render
 from titanic_survival.toolkit.analysis.report.texts import clean, fitting, number, short
-from titanic_survival.toolkit.analysis.summary import Summary, Traffic
+from titanic_survival.toolkit.analysis.summary import Estimate, Summary, Traffic
 
 
 def page(found: Summary) -> Page:
@@ -44,12 +44,11 @@ def test_decision_comes_first_with_the_rules_that_fired() -> None:
     rules = (rule("accuracy", False, direction="below", bound=0.75, estimate=estimate(0.75)), rule())
     found = page(summary(version(), rules=rules, decision="retrain"))
     assert found.texts("h2")[0] == "Decision"
-    sentence = "Retrain, because 1 of 2 rules fired: drift/age of version 3 is 0.41 (0.4 to 0.42), above 0.25."
+    why = "drift of age is 0.41 (0.4 to 0.42) of 1,000 rows: all of the interval is above 0.25"
+    sentence = f"Retrain, because 1 of 2 rules of version 3 fired: {why}."
     assert found.texts("p", "decision") == [sentence]
     fired, other = found.texts("tr")[1:3]
-    assert (
-        fired == "drift/age above 0.25fired37 days0.41 (0.4 to 0.42)1,000retrainthe whole interval lies above the bound"
-    )
+    assert fired == f"drift/age above 0.25fired37 days0.41 (0.4 to 0.42)1,000retrain{why}"
     assert "accuracy below 0.75not fired" in other
 
 
@@ -66,7 +65,8 @@ def test_decision_comes_first_with_the_rules_that_fired() -> None:
         (
             (rule(action="report"),),
             "report",
-            "Report only, because the rule fired: drift/age of version 3 is 0.41 (0.4 to 0.42), above 0.25.",
+            "Report only, because the rule of version 3 fired: drift of age is 0.41 (0.4 to 0.42) of 1,000 rows: "
+            "all of the interval is above 0.25.",
         ),
     ],
 )
@@ -74,10 +74,19 @@ def test_decision_is_one_plain_sentence(rules: tuple, decision: str, sentence: s
     assert page(summary(version(), rules=rules, decision=decision)).texts("p", "decision") == [sentence]
 
 
+def test_age_is_a_rule_without_interval_or_rows() -> None:
+    age = Estimate(value=200, low=200, high=200, count=0)
+    reason = "the champion was trained 200.0 days ago"
+    found = page(summary(version(), rules=(rule("age", bound=180, estimate=age, reason=reason),), decision="retrain"))
+    [sentence] = found.texts("p", "decision")
+    assert sentence == f"Retrain, because the rule of version 3 fired: {reason} (age above 180)."
+    assert found.texts("tr")[1].startswith("age above 180fired3\N{EN DASH}200\N{EN DASH}retrain")
+
+
 def test_many_rules_that_fired_are_counted() -> None:
     found = page(summary(version(), rules=tuple(rule(f"drift/{i}") for i in range(5)), decision="retrain"))
     [sentence] = found.texts("p", "decision")
-    assert sentence.startswith("Retrain, because 5 of 5 rules fired: drift/0 ")
+    assert sentence.startswith("Retrain, because 5 of 5 rules of version 3 fired: drift of age ")
     assert sentence.endswith("; and 3 more.")
 
 

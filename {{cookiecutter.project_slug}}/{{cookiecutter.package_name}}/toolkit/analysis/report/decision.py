@@ -11,6 +11,7 @@ from .texts import NONE, clean, count, number, with_interval
 DONE = {"retrain": "Retrain", "report": "Report only", "nothing": "Nothing to do"}
 #: More rules than these do not fit into a sentence.
 MOST_NAMED = 2
+MOST_CHARACTERS = 300
 
 
 class Rule(NamedTuple):
@@ -36,11 +37,12 @@ def sentence(summary: Summary) -> str:
         unknown = sum(rule.estimate is None for rule in summary.rules)
         rest = f"; {count(unknown, 'rule')} had no value to compare" if unknown else ""
         return f"{done}: none of {count(len(summary.rules), 'rule')} fired{rest}."
+    who = f"of version {', '.join(map(str, sorted({rule.version for rule in fired})))}"
     named = "; ".join(_found(rule) for rule in fired[:MOST_NAMED])
     more = f"; and {len(fired) - MOST_NAMED} more" if len(fired) > MOST_NAMED else ""
     if len(summary.rules) == 1:
-        return f"{done}, because the rule fired: {named}."
-    return f"{done}, because {len(fired)} of {len(summary.rules)} rules fired: {named}{more}."
+        return f"{done}, because the rule {who} fired: {named}."
+    return f"{done}, because {len(fired)} of {len(summary.rules)} rules {who} fired: {named}{more}."
 
 
 def rules(results: Sequence[RuleResult]) -> list[Rule]:
@@ -48,23 +50,28 @@ def rules(results: Sequence[RuleResult]) -> list[Rule]:
     return [
         Rule(
             condition=f"{clean(rule.metric)} {rule.direction} {number(rule.bound)}",
-            window=_days(rule.days),
+            window=NONE if _is_exact(rule) else _days(rule.days),
             version=rule.version,
-            found=with_interval(rule.estimate),
-            rows=number(rule.estimate.count) if rule.estimate else NONE,
+            found=number(rule.estimate.value) if rule.estimate and _is_exact(rule) else with_interval(rule.estimate),
+            rows=number(rule.estimate.count) if rule.estimate and rule.estimate.count else NONE,
             action=rule.action,
             fired=rule.fired,
-            reason=clean(rule.reason, 300),
+            reason=clean(rule.reason, MOST_CHARACTERS),
         )
         for rule in sorted(results, key=lambda rule: not rule.fired)
     ]
 
 
 def _found(rule: RuleResult) -> str:
-    return (
-        f"{clean(rule.metric)} of version {rule.version} is {with_interval(rule.estimate)}, "
-        f"{rule.direction} {number(rule.bound)}"
-    )
+    """Return why a rule has fired; the reason names the field, and often the bound."""
+    bound = f"{rule.direction} {number(rule.bound)}"
+    reason = clean(rule.reason, MOST_CHARACTERS).rstrip(".")
+    return reason if reason.endswith(bound) else f"{reason} ({clean(rule.metric)} {bound})"
+
+
+def _is_exact(rule: RuleResult) -> bool:
+    """Whether the figure was not computed from rows: the age of a version has no interval, and no window."""
+    return rule.estimate is not None and not rule.estimate.count and rule.estimate.low == rule.estimate.high
 
 
 def _days(days: float) -> str:
