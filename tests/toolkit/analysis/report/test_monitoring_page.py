@@ -197,13 +197,13 @@ def test_long_traffic_is_added_up_to_bars_that_can_be_seen() -> None:
 def test_outliers_have_their_rows() -> None:
     found = page(summary(version()))
     assert any(text.startswith("3.1 % (2.8 % to 3.4 %) of the rows are rarer") for text in found.texts("p"))
-    assert row(found, "ScoreTime") == "ScoreTimeagesexportsurvivedId"
-    assert row(found, "14.25") == "14.252026-03-09 09:00 UTC91male\N{EN DASH}truerow-1"
+    assert row(found, "Score") == "ScoreTime (UTC)agesexportsurvivedId"
+    assert row(found, "14.25") == "14.252026-03-09 09:0091male\N{EN DASH}truerow-1"
 
 
 def test_outliers_with_many_fields_have_them_in_one_cell() -> None:
     found = page(summary(version(outlier_rows=(outlier({f"f{i}": i for i in range(100)}),))))
-    assert row(found, "ScoreTime") == "ScoreTimeinputsoutputsId"
+    assert row(found, "Score") == "ScoreTime (UTC)inputsoutputsId"
     assert "f0 0; f1 1;" in row(found, "14.25")
     assert "f29 29; and 70 more" in row(found, "14.25")
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 #: The sheet has the width of a phone, so that its texts have the same size as others everywhere.
 WIDTH = 320.0
+#: The number of steps of an axis, or one more.
+STEPS = 4
 #: Larger numbers would overflow where they are subtracted.
 LARGEST = 1e150
 
@@ -58,12 +60,13 @@ class Drawing:
 
 
 class Scale(NamedTuple):
-    """Numbers from `low` to `high` on the sheet, from `start` to `end`."""
+    """Numbers from `low` to `high` on the sheet, from `start` to `end`; an axis names every `step`."""
 
     low: float
     high: float
     start: float
     end: float
+    step: float = 0.25
 
     def __call__(self, value: float) -> float:
         """Return where a number lies; one beyond the scale lies at its end."""
@@ -79,14 +82,13 @@ class Scale(NamedTuple):
         if high - low <= 1e-9 * max(abs(low), abs(high), 1e-300):
             room = abs(low) * 0.1 or 1.0
             low, high = (0.0, max(high, 1.0)) if zero else (low - room, high + room)
-        step = _step((high - low) / 3)
-        return cls(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, start, end)
+        step = _step((high - low) / STEPS)
+        return cls(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, start, end, step)
 
     def ticks(self) -> list[float]:
         """Return round numbers on the scale."""
-        step = _step((self.high - self.low) / 3)
-        count = round((self.high - self.low) / step)
-        return [self.low + i * step for i in range(count + 1)]
+        count = round((self.high - self.low) / self.step)
+        return [self.low + i * self.step for i in range(count + 1)]
 
 
 def bounded(value: float) -> float:

@@ -60,7 +60,7 @@ def render(summary: Summary) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    functions = ("clean", "count", "group", "moment", "number", "share", "value", "with_interval")
+    functions = ("clean", "count", "group", "minute", "moment", "number", "share", "value", "with_interval")
     environment.filters["soft"] = texts.soft
     environment.filters |= {name: getattr(texts, name) for name in functions}
     versions = sorted(summary.versions, key=lambda one: ("champion" not in one.aliases, -one.number))

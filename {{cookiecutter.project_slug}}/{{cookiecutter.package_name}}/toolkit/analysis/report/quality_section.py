@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import NamedTuple
 
 from ..summary import Quality, VersionSummary
@@ -51,32 +50,33 @@ def table(version: VersionSummary) -> list[QualityRow]:
 
 
 def charts(version: VersionSummary, span: Span) -> QualityCharts:
-    """Return the metrics over time; all charts of a metric have the same scale."""
+    """Return the metrics over time; the charts of the groups of a metric have the same scale."""
     overall, by_group = [], []
     for metric in dict.fromkeys(one.metric for one in version.quality_over_time):
-        drawings, hidden = _charts(version, metric, span)
-        name = clean(metric, MOST_NAME)
-        if ALL_ROWS in drawings:
-            overall.append(replace(drawings.pop(ALL_ROWS), title=name))
-        if drawings:
-            by_group.append(Groups(name, list(drawings.values()), hidden))
+        groups: dict[str, list[Quality]] = {}
+        for one in version.quality_over_time:
+            if one.metric == metric:
+                groups.setdefault(one.group, []).append(one)
+        name, everything = clean(metric, MOST_NAME), groups.pop(ALL_ROWS, [])
+        if everything:
+            overall += _charts(version, {ALL_ROWS: everything}, {ALL_ROWS: name}, span)
+        labels = {key: sum(one.estimate.count for one in points) for key, points in groups.items()}
+        shown = sorted(groups, key=lambda key: -labels[key])[:MOST_GROUPS]
+        if shown:
+            drawings = _charts(version, groups, {key: group(key) for key in shown}, span)
+            by_group.append(Groups(name, drawings, len(groups) - len(shown)))
     return QualityCharts(overall, by_group)
 
 
-def _charts(version: VersionSummary, metric: str, span: Span) -> tuple[dict[str, Drawing], int]:
-    """Return the charts of a metric by group, and how many groups have none."""
-    groups: dict[str, list[Quality]] = {}
-    for one in version.quality_over_time:
-        if one.metric == metric:
-            groups.setdefault(one.group, []).append(one)
-    labels = {name: sum(one.estimate.count for one in points) for name, points in groups.items()}
-    shown = sorted(groups, key=lambda name: (name != ALL_ROWS, -labels[name]))[: MOST_GROUPS + (ALL_ROWS in groups)]
-    references = {name: _reference(version, metric, name) for name in shown}
-    parts = [one.estimate for name in shown for one in groups[name]]
+def _charts(
+    version: VersionSummary, series: dict[str, list[Quality]], titles: dict[str, str], span: Span
+) -> list[Drawing]:
+    """Return the chart of each group that has a title, all with the same scale."""
+    references = {name: _reference(version, series[name][0].metric, name) for name in titles}
+    parts = [one.estimate for name in titles for one in series[name]]
     values = [number for part in parts for number in (part.value, part.low, part.high)]
     scale = plane_scale([*values, *(known for known in references.values() if known is not None)])
-    drawings = {name: over_time(group(name), groups[name], references[name], span, scale) for name in shown}
-    return drawings, len(groups) - len(shown)
+    return [over_time(title, series[name], references[name], span, scale) for name, title in titles.items()]
 
 
 def _reference(version: VersionSummary, metric: str, group: str) -> float | None:

@@ -124,9 +124,14 @@ def utc(time: datetime) -> datetime:
         return time.replace(tzinfo=UTC)
 
 
+def minute(time: datetime) -> str:
+    """Return a time to the minute where UTC is said elsewhere."""
+    return f"{utc(time):%Y-%m-%d %H:%M}"
+
+
 def moment(time: datetime | None) -> str:
     """Return a time to the minute."""
-    return NONE if time is None else f"{utc(time):%Y-%m-%d %H:%M} UTC"
+    return NONE if time is None else f"{minute(time)} UTC"
 
 
 def tick(time: datetime, days: float) -> str:
