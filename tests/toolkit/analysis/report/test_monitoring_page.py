@@ -48,7 +48,7 @@ def test_decision_comes_first_with_the_rules_that_fired() -> None:
     sentence = f"Retrain, because 1 of 2 rules of version 3 fired: {why}."
     assert found.texts("p", "decision") == [sentence]
     fired, other = found.texts("tr")[1:3]
-    assert fired == f"drift/age above 0.25fired37 days0.41 (0.4 to 0.42)1,000retrain{why}"
+    assert fired == f"drift/age above 0.25fired37 days0.41 (0.4 to 0.42)retrain{why}"
     assert "accuracy below 0.75not fired" in other
 
 
@@ -80,7 +80,7 @@ def test_age_is_a_rule_without_interval_or_rows() -> None:
     found = page(summary(version(), rules=(rule("age", bound=180, estimate=age, reason=reason),), decision="retrain"))
     [sentence] = found.texts("p", "decision")
     assert sentence == f"Retrain, because the rule of version 3 fired: {reason} (age above 180)."
-    assert found.texts("tr")[1].startswith("age above 180fired3\N{EN DASH}200\N{EN DASH}retrain")
+    assert found.texts("tr")[1].startswith("age above 180fired3\N{EN DASH}200retrain")
 
 
 def test_many_rules_that_fired_are_counted() -> None:
@@ -182,7 +182,7 @@ def test_metric_of_many_groups_shows_those_with_the_most_labels() -> None:
 def test_traffic_of_a_shadow_is_apart() -> None:
     found = page(summary(version()))
     assert "02 Mar 09:00: 2,000 rows answered, 600 as a shadow" in found.texts("title")
-    assert row(found, "3champion") == "3champion2026-01-12 14:03 UTC18,4324,2004,210age (0.410)3.1 %"
+    assert row(found, "3champion") == "3champion2026-01-12 14:0318,4324,2004,210age (0.410)3.1 %"
 
 
 def test_long_traffic_is_added_up_to_bars_that_can_be_seen() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..summary import RuleResult, Summary
-from .texts import NONE, clean, count, number, with_interval
+from .texts import NONE, brief, clean, count, number, with_interval
 
 DONE = {"retrain": "Retrain", "report": "Report only", "nothing": "Nothing to do"}
 #: More rules than these do not fit into a sentence.
@@ -21,7 +21,6 @@ class Rule(NamedTuple):
     window: str
     version: int
     found: str
-    rows: str
     action: str
     fired: bool
     reason: str
@@ -52,8 +51,7 @@ def rules(results: Sequence[RuleResult]) -> list[Rule]:
             condition=f"{clean(rule.metric)} {rule.direction} {number(rule.bound)}",
             window=NONE if _is_exact(rule) else _days(rule.days),
             version=rule.version,
-            found=number(rule.estimate.value) if rule.estimate and _is_exact(rule) else with_interval(rule.estimate),
-            rows=number(rule.estimate.count) if rule.estimate and rule.estimate.count else NONE,
+            found=number(rule.estimate.value) if rule.estimate and _is_exact(rule) else with_interval(rule.estimate, brief),
             action=rule.action,
             fired=rule.fired,
             reason=clean(rule.reason, MOST_CHARACTERS),

@@ -52,8 +52,8 @@ def value(item: Any, most: int = MOST_CHARACTERS) -> str:
     return clean(item, most)
 
 
-def number(item: float | None) -> str:
-    """Return a number with four digits, of whole numbers and of large ones all before the point."""
+def number(item: float | None, digits: int = 4) -> str:
+    """Return a number with so many digits, of whole numbers and of large ones all before the point."""
     if item is None:
         return NONE
     if isinstance(item, int):
@@ -64,7 +64,12 @@ def number(item: float | None) -> str:
         return "infinite" if item > 0 else "-infinite"
     if 1e4 <= abs(item) < 1e15 or (item == round(item) and abs(item) < 1e15):
         return f"{item:,.0f}"
-    return f"{item:.4g}"
+    return f"{item:.{digits}g}"
+
+
+def brief(item: float | None) -> str:
+    """Return a number with three digits, as the reasons of rules have them."""
+    return number(item, 3)
 
 
 def short(item: float) -> str:
@@ -124,9 +129,9 @@ def utc(time: datetime) -> datetime:
         return time.replace(tzinfo=UTC)
 
 
-def minute(time: datetime) -> str:
+def minute(time: datetime | None) -> str:
     """Return a time to the minute where UTC is said elsewhere."""
-    return f"{utc(time):%Y-%m-%d %H:%M}"
+    return NONE if time is None else f"{utc(time):%Y-%m-%d %H:%M}"
 
 
 def moment(time: datetime | None) -> str:
