@@ -224,7 +224,11 @@ def test_what_is_missing_says_why() -> None:
         summary(bare.model_copy(update={"outliers": None, "outlier_rows": ()}), notes=("2 lines are damaged.",))
     )
     assert {note, "2 lines are damaged."} <= set(found.texts("li"))
-    assert found.texts("p", "quiet").count("Nothing to show: the notes of this version say why.") == 6
+    profile = "Nothing to show: this needs rows, and the reference profile of this version."
+    labels = "Nothing to show: this needs labels of enough rows."
+    probabilities = "Nothing to show: this needs labels, and probabilities of a class."
+    shown = [text for text in found.texts("p", "quiet") if text.startswith("Nothing")]
+    assert shown == [profile, profile, labels, probabilities, profile, profile]
 
 
 def test_page_without_versions_says_so() -> None:

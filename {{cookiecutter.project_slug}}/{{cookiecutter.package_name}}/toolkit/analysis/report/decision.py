@@ -51,7 +51,9 @@ def rules(results: Sequence[RuleResult]) -> list[Rule]:
             condition=f"{clean(rule.metric)} {rule.direction} {number(rule.bound)}",
             window=NONE if _is_exact(rule) else _days(rule.days),
             version=rule.version,
-            found=number(rule.estimate.value) if rule.estimate and _is_exact(rule) else with_interval(rule.estimate, brief),
+            found=number(rule.estimate.value)
+            if rule.estimate and _is_exact(rule)
+            else with_interval(rule.estimate, brief),
             action=rule.action,
             fired=rule.fired,
             reason=clean(rule.reason, MOST_CHARACTERS),
