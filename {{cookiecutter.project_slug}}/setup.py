@@ -32,6 +32,8 @@ SERVE = [
 ]
 TRAIN = [
     "cloudpickle>=3.0",
+    "jinja2>=3.1",
+    "markupsafe>=2.1",
     "matplotlib>=3.9",
     "mlflow[auth]>=3.10",
     # Its converters export LightGBM and XGBoost, whose release 3.1 needs 1.16.
