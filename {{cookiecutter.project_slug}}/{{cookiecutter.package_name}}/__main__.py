@@ -12,6 +12,7 @@ from .command_line import NO_REASON, Force, Why
 from .command_line import guide as _guide
 from .command_line import run as _run
 from .command_line import settings as _settings
+from .command_line.monitoring import monitoring
 from .command_line.training import training
 from .command_line.upkeep import upkeep
 from .toolkit.common.termination import terminable
@@ -234,6 +235,7 @@ def login() -> None:
     container_image.login(_settings())
 
 
+app.registered_commands += monitoring.registered_commands
 app.registered_commands += upkeep.registered_commands
 
 

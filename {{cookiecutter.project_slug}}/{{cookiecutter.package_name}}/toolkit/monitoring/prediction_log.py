@@ -38,6 +38,11 @@ class LogFile:
         self._count = 0
         self._file: int | None = None
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the files."""
+        return self._folder
+
     def append(self, lines: bytes) -> None:
         """Write lines and flush them to the disk; on an `OSError` none of them is kept."""
         if len(lines) > self._file_bytes:  # room for it would cost the files of many earlier rows

@@ -1,0 +1,130 @@
+"""Feedback: actual labels of files, joined with the predictions that were answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+
+from . import config
+from .access import authorization
+from .toolkit.analysis.known_labels import read_known
+from .toolkit.analysis.label_files import EXAMPLE, LabelFiles, open_labels
+from .toolkit.analysis.label_index import LabelCounts, LabelIndex, build_index
+from .toolkit.analysis.label_join import join_by_id, join_by_key
+from .toolkit.analysis.label_rejects import write_rejects
+from .toolkit.analysis.label_sinks import LogSink, ServiceSink, Sink, Taken
+from .toolkit.analysis.log_files import PREDICTIONS, LogBlock, ReadProblems, find, read_blocks
+from .toolkit.batch import formats, recorded
+from .toolkit.batch.locations import Location, locate
+from .toolkit.common import console, progress
+from .toolkit.common.errors import UserError, explain_os_errors
+from .toolkit.common.scratch import alone
+from .toolkit.contract.schema import Contract
+from .toolkit.monitoring import feedback_log
+from .toolkit.monitoring.prediction_log import LogFile
+from .toolkit.registry.client import connect
+from .toolkit.registry.errors import mlflow_errors
+from .trust import model_store
+
+
+def run(settings: config.Settings, source: str, key: str = "") -> None:
+    """Take the labels of files: into the feedback log, or to the service in SERVICE_URL, which counts them too.
+
+    Rows that cannot be used go to `<INPUT's name>.rejects.csv` in LOG_FOLDER, with their reasons.
+    """
+    if not source:  # what the Makefile gives where nothing is set
+        raise UserError(f"INPUT is missing. {EXAMPLE}")
+    files = open_labels(source, *_contract(settings), key)
+    folder = settings.log_folder.absolute()
+    with explain_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with alone(folder, f"{folder}: another make feedback is writing there; wait for it to end"):
+            _run(settings, source, files, locate(str(folder)))
+
+
+def _contract(settings: config.Settings) -> tuple[Contract, str]:
+    """Return the contract of the champion that is served here, or else of the registry's, and the model's name."""
+    store = model_store(settings)
+    if release := store.release():
+        return store.load(release.champion, release.digests.get(release.champion, "")).contract, release.model
+    registry = connect(settings.mlflow_tracking_uri, settings.model_name)
+    with mlflow_errors(settings.mlflow_tracking_uri):
+        return recorded.pull(registry, store, "champion").artifact.contract, settings.model_name
+
+
+def _run(settings: config.Settings, source: str, files: LabelFiles, folder: Location) -> None:
+    with progress.step("read", "rows") as step:
+        index, counts = build_index(files.read(step.update), files.labels)
+        step.detail = f"{counts.rows} rows of {source}"
+    rejects = folder.child(f"{formats.stem(locate(source).fixed.name)}.rejects{formats.REJECTS}")
+    _reject(settings, files, index, counts, rejects)
+    sink = _sink(settings, files, folder)
+    problems = ReadProblems()
+    used = np.zeros(len(index), bool)
+    taken = Taken()
+    with progress.step("join", "labels") as step:
+        if files.reference.by == "id":
+            joining = join_by_id(files, index, files.read())
+        else:
+            joining = join_by_key(files, index, _logged(folder, problems), used)
+        for joined in joining:
+            taken = taken.plus(sink.take(joined))
+            step.update(len(joined.labels), 0)
+        step.detail = f"{taken.taken} labels of predictions, by {files.reference.name}"
+    for note in problems.notes():
+        console.warn(note)
+    _report(settings, sink, counts, taken, rejects)
+    if files.reference.by != "id" and (missing := int((~used & ~index.ambiguous).sum())):
+        console.say(f"No prediction:  {missing} labels, whose {files.reference.name} is in no logged row before them")
+    if isinstance(sink, ServiceSink) and sink.reason:
+        raise UserError(f"The service has rejected {taken.rejected} labels. The first: {sink.reason}")
+    console.next_steps(("make monitor", "quality by these labels, drift, and what they mean"))
+
+
+def _reject(
+    settings: config.Settings, files: LabelFiles, index: LabelIndex, counts: LabelCounts, rejects: Location
+) -> None:
+    """Write the rejected rows, and raise `UserError` if there are too many, before a label is taken."""
+    if not counts.rejected:
+        rejects.remove()
+        return
+    write_rejects(files, index, files.read(), rejects)
+    share = counts.rejected / counts.rows
+    if share > settings.max_rejects or counts.rejected + counts.unlabelled == counts.rows:
+        limit = "" if share == 1 else f", more than MAX_REJECTS={settings.max_rejects:g} allows"
+        raise UserError(
+            f"{counts.rejected} of {counts.rows} rows were rejected{limit}, and no label was taken; "
+            f"{rejects.address} has the reasons"
+        )
+
+
+def _sink(settings: config.Settings, files: LabelFiles, folder: Location) -> Sink:
+    if settings.service_url:
+        return ServiceSink(settings.service_url, authorization(settings))
+    file = LogFile(settings.log_folder, feedback_log.NAME, settings.log_megabytes * 1_000_000)
+    return LogSink(file, read_known(folder, files.labels))
+
+
+def _logged(folder: Location, problems: ReadProblems) -> Iterator[LogBlock]:
+    """Yield the rows of the prediction log."""
+    for file in find(folder, PREDICTIONS, datetime.min.replace(tzinfo=UTC)):
+        yield from read_blocks(file, problems)
+
+
+def _report(settings: config.Settings, sink: Sink, counts: LabelCounts, taken: Taken, rejects: Location) -> None:
+    place = settings.service_url if isinstance(sink, ServiceSink) else f"{settings.log_folder}, the feedback log"
+    console.say(f"\nNew labels:     {taken.taken - taken.known}, now in {place}")
+    for name, count, meaning in (
+        ("Already known:", taken.known, "labels that were sent before; each counts once"),
+        ("Repeated:", counts.repeated, "rows that say what another row says"),
+        ("No label yet:", counts.unlabelled, "rows without a label"),
+        ("Rejected:", counts.rejected, f"rows, with the reasons in {rejects.address}"),
+    ):
+        if count:
+            console.say(f"{name:<15} {count} {meaning}")
+    if isinstance(sink, LogSink) and taken.taken > taken.known:
+        console.say(
+            "The counters of a service do not have them; with SERVICE_URL, a service takes and counts labels itself."
+        )
