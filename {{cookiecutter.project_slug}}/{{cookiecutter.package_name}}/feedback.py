@@ -91,9 +91,9 @@ def _reject(
         rejects.remove()
         return
     write_rejects(files, index, files.read(), rejects)
-    share = counts.rejected / counts.rows
-    if share > settings.max_rejects or counts.rejected + counts.unlabelled == counts.rows:
-        limit = "" if share == 1 else f", more than MAX_REJECTS={settings.max_rejects:g} allows"
+    too_many = counts.rejected / counts.rows > settings.max_rejects
+    if too_many or counts.rejected + counts.unlabelled == counts.rows:
+        limit = f", more than MAX_REJECTS={settings.max_rejects:g} allows" if too_many else ""
         raise UserError(
             f"{counts.rejected} of {counts.rows} rows were rejected{limit}, and no label was taken; "
             f"{rejects.address} has the reasons"
