@@ -10,7 +10,7 @@ import numpy as np
 from . import config
 from .access import authorization
 from .toolkit.analysis.known_labels import read_known
-from .toolkit.analysis.label_files import EXAMPLE, LabelFiles, open_labels
+from .toolkit.analysis.label_files import EXAMPLE, LabelFiles, Progress, open_labels
 from .toolkit.analysis.label_index import LabelCounts, LabelIndex, build_index
 from .toolkit.analysis.label_join import join_by_id, join_by_key
 from .toolkit.analysis.label_rejects import write_rejects
@@ -64,14 +64,13 @@ def _run(settings: config.Settings, source: str, files: LabelFiles, folder: Loca
     problems = ReadProblems()
     used = np.zeros(len(index), bool)
     taken = Taken()
-    with progress.step("join", "labels") as step:
+    with progress.step("join", "rows") as step:
         if files.reference.by == "id":
-            joining = join_by_id(files, index, files.read())
+            joining = join_by_id(files, index, files.read(step.update))
         else:
-            joining = join_by_key(files, index, _logged(folder, problems), used)
+            joining = join_by_key(files, index, _logged(folder, problems, step.update), used)
         for joined in joining:
             taken = taken.plus(sink.take(joined))
-            step.update(len(joined.labels), 0)
         step.detail = f"{taken.taken} labels of predictions, by {files.reference.name}"
     for note in problems.notes():
         console.warn(note)
@@ -107,15 +106,21 @@ def _sink(settings: config.Settings, files: LabelFiles, folder: Location) -> Sin
     return LogSink(file, read_known(folder, files.labels))
 
 
-def _logged(folder: Location, problems: ReadProblems) -> Iterator[LogBlock]:
+def _logged(folder: Location, problems: ReadProblems, update: Progress) -> Iterator[LogBlock]:
     """Yield the rows of the prediction log."""
-    for file in find(folder, PREDICTIONS, datetime.min.replace(tzinfo=UTC)):
-        yield from read_blocks(file, problems)
+    logs = find(folder, PREDICTIONS, datetime.min.replace(tzinfo=UTC))
+    done, total = 0, sum(log.size for log in logs)
+    for log in logs:
+        for block in read_blocks(log, problems):
+            yield block
+            update(len(block.ids), done / max(total, 1))
+        done += log.size
 
 
 def _report(settings: config.Settings, sink: Sink, counts: LabelCounts, taken: Taken, rejects: Location) -> None:
     place = settings.service_url if isinstance(sink, ServiceSink) else f"{settings.log_folder}, the feedback log"
-    console.say(f"\nNew labels:     {taken.taken - taken.known}, now in {place}")
+    new = taken.taken - taken.known
+    console.say(f"\nNew labels:     {new}{f', now in {place}' if new else ''}")
     for name, count, meaning in (
         ("Already known:", taken.known, "labels that were sent before; each counts once"),
         ("Repeated:", counts.repeated, "rows that say what another row says"),
@@ -124,7 +129,7 @@ def _report(settings: config.Settings, sink: Sink, counts: LabelCounts, taken: T
     ):
         if count:
             console.say(f"{name:<15} {count} {meaning}")
-    if isinstance(sink, LogSink) and taken.taken > taken.known:
+    if new and isinstance(sink, LogSink):
         console.say(
             "The counters of a service do not have them; with SERVICE_URL, a service takes and counts labels itself."
         )

@@ -27,7 +27,7 @@ def test_file_has_a_fixed_size_and_forgets_the_oldest(tmp_path: Path, monkeypatc
     numbers = [int(number) for number in np.random.default_rng(0).integers(1, MOST, 10_000, np.uint64)]
     for number in numbers:
         labels.add(number, number // 2)
-    assert (tmp_path / "counted").stat().st_size <= 2**8 * counted_labels.BUCKET_BYTES
+    assert (tmp_path / "counted").stat().st_size <= 2**8 * counted_labels.BUCKET.size
     assert {labels.find(number) for number in numbers[:1000]} == {None}
     assert [labels.find(number) for number in numbers[-250:]] == [number // 2 for number in numbers[-250:]]
 

@@ -9,17 +9,24 @@ from __future__ import annotations
 
 import logging
 import os
+from hashlib import blake2b
 from pathlib import Path
+from struct import Struct
+from typing import Any
 
-import numpy as np
+import orjson
 
 #: The file has so many bytes at most.
 BUCKETS, PLACES = 2**18, 8
-#: A label: 64 bits of the prediction's id, 64 bits of the actual labels. Zeros are an empty place.
-ENTRY = np.dtype([("id", "<u8"), ("label", "<u8")])
-BUCKET_BYTES = PLACES * ENTRY.itemsize
+#: Of each label, 64 bits of the prediction's id, and 64 bits of the actual labels. Zeros are an empty place.
+BUCKET = Struct(f"<{2 * PLACES}Q")
 
 log = logging.getLogger(__name__)
+
+
+def number_of(content: Any) -> int:
+    """Return 64 bits for what JSON can have: those of two ids among ten million differ."""
+    return int.from_bytes(blake2b(orjson.dumps(content), digest_size=8).digest(), "little")
 
 
 class CountedLabels:
@@ -37,24 +44,23 @@ class CountedLabels:
         except OSError as error:
             self._fail(error)
             return None
-        places = np.flatnonzero(bucket["id"] == id_number)
-        return int(bucket["label"][places[0]]) if len(places) else None
+        ids = bucket[::2]
+        return bucket[2 * ids.index(id_number) + 1] if id_number in ids else None
 
     def add(self, id_number: int, label_number: int) -> None:
         """Note that a label was counted, or another label sent for its id."""
         try:
             bucket = self._read(id_number)
-            places = np.flatnonzero(bucket["id"] == id_number)
-            last = int(places[0]) if len(places) else PLACES - 1
-            bucket[1 : last + 1] = bucket[:last].copy()
-            bucket[0] = id_number, label_number
-            os.pwrite(self._descriptor(), bucket.tobytes(), _position(id_number))
+            ids = bucket[::2]
+            place = 2 * (ids.index(id_number) if id_number in ids else PLACES - 1)
+            new = (id_number, label_number, *bucket[:place], *bucket[place + 2 :])
+            os.pwrite(self._descriptor(), BUCKET.pack(*new), _position(id_number))
         except OSError as error:
             self._fail(error)
 
-    def _read(self, id_number: int) -> np.ndarray:
-        content = os.pread(self._descriptor(), BUCKET_BYTES, _position(id_number))
-        return np.frombuffer(bytearray(content.ljust(BUCKET_BYTES, b"\0")), ENTRY)
+    def _read(self, id_number: int) -> tuple[int, ...]:
+        content = os.pread(self._descriptor(), BUCKET.size, _position(id_number))
+        return BUCKET.unpack(content.ljust(BUCKET.size, b"\0"))
 
     def _descriptor(self) -> int:
         if self._file is None:
@@ -70,4 +76,4 @@ class CountedLabels:
 
 
 def _position(id_number: int) -> int:
-    return id_number % BUCKETS * BUCKET_BYTES
+    return id_number % BUCKETS * BUCKET.size

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,11 +50,6 @@ def lines(labels: Iterable[Label], received: datetime) -> bytes:
         )
         for label in labels
     )
-
-
-def id_number(text: str) -> int:
-    """Return 64 bits that stand for a prediction id: those of two ids among ten million differ."""
-    return int.from_bytes(blake2b(text.lower().encode(), digest_size=8).digest(), "little")
 
 
 def label_numbers(arrays: Sequence[np.ndarray], labels: Sequence[FieldSpec]) -> np.ndarray:

@@ -10,7 +10,6 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import numpy as np
 import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -22,7 +21,7 @@ from ..contract.schema import FieldSpec, Violation
 from ..contract.violation_json import as_json
 from ..live.live_release import LiveRelease, ReleaseSnapshot
 from ..monitoring import feedback_counters, feedback_log, prediction_ids
-from ..monitoring.counted_labels import CountedLabels
+from ..monitoring.counted_labels import CountedLabels, number_of
 from ..monitoring.prediction_log import LogFile
 from .parsing import parse
 from .protocols.codec import reject
@@ -48,8 +47,7 @@ class Item(NamedTuple):
     @property
     def numbers(self) -> tuple[int, int]:
         """The numbers of the id and of the actual labels."""
-        actual = feedback_log.label_numbers([np.array([value]) for value in self.actual], self.labels)
-        return feedback_log.id_number(self.id), int(actual[0])
+        return number_of(self.id), number_of(self.actual)
 
 
 class Recorded(NamedTuple):
