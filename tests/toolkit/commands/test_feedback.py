@@ -197,6 +197,7 @@ class Answers(BaseHTTPRequestHandler):
     seen: list[str]
 
     def do_POST(self) -> None:
+        """Give the next answer; the last one again and again."""
         self.rfile.read(int(self.headers["Content-Length"]))
         type(self).seen.append(self.headers.get("Authorization", ""))
         status, content = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -207,7 +208,7 @@ class Answers(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        pass
+        """Keep quiet."""
 
 
 @pytest.mark.parametrize(
@@ -292,7 +293,7 @@ def test_killed_in_the_middle_the_next_run_completes_and_doubles_nothing(
 
 
 def test_missing_input_is_named(settings: config.Settings) -> None:
-    with pytest.raises(UserError, match="INPUT is missing. For example: make feedback INPUT=labels.csv"):
+    with pytest.raises(UserError, match=r"INPUT is missing\. For example: make feedback INPUT=labels.csv"):
         feedback.run(settings, "")
 
 

@@ -172,8 +172,8 @@ def _reference(names: list[str], contract: Contract, key: str, place: str) -> Re
             return Reference("id" if name == ID else "key", FieldSpec(name=name, kind="text"))
     raise UserError(
         f"{place} has no column that says which predictions the labels belong to: 'id', or 'key' for the header X-Key "
-        "of callers, or a field of the rows, named by KEY (make feedback INPUT=labels.csv KEY=customer_id). Its columns "
-        f"are {', '.join(names)}"
+        "of callers, or a field of the rows, named by KEY (make feedback INPUT=labels.csv KEY=customer_id). "
+        f"Its columns are {', '.join(names)}"
     )
 
 
