@@ -41,7 +41,7 @@ class Settings(BaseSettings):
         False, description="columns that the schema does not know, or that are missing, are an error, not a warning"
     )
     max_rejects: float = Field(
-        1, ge=0, le=1, description="share of rejected rows, from 0 to 1, above which a batch job fails"
+        1, ge=0, le=1, description="share of rejected rows, from 0 to 1, above which a batch job fails, and feedback"
     )
     resume: bool = Field(False, description="a batch job goes on with the files that its output folder lacks")
     query: str = Field(

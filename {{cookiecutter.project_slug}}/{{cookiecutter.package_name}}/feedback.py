@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from .toolkit.analysis.label_files import EXAMPLE, LabelFiles, Progress, open_la
 from .toolkit.analysis.label_index import LabelCounts, LabelIndex, build_index
 from .toolkit.analysis.label_join import join_by_id, join_by_key
 from .toolkit.analysis.label_rejects import write_rejects
-from .toolkit.analysis.label_sinks import LogSink, ServiceSink, Sink, Taken
+from .toolkit.analysis.label_sinks import LogSink, ServiceSink, Taken, open_log
 from .toolkit.analysis.log_files import PREDICTIONS, LogBlock, ReadProblems, find, read_blocks
 from .toolkit.batch import formats, recorded
 from .toolkit.batch.locations import Location, locate
@@ -22,26 +24,36 @@ from .toolkit.common import console, progress
 from .toolkit.common.errors import UserError, explain_os_errors
 from .toolkit.common.scratch import alone
 from .toolkit.contract.schema import Contract
-from .toolkit.monitoring import feedback_log
-from .toolkit.monitoring.prediction_log import LogFile
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
 from .trust import model_store
 
 
-def run(settings: config.Settings, source: str, key: str = "") -> None:
+def run(settings: config.Settings, source: str, key: str = "", log: str = "") -> None:
     """Take the labels of files: into the feedback log, or to the service in SERVICE_URL, which counts them too.
 
-    Rows that cannot be used go to `<INPUT's name>.rejects.csv` in LOG_FOLDER, with their reasons.
+    `log` is the folder of the logs, by default LOG_FOLDER. Rows that cannot be used go to `<INPUT's name>.rejects.csv`
+    there, with their reasons.
     """
     if not source:  # what the Makefile gives where nothing is set
         raise UserError(f"INPUT is missing. {EXAMPLE}")
     files = open_labels(source, *_contract(settings), key)
-    folder = settings.log_folder.absolute()
-    with explain_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with alone(folder, f"{folder}: another make feedback is writing there; wait for it to end"):
-            _run(settings, source, files, locate(str(folder)))
+    folder = locate(log or str(settings.log_folder))
+    with explain_os_errors(Path(folder.path) if folder.is_local else None), _alone(folder):
+        _run(settings, source, files, folder)
+
+
+@contextmanager
+def _alone(folder: Location) -> Iterator[None]:
+    """Have no other command of this machine take labels into a folder meanwhile, and make it."""
+    if not folder.is_local:
+        folder.child("feedback").check_writable()
+        yield
+        return
+    path = Path(folder.path)
+    path.mkdir(parents=True, exist_ok=True)
+    with alone(path, f"{folder.address}: another make feedback is writing there; wait for it to end"):
+        yield
 
 
 def _contract(settings: config.Settings) -> tuple[Contract, str]:
@@ -56,15 +68,14 @@ def _contract(settings: config.Settings) -> tuple[Contract, str]:
 
 def _run(settings: config.Settings, source: str, files: LabelFiles, folder: Location) -> None:
     with progress.step("read", "rows") as step:
-        index, counts = build_index(files.read(step.update), files.labels)
+        index, counts = build_index(files, files.read(step.update))
         step.detail = f"{counts.rows} rows of {source}"
     rejects = folder.child(f"{formats.stem(locate(source).fixed.name)}.rejects{formats.REJECTS}")
     _reject(settings, files, index, counts, rejects)
-    sink = _sink(settings, files, folder)
     problems = ReadProblems()
     used = np.zeros(len(index), bool)
     taken = Taken()
-    with progress.step("join", "rows") as step:
+    with progress.step("join", "rows") as step, _sink(settings, files, folder) as sink:
         if files.reference.by == "id":
             joining = join_by_id(files, index, files.read(step.update))
         else:
@@ -74,12 +85,28 @@ def _run(settings: config.Settings, source: str, files: LabelFiles, folder: Loca
         step.detail = f"{taken.taken} labels of predictions, by {files.reference.name}"
     for note in problems.notes():
         console.warn(note)
-    _report(settings, sink, counts, taken, rejects)
+    _report(counts, taken, settings.service_url or folder.address, rejects)
     if files.reference.by != "id" and (missing := int((~used & ~index.ambiguous).sum())):
         console.say(f"No prediction:  {missing} labels, whose {files.reference.name} is in no logged row before them")
-    if isinstance(sink, ServiceSink) and sink.reason:
-        raise UserError(f"The service has rejected {taken.rejected} labels. The first: {sink.reason}")
+    if isinstance(sink, ServiceSink):
+        if sink.reason:
+            raise UserError(f"The service has rejected {taken.rejected} labels. The first: {sink.reason}")
+    elif sink.bytes:
+        _advise(settings, sink, folder)
     console.next_steps(("make monitor", "quality by these labels, drift, and what they mean"))
+
+
+def _advise(settings: config.Settings, sink: LogSink, folder: Location) -> None:
+    """Say what becomes of labels in a log."""
+    megabytes = sink.bytes / 1_000_000
+    if folder.is_local and megabytes > settings.log_megabytes:
+        console.warn(
+            f"These labels take {megabytes:.0f} MB, and LOG_MEGABYTES={settings.log_megabytes}: the oldest were "
+            "removed. Raise it and run again."
+        )
+    console.say(
+        "The counters of a service do not have them; with SERVICE_URL, a service takes and counts labels itself."
+    )
 
 
 def _reject(
@@ -99,11 +126,13 @@ def _reject(
         )
 
 
-def _sink(settings: config.Settings, files: LabelFiles, folder: Location) -> Sink:
+@contextmanager
+def _sink(settings: config.Settings, files: LabelFiles, folder: Location) -> Iterator[LogSink | ServiceSink]:
     if settings.service_url:
-        return ServiceSink(settings.service_url, authorization(settings))
-    file = LogFile(settings.log_folder, feedback_log.NAME, settings.log_megabytes * 1_000_000)
-    return LogSink(file, read_known(folder, files.labels))
+        yield ServiceSink(settings.service_url, authorization(settings))
+        return
+    with open_log(folder, read_known(folder, files.labels), settings.log_megabytes * 1_000_000) as sink:
+        yield sink
 
 
 def _logged(folder: Location, problems: ReadProblems, update: Progress) -> Iterator[LogBlock]:
@@ -117,8 +146,7 @@ def _logged(folder: Location, problems: ReadProblems, update: Progress) -> Itera
         done += log.size
 
 
-def _report(settings: config.Settings, sink: Sink, counts: LabelCounts, taken: Taken, rejects: Location) -> None:
-    place = settings.service_url if isinstance(sink, ServiceSink) else f"{settings.log_folder}, the feedback log"
+def _report(counts: LabelCounts, taken: Taken, place: str, rejects: Location) -> None:
     new = taken.taken - taken.known
     console.say(f"\nNew labels:     {new}{f', now in {place}' if new else ''}")
     for name, count, meaning in (
@@ -129,7 +157,3 @@ def _report(settings: config.Settings, sink: Sink, counts: LabelCounts, taken: T
     ):
         if count:
             console.say(f"{name:<15} {count} {meaning}")
-    if new and isinstance(sink, LogSink):
-        console.say(
-            "The counters of a service do not have them; with SERVICE_URL, a service takes and counts labels itself."
-        )

@@ -55,7 +55,7 @@ def opened(folder: Path, key: str = "", **files: Any) -> LabelFiles:
 
 
 def by_id(files: LabelFiles) -> tuple[LabelCounts, dict[str, Any]]:
-    index, counts = build_index(files.read(), files.labels)
+    index, counts = build_index(files, files.read())
     joined = [label for part in join_by_id(files, index, files.read()) for label in part.labels]
     assert len({label.id for label in joined}) == len(joined)
     assert {label.version for label in joined} <= {3}
@@ -64,7 +64,7 @@ def by_id(files: LabelFiles) -> tuple[LabelCounts, dict[str, Any]]:
 
 def by_key(files: LabelFiles, *blocks: LogBlock) -> tuple[dict[str, Any], int]:
     """Return the labels of predictions, and how many labels were of none."""
-    index, _ = build_index(files.read(), files.labels)
+    index, _ = build_index(files, files.read())
     used = np.zeros(len(index), bool)
     joined = [label for part in join_by_key(files, index, blocks, used) for label in part.labels]
     return {label.id: label.actual["leaves"] for label in joined}, int((~used & ~index.ambiguous).sum())
@@ -78,7 +78,7 @@ def block(texts: list[str], *, time: str = "2026-01-10", shadow: bool = False, *
 
 
 def rejected(files: LabelFiles, folder: Path) -> list[dict[str, Any]]:
-    index, _ = build_index(files.read(), files.labels)
+    index, _ = build_index(files, files.read())
     write_rejects(files, index, files.read(), locate(str(folder / "rejects.csv")))
     return pd.read_csv(folder / "rejects.csv", keep_default_na=False, dtype=str).to_dict("records")
 

@@ -20,6 +20,7 @@ from starlette.testclient import TestClient
 from titanic_survival import config, feedback
 from titanic_survival.toolkit.analysis import label_sinks
 from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.common.scratch import alone
 from titanic_survival.toolkit.common.sockets import free_port
 from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.live.live_release import LiveRelease
@@ -141,6 +142,40 @@ def test_labels_join_by_the_key_of_the_caller(
         predictions[5]["id"]: False,
     }
     assert "No prediction:  1 labels, whose key is in no logged row" in capsys.readouterr().out
+
+
+def test_rows_without_a_label_yet_are_counted_and_nothing_is_written(
+    settings: config.Settings,
+    predictions: list[dict[str, Any]],
+    contract: Contract,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "labels.csv").write_text(f"key,{contract.label.name}\n3,\n5,\n")
+    feedback.run(settings, str(tmp_path / "labels.csv"))
+    assert "No label yet:   2 rows without a label" in capsys.readouterr().out
+    assert recorded(settings) == []
+
+
+def test_log_that_is_too_small_for_the_labels_is_said(
+    settings: config.Settings,
+    predictions: list[dict[str, Any]],
+    contract: Contract,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    labels_of(predictions, contract.label.name).to_csv(tmp_path / "labels.csv", index=False)
+    feedback.run(settings.model_copy(update={"log_megabytes": 0}), str(tmp_path / "labels.csv"))
+    assert "LOG_MEGABYTES=0: the oldest were removed. Raise it and run again." in capsys.readouterr().out
+
+
+def test_two_commands_at_once_are_one_too_many(
+    settings: config.Settings, predictions: list[dict[str, Any]], contract: Contract, tmp_path: Path
+) -> None:
+    labels_of(predictions, contract.label.name).to_csv(tmp_path / "labels.csv", index=False)
+    with alone(settings.log_folder, ""), pytest.raises(UserError, match="another make feedback is writing there"):
+        feedback.run(settings, str(tmp_path / "labels.csv"))
+    assert recorded(settings) == []
 
 
 def test_rejected_rows_are_counted_and_their_file_goes_when_there_are_none(

@@ -18,13 +18,14 @@ monitoring = typer.Typer()
 def feedback(
     input: Annotated[str, typer.Argument(help="File, folder or pattern of CSV or Parquet, local or s3://.")],
     key: Annotated[str, typer.Option(help="Field of the rows that the labels refer to, or key for X-Key.")] = "",
+    log: Annotated[str, typer.Option(help="Folder of the logs, or s3://...; LOG_FOLDER if not given.")] = "",
 ) -> None:
     """Take labels that arrive late: by the column id of predictions, or by a key of the rows in the prediction log.
 
-    A label that was sent before counts once. Rows that are rejected go to <INPUT's name>.rejects.csv in LOG_FOLDER.
+    A label that was sent before counts once. Rows that are rejected go to <INPUT's name>.rejects.csv beside the log.
     Settings: SERVICE_URL sends the labels to a service, which counts them too; MAX_REJECTS. See docs/monitoring.md.
     """
     from .. import feedback
 
     with terminable():
-        feedback.run(_settings(), input, key)
+        feedback.run(_settings(), input, key, log)

@@ -11,7 +11,7 @@ import numpy as np
 from ..batch.locations import Location
 from ..contract.schema import FieldSpec
 from ..monitoring import feedback_log
-from .label_index import numbers_of
+from .id_numbers import id_numbers
 from .log_files import FEEDBACK, ReadProblems, find, read_lines, times
 
 #: Lines that become arrays at once.
@@ -23,21 +23,21 @@ OTHER = np.uint64(2**64 - 1)
 class KnownLabels:
     """The last labels by prediction; 16 bytes for each."""
 
-    def __init__(self, id_numbers: np.ndarray, label_numbers: np.ndarray) -> None:
+    def __init__(self, numbers: np.ndarray, label_numbers: np.ndarray) -> None:
         """Take labels in the order in which they were received."""
         # Of equal ids, the last in a reversed array is the first that unique() finds.
-        self._ids, first = np.unique(id_numbers[::-1], return_index=True)
+        self._ids, first = np.unique(numbers[::-1], return_index=True)
         self._labels = label_numbers[::-1][first]
 
     def __len__(self) -> int:
         return len(self._ids)
 
-    def has(self, id_numbers: np.ndarray, label_numbers: np.ndarray) -> np.ndarray:
+    def has(self, numbers: np.ndarray, label_numbers: np.ndarray) -> np.ndarray:
         """Return a mask of the predictions (n,) whose last label is this one."""
         if not len(self):
-            return np.zeros(len(id_numbers), bool)
-        places = np.minimum(np.searchsorted(self._ids, id_numbers), len(self) - 1)
-        mask: np.ndarray = (self._ids[places] == id_numbers) & (self._labels[places] == label_numbers)
+            return np.zeros(len(numbers), bool)
+        places = np.minimum(np.searchsorted(self._ids, numbers), len(self) - 1)
+        mask: np.ndarray = (self._ids[places] == numbers) & (self._labels[places] == label_numbers)
         return mask
 
 
@@ -54,13 +54,13 @@ def read_known(folder: Location, labels: Sequence[FieldSpec]) -> KnownLabels:
                 parts.append(_arrays(waiting, labels))
                 waiting = []
     parts.append(_arrays(waiting, labels))
-    received, id_numbers, label_numbers = (np.concatenate(column) for column in zip(*parts, strict=True))
+    received, numbers, label_numbers = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(received, kind="stable")
-    return KnownLabels(id_numbers[order], label_numbers[order])
+    return KnownLabels(numbers[order], label_numbers[order])
 
 
 def _arrays(lines: list[dict[str, Any]], labels: Sequence[FieldSpec]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    id_numbers = numbers_of(np.array([line["id"].lower() for line in lines], object))
+    numbers = id_numbers([line["id"] for line in lines])
     label_numbers = np.full(len(lines), OTHER)
     values = [[line.get(label.name) for line in lines] for label in labels]
     same = np.all(
@@ -72,7 +72,7 @@ def _arrays(lines: list[dict[str, Any]], labels: Sequence[FieldSpec]) -> tuple[n
         for given, label in zip(values, labels, strict=True)
     ]
     label_numbers[rows] = feedback_log.label_numbers(arrays, labels)
-    return times(line["time"] for line in lines), id_numbers, label_numbers
+    return times(line["time"] for line in lines), numbers, label_numbers
 
 
 def _is_value(value: Any, label: FieldSpec) -> bool:

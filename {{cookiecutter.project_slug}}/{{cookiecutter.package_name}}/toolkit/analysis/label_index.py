@@ -8,14 +8,16 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..contract.schema import FieldSpec
 from ..monitoring import feedback_log
-from .label_files import LabelBatch
+from .id_numbers import id_numbers
+from .label_files import LabelBatch, LabelFiles, Reference
 
 
-def numbers_of(values: np.ndarray) -> np.ndarray:
-    """Return 64 bits for each text or number (n,): those of two among ten million differ."""
-    texts = values if values.dtype == object else np.asarray(values, np.float64) + 0.0  # -0 is 0
+def numbers_of(references: np.ndarray, reference: Reference) -> np.ndarray:
+    """Return 64 bits for each reference to predictions (n,): those of two among ten million differ."""
+    if reference.by == "id":
+        return id_numbers(references.tolist())
+    texts = references if references.dtype == object else np.asarray(references, np.float64) + 0.0  # -0 is 0
     return pd.util.hash_array(texts, categorize=False)
 
 
@@ -85,8 +87,9 @@ class LabelIndex:
         return ranks.astype(np.int64) * (len(self._times) + 1) + times
 
 
-def build_index(batches: Iterable[LabelBatch], labels: Sequence[FieldSpec]) -> tuple[LabelIndex, LabelCounts]:
+def build_index(files: LabelFiles, batches: Iterable[LabelBatch]) -> tuple[LabelIndex, LabelCounts]:
     """Return the labels of all rows, and what was counted of them."""
+    labels = files.labels
     rows = invalid = unlabelled = 0
     none = [np.zeros(0, object if label.is_text else np.float32) for label in labels]
     parts: list[tuple[np.ndarray, ...]] = [
@@ -99,7 +102,7 @@ def build_index(batches: Iterable[LabelBatch], labels: Sequence[FieldSpec]) -> t
         invalid += int((~valid & ~batch.unlabelled).sum())
         arrays = [array[valid] for array in batch.labels]
         numbers = feedback_log.label_numbers(arrays, labels)
-        parts.append((numbers_of(batch.references[valid]), batch.time[valid], numbers, *arrays))
+        parts.append((numbers_of(batch.references[valid], files.reference), batch.time[valid], numbers, *arrays))
     references, time, numbers, *arrays = (np.concatenate(column) for column in zip(*parts, strict=True))
     index = LabelIndex(references, time, numbers, arrays)
     ambiguous = int(index.rows[index.ambiguous].sum())

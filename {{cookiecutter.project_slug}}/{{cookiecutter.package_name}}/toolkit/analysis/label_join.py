@@ -12,6 +12,7 @@ from ..contract.schema import FieldSpec
 from ..monitoring import feedback_log
 from ..monitoring.feedback_log import Label
 from ..monitoring.prediction_ids import decode
+from .id_numbers import id_numbers
 from .label_files import LabelBatch, LabelFiles, Reference
 from .label_index import LabelIndex, numbers_of
 from .log_files import LogBlock
@@ -30,15 +31,15 @@ def join_by_id(files: LabelFiles, index: LabelIndex, batches: Iterable[LabelBatc
     done = index.ambiguous.copy()
     for batch in batches:
         rows = np.flatnonzero(batch.valid)
-        id_numbers = numbers_of(batch.references[rows])
-        positions = index.find(id_numbers, batch.time[rows])
+        numbers = numbers_of(batch.references[rows], files.reference)
+        positions = index.find(numbers, batch.time[rows])
         distinct, first = np.unique(positions, return_index=True)
         new = np.sort(first[~done[distinct]])
         done[distinct] = True
         ids = batch.references[rows[new]].tolist()
         versions = [found.version for text in ids if (found := decode(text, files.model))]
         values = [array[rows[new]] for array in batch.labels]
-        yield _joined(ids, versions, values, files.labels, id_numbers[new], index.numbers[positions[new]])
+        yield _joined(ids, versions, values, files.labels, numbers[new], index.numbers[positions[new]])
 
 
 def join_by_key(files: LabelFiles, index: LabelIndex, blocks: Iterable[LogBlock], used: np.ndarray) -> Iterator[Joined]:
@@ -49,17 +50,18 @@ def join_by_key(files: LabelFiles, index: LabelIndex, blocks: Iterable[LogBlock]
         references = _block_references(block, files.reference)
         if references is None:
             continue
-        positions = index.find_next(numbers_of(references), block.time if files.timed else None)
+        positions = index.find_next(numbers_of(references, files.reference), block.time if files.timed else None)
         if references.dtype == object:
             positions[references == ""] = -1
-        rows = np.flatnonzero((positions >= 0) & ~index.ambiguous[positions])
+        rows = np.flatnonzero(positions >= 0)
+        rows = rows[~index.ambiguous[positions[rows]]]
         chosen = positions[rows]
         used[chosen] = True
         ids = [block.ids[row] for row in rows.tolist()]
         values = [array[chosen] for array in index.labels]
         versions = [block.version] * len(ids)
-        id_numbers = numbers_of(np.array(ids, object))
-        yield _joined(ids, versions, values, files.labels, id_numbers, index.numbers[chosen])
+        numbers = id_numbers(ids)
+        yield _joined(ids, versions, values, files.labels, numbers, index.numbers[chosen])
 
 
 def _has_labels(block: LogBlock, files: LabelFiles) -> bool:

@@ -36,7 +36,7 @@ def write_rejects(files: LabelFiles, index: LabelIndex, batches: Iterable[LabelB
 def _ambiguous(batch: LabelBatch, files: LabelFiles, index: LabelIndex) -> list[Violation]:
     """Return the valid rows whose label contradicts that of another row."""
     rows = np.flatnonzero(batch.valid)
-    positions = index.find(numbers_of(batch.references[rows]), batch.time[rows])
+    positions = index.find(numbers_of(batch.references[rows], files.reference), batch.time[rows])
     values = batch.rows.column(files.reference.name)
     return [
         Violation(row, files.reference.name, values[row].as_py(), AMBIGUOUS)

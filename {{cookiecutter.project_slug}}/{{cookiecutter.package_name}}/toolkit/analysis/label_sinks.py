@@ -1,16 +1,23 @@
-"""Where joined labels go: into the feedback log, or to a service, which writes them into its log and counts them."""
+"""Where joined labels go: into a feedback log, or to a service, which writes them into its log and counts them."""
 
 from __future__ import annotations
 
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import requests
 
+from ..batch.locations import Location
+from ..batch.object_stores import upload
 from ..common.errors import UserError
+from ..common.scratch import scratch_folder
 from ..monitoring import feedback_log
 from ..monitoring.feedback_log import Label
 from ..monitoring.prediction_log import LogFile
@@ -40,27 +47,43 @@ class Taken(NamedTuple):
         return Taken(self.taken + other.taken, self.known + other.known, self.rejected + other.rejected)
 
 
-class Sink(Protocol):
-    """Takes labels; what it has taken stays if the command is killed."""
-
-    def take(self, joined: Joined) -> Taken:
-        """Take labels, each of another prediction."""
-        ...
-
-
 class LogSink:
-    """Writes labels that are not known into the feedback log."""
+    """Writes labels that are not known into a feedback log."""
 
     def __init__(self, file: LogFile, known: KnownLabels) -> None:
         self._file, self._known = file, known
+        #: Bytes that were written.
+        self.bytes = 0
 
     def take(self, joined: Joined) -> Taken:
         """Write labels, and flush them to the disk."""
         known = self._known.has(joined.id_numbers, joined.label_numbers)
         new = [joined.labels[row] for row in np.flatnonzero(~known).tolist()]
         for labels in _chunks(new):
-            self._file.append(feedback_log.lines(labels, datetime.now(UTC)))
+            lines = feedback_log.lines(labels, datetime.now(UTC))
+            self._file.append(lines)
+            self.bytes += len(lines)
         return Taken(len(joined.labels), int(known.sum()))
+
+
+@contextmanager
+def open_log(folder: Location, known: KnownLabels, total_bytes: int) -> Iterator[LogSink]:
+    """Yield a sink for the feedback log in a folder, whose oldest files go where it is more than some bytes.
+
+    Files for an object store are uploaded in the end; nothing is removed there.
+    """
+    if folder.is_local:
+        file = LogFile(Path(folder.path), feedback_log.NAME, total_bytes)
+        yield LogSink(file, known)
+        file.close()
+        return
+    with scratch_folder(Path(tempfile.gettempdir()), "feedback-") as scratch:
+        file = LogFile(scratch, feedback_log.NAME, sys.maxsize)
+        yield LogSink(file, known)
+        file.close()
+        for path in sorted(scratch.iterdir()):
+            target = folder.child(path.name)
+            upload(path, target.filesystem, target.path, target.address)
 
 
 class ServiceSink:
