@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from pydantic import BaseModel
+from titanic_survival.toolkit.analysis.known_labels import read_known
 from titanic_survival.toolkit.analysis.label_files import LabelFiles, open_labels
 from titanic_survival.toolkit.analysis.label_index import LabelCounts, build_index
 from titanic_survival.toolkit.analysis.label_join import join_by_id, join_by_key
@@ -19,6 +20,7 @@ from titanic_survival.toolkit.batch.locations import locate
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.schema import Contract
+from titanic_survival.toolkit.monitoring.feedback_log import lines as lines_of
 from titanic_survival.toolkit.monitoring.prediction_ids import IdGenerator
 
 MODEL = "customers"
@@ -137,6 +139,44 @@ def test_parquet_of_dictionaries_and_numbers_gives_what_csv_gives(tmp_path: Path
     counts, labels = by_id(open_labels(str(tmp_path / "labels.parquet"), CONTRACT, MODEL))
     assert labels == {names[0]: "yes", names[1]: "no"}
     assert counts.unlabelled == 1
+
+
+def test_labels_are_what_the_route_writes_whatever_their_kind(tmp_path: Path) -> None:
+    class Both(BaseModel):
+        first: bool
+        second: bool
+
+    class Number(BaseModel):
+        rooms: int
+
+    class Price(BaseModel):
+        price: float
+
+    both = derive(Row, Both).model_copy(update={"label_count": 2})
+    for contract, text, expected in (
+        (both, "first,second\n1,False\ntrue,\n,", [{"first": True, "second": False}]),
+        (derive(Row, Number), "rooms\n5\n5.5\n-16777216\n", [{"rooms": 5}, {"rooms": -16777216}]),
+        (derive(Row, Price), "price\n0.1\nNaN\n1e30\ninf\n", [{"price": 0.1}, {"price": 1e30}]),
+    ):
+        predicted = {label.name: np.zeros(4, np.float32) for label in contract.labels}
+        names = IdGenerator(MODEL, 3, *contract.labels).make(predicted)
+        head, *lines = text.splitlines()
+        rows = [f"{name},{line}" for name, line in zip(names, lines, strict=False)]
+        (tmp_path / "labels.csv").write_text("\n".join([f"id,{head}", *rows]))
+        files = open_labels(str(tmp_path / "labels.csv"), contract, MODEL)
+        index, counts = build_index(files, files.read())
+        made = [label for part in join_by_id(files, index, files.read()) for label in part.labels]
+        assert [label.actual for label in made] == expected
+        assert [type(value) for label in made for value in label.actual.values()] == [
+            type(value) for actual in expected for value in actual.values()
+        ]
+        (tmp_path / "log").mkdir(exist_ok=True)
+        (tmp_path / "log" / "feedback-1.jsonl").write_bytes(lines_of(made, datetime.now(UTC)))
+        known = read_known(locate(str(tmp_path / "log")), contract.labels)
+        for part in join_by_id(files, index, files.read()):
+            assert known.has(part.id_numbers, part.label_numbers).all()
+            assert not known.has(part.id_numbers, part.label_numbers + np.uint64(1)).any()
+        assert counts.rows == counts.rejected + counts.unlabelled + len(expected)
 
 
 def test_every_prediction_of_a_key_gets_its_label(tmp_path: Path) -> None:
