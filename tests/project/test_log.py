@@ -53,12 +53,27 @@ def test_every_prediction_of_every_worker_is_logged_and_takes_feedback(trained: 
             if line.startswith("model_feedback_rows_total") and 'correct="true"' in line
         ]
         assert sum(float(line.rsplit(" ", 1)[1]) for line in right) == len(labels) - wrong
+        sent_again(trained, tmp_path, url, labels)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     assert len(list(tmp_path.glob("predictions-*.jsonl"))) <= 2
-    assert ids(tmp_path) == {row["id"] for row in answers}
-    assert [{"id": line["id"], "survived": line["survived"]} for line in logged(tmp_path, "feedback")] != []
-    assert {line["id"] for line in logged(tmp_path, "feedback")} == {row["id"] for row in answers}
+    assert ids(tmp_path) > {row["id"] for row in answers}
+    assert sorted(line["id"] for line in logged(tmp_path, "feedback")) == sorted(ids(tmp_path))
+
+
+def sent_again(trained: Project, folder: Path, url: str, labels: list[dict[str, Any]]) -> None:
+    """Send labels from a file, which every worker knows but for one, and write the file's labels beside the service."""
+    new = labels[0] | {"id": call(f"{url}/predict", trained.rows(1))[1][0]["id"]}
+    file = folder / "labels.csv"
+    lines = [f"{label['id']},{label['survived']}" for label in (*labels, new)]
+    file.write_text("\n".join(["id,survived", *lines, "5,true"]))
+    said = trained.make("feedback", f"INPUT={file}", SERVICE_URL=url, LOG_FOLDER=str(folder))
+    assert re.search(rf"New labels: +1, now in {url}\n", said)
+    assert re.search(rf"Already known: +{len(labels)} labels", said)
+    assert re.search(rf"Rejected: +1 rows, with the reasons in {folder}/labels.rejects.csv", said)
+    wait_for(lambda: value(url, "model_feedback_rows_total") == len(labels) + 1, 5)
+    said = trained.make("feedback", f"INPUT={file}", LOG_FOLDER=str(folder))
+    assert re.search(rf"New labels: +0\nAlready known: +{len(labels) + 1} labels", said)
 
 
 @pytest.mark.alone

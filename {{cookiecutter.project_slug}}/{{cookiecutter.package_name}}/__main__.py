@@ -11,6 +11,7 @@ import typer
 from .command_line import guide as _guide
 from .command_line import run as _run
 from .command_line import settings as _settings
+from .command_line.monitoring import monitoring
 from .command_line.promotion import promotion
 from .command_line.training import training
 from .command_line.upkeep import upkeep
@@ -210,6 +211,7 @@ def login() -> None:
     container_image.login(_settings())
 
 
+app.registered_commands += monitoring.registered_commands
 app.registered_commands += upkeep.registered_commands
 
 

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
         False, description="columns that the schema does not know, or that are missing, are an error, not a warning"
     )
     max_rejects: float = Field(
-        1, ge=0, le=1, description="share of rejected rows, from 0 to 1, above which a batch job fails"
+        1, ge=0, le=1, description="share of rejected rows, from 0 to 1, above which a batch job fails, and feedback"
     )
     resume: bool = Field(False, description="a batch job goes on with the files that its output folder lacks")
     query: str = Field(
@@ -143,6 +143,7 @@ class Settings(BaseSettings):
         1000, ge=100, description="maximum size of each kind of log in megabytes; the oldest files are removed"
     )
     days: float = Field(7, gt=0, le=1000, description="days of the prediction log that the report of monitor shows")
+    service_url: str = Field("", description="address of the service to which feedback sends labels, as its callers do")
     pushgateway: str = Field("", description="address of a Pushgateway that gets the metrics of each batch job")
     metrics_file: str = Field(
         "", description="file of node_exporter that gets them, in its textfile folder; its name ends in .prom"

@@ -1,5 +1,6 @@
 """Files in S3, of a server that speaks its protocol: read, written, and what is said where that fails."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,12 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from aws_stand_in import CREDENTIALS, REGION, StandIn, moto_server, python_with_moto, standing_in
+from titanic_survival import config, feedback
 from titanic_survival.model import data
 from titanic_survival.toolkit.analysis.log_counts import count_log
 from titanic_survival.toolkit.analysis.window import Window
@@ -24,6 +27,8 @@ from titanic_survival.toolkit.batch import job, locations, parts
 from titanic_survival.toolkit.batch.object_stores import ENDPOINTS
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract import dataframes
+from titanic_survival.toolkit.monitoring.prediction_ids import IdGenerator
+from titanic_survival.toolkit.release.store import Store
 from titanic_survival.toolkit.version.artifact import Artifact
 
 Score = Callable[..., job.Result]
@@ -246,3 +251,27 @@ def test_prediction_log_is_read(
     rows = found.versions[1].labelled_rows()
     assert rows is not None
     assert (found.versions[1].rows.total(), found.problems.notes(), len(rows.numbers)) == (50, [], 20)
+
+
+def test_labels_in_s3_join_the_log_there_and_are_written_beside_it(
+    s3: Any, trained: config.Settings, tmp_path: Path
+) -> None:
+    label = Store(trained.store).load(1).contract.label
+    ids = IdGenerator(trained.model_name, 1, label).make({label.name: np.zeros(4)})
+    block = {"version": 1, "shadow": False, "time": ["2026-01-10T00:00:00"] * 4, "id": ids, "keys": ["a", "b"]}
+    block |= {"key": [0, 1, 0, 1], "inputs": {}, "outputs": {label.name: [False] * 4}}
+    s3.put_object(Bucket="data", Key="log/pod-1/predictions-1.jsonl", Body=json.dumps(block).encode() + b"\n")
+    put(s3, "labels/new.csv.gz", pa.table({"key": ["a", "c", "a"], label.name: [True, False, None]}), tmp_path)
+    given = {"source": "s3://data/labels/", "key": "key", "log": "s3://data/log"}
+    for _ in range(2):  # the second time, there is nothing new
+        feedback.run(trained.model_copy(update={"log_folder": tmp_path / "log"}), **given)
+        (name,) = keys(s3, "log/feedback")
+    lines = s3.get_object(Bucket="data", Key=name)["Body"].read().splitlines()
+    assert [(json.loads(line)["id"], json.loads(line)[label.name]) for line in lines] == [
+        (ids[0], True),
+        (ids[2], True),
+    ]
+    put(s3, "labels/wrong.csv", pa.table({"key": ["b"], label.name: ["maybe"]}), tmp_path)
+    feedback.run(trained, **given)
+    assert keys(s3, "log/labels") == ["log/labels.rejects.csv"]
+    assert not (tmp_path / "log").exists()

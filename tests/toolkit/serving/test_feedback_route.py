@@ -51,6 +51,30 @@ def test_labels_are_taken_recorded_and_counted(
     assert rows_counted() - before == 5
 
 
+def test_label_that_is_sent_twice_is_counted_and_written_once(
+    client: TestClient, predictions: list[dict[str, Any]], contract: Contract, tmp_path: Path
+) -> None:
+    label, before = contract.label.name, rows_counted()
+    given = [{"id": row["id"], label: row[label]} for row in predictions]
+    assert client.post("/feedback", json=[*given[:2], given[0]]).json() == {"taken": 3, "known": 1, "problems": []}
+    assert client.post("/feedback", json=given).json() == {"taken": 5, "known": 2, "problems": []}
+    given[0]["id"] = given[0]["id"].upper()
+    assert client.post("/feedback", json=given).json() == {"taken": 5, "known": 5, "problems": []}
+    assert [line["id"] for line in recorded(tmp_path)] == [row["id"] for row in predictions]
+    assert rows_counted() - before == 5
+
+
+def test_another_label_for_a_prediction_is_written_and_not_counted(
+    client: TestClient, predictions: list[dict[str, Any]], contract: Contract, tmp_path: Path
+) -> None:
+    label, before = contract.label.name, rows_counted()
+    for actual in (True, False, True):
+        answer = client.post("/feedback", json=[{"id": predictions[0]["id"], label: actual}])
+        assert answer.json() == {"taken": 1, "problems": []}
+    assert [line[label] for line in recorded(tmp_path)] == [True, False, True]
+    assert rows_counted() - before == 1
+
+
 def test_every_bad_item_is_named_and_the_others_are_taken(
     client: TestClient, predictions: list[dict[str, Any]], contract: Contract, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ def check(schema: pa.Schema, contract: Contract, source: str, *, strict: bool) -
     lines = [f"{violation.field}: {violation.reason}" for violation in violations]
     named = {violation.field for violation in violations}
     for field in contract.row:
-        if field.name in schema.names and field.name not in named and not _fits(schema.field(field.name).type, field):
+        if field.name in schema.names and field.name not in named and not fits(schema.field(field.name).type, field):
             lines.append(
                 f"{field.name}: the column's type is {schema.field(field.name).type}; expected {field.expects}"
             )
@@ -34,10 +34,10 @@ def check(schema: pa.Schema, contract: Contract, source: str, *, strict: bool) -
     return tuple(found)
 
 
-def _fits(type: pa.DataType, field: FieldSpec) -> bool:
+def fits(type: pa.DataType, field: FieldSpec) -> bool:
     """Whether a column of a type can have a valid value of a field."""
     if pa.types.is_dictionary(type):
-        return _fits(type.value_type, field)
+        return fits(type.value_type, field)
     kinds = pa.types
     if kinds.is_null(type) or kinds.is_string(type) or kinds.is_large_string(type) or kinds.is_string_view(type):
         return True

@@ -38,6 +38,11 @@ class LogFile:
         self._count = 0
         self._file: int | None = None
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the files."""
+        return self._folder
+
     def append(self, lines: bytes) -> None:
         """Write lines and flush them to the disk; on an `OSError` none of them is kept."""
         if len(lines) > self._file_bytes:  # room for it would cost the files of many earlier rows
@@ -72,9 +77,11 @@ class LogFile:
     def _open_next(self) -> None:
         self.close()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._count += 1
-        path = self._folder / f"{self._name}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{self._count}.jsonl"
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+        while self._file is None:
+            self._count += 1
+            path = self._folder / f"{self._name}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{self._count}.jsonl"
+            with suppress(FileExistsError):  # of a process in another container
+                self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
         self._prune(path)
 
     def _prune(self, current: Path) -> None:

@@ -74,7 +74,14 @@ SHARED_SCHEMAS: dict[str, Schema] = {
     ),
     "Error": object_of({"error": STRING}),
     "InvalidRows": object_of({"error": STRING, "problems": VIOLATIONS}, "problems"),
-    "FeedbackResult": object_of({"taken": INTEGER_FROM_0, "problems": VIOLATIONS}),
+    "FeedbackResult": object_of(
+        {
+            "taken": INTEGER_FROM_0,
+            "known": INTEGER_FROM_0 | {"description": "those of them that were sent before; they are counted once"},
+            "problems": VIOLATIONS,
+        },
+        "known",
+    ),
     "Release": object_of(
         {
             "model": STRING,
