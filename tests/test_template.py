@@ -143,6 +143,7 @@ def test_commands_import_no_other_command(modules: dict[str, ast.Module]) -> Non
         "container_image.py",
         "estimators.py",
         "project_checks.py",
+        "retraining.py",
         "service.py",
         "training_data.py",
         "trust.py",
