@@ -10,7 +10,7 @@ from .toolkit.common.errors import UserError
 from .toolkit.common.names import CHAMPION, COMMIT, GATES
 from .toolkit.common.tag_text import line, redacted_json
 from .toolkit.registry import audit_log, deployments
-from .toolkit.registry.audit_log import Entry
+from .toolkit.registry.audit_log import RETRAINING, Entry
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
 
@@ -34,7 +34,7 @@ def run(settings: config.Settings, *, as_json: bool = False) -> None:
     console.table(["version", "aliases", "gates", "commit"], rows)
     console.say()
     for entry in entries:
-        if entry.kind == CHAMPION:
+        if entry.kind in (CHAMPION, RETRAINING):
             _show(entry)
     _show_deployments([entry for entry in entries if entry.kind == "deployment"])
     for entry in entries:
@@ -44,7 +44,7 @@ def run(settings: config.Settings, *, as_json: bool = False) -> None:
 
 
 def _show(entry: Entry) -> None:
-    """Print an entry of the champion, and below it what it rests on."""
+    """Print an entry of the champion or of a retraining, and below it what it rests on."""
     console.say(f"{f'{_minute(entry.when)} UTC' if entry.when else '':<20}  {entry.sentence()}")
     if evidence := entry.evidence():
         console.say(f"{'':<22}{evidence}", "dim")

@@ -109,6 +109,10 @@ class Registry:
         """Set a tag of the model."""
         self.client.set_registered_model_tag(self.name, key, redact(value))
 
+    def delete_tag(self, key: str) -> None:
+        """Delete a tag of the model."""
+        self.client.delete_registered_model_tag(self.name, key)
+
     def set_description(self, version: int, text: str) -> None:
         """Set the description of a version; a long one is cut to what MLflow accepts."""
         self.client.update_model_version(self.name, str(version), redact(text)[:100_000])

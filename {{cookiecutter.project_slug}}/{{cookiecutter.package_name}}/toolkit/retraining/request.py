@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Literal, NamedTuple, Protocol
 
+from ..common.errors import UserError
 from ..common.redaction import redact
 from ..common.tag_text import line
 
@@ -46,13 +47,17 @@ class Start(NamedTuple):
     result: str = ""
 
 
+class UnansweredError(UserError):
+    """A training was asked for, and it is not known whether it started."""
+
+
 class Trigger(Protocol):
     """What starts a training. `claim` names the attempt: a service that is asked twice starts one training."""
 
     name: str
 
     def start(self, request: Request, claim: str) -> Start:
-        """Start a training; `UserError` if it did not start."""
+        """Start a training; `UserError` if it did not start or failed, `UnansweredError` if that is not known."""
 
 
 class Outcome(NamedTuple):
