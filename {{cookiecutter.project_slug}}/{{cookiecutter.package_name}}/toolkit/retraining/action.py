@@ -23,7 +23,7 @@ WAIT = 2.0
 
 
 def act(registry: Registry, request: Request, trigger: Trigger, limits: Limits, *, wait: float = WAIT) -> Outcome:
-    """Start a training, unless a limit is reached; return what became of the request. A failed trigger is an outcome."""
+    """Start a training, unless a limit is reached, and return what became of it; a trigger that fails is an outcome."""
     if obstacle := _obstacle(registry, request, limits):
         return Outcome("skipped", f"No training is started: {obstacle}.")
     now = datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,5 +1,6 @@
-"""Airflow 3: its REST API starts a run of a DAG with the request as `conf`. The claim is the id of the run, so that a
-request which arrives twice starts one run.
+"""Airflow 3: its REST API starts a run of a DAG, with the request as its `conf`.
+
+The claim is the id of the run, so a request that arrives twice starts one run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """GitHub: the event `repository_dispatch` starts the workflow that listens to it (.github/workflows/train.yml).
 
-https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event: an event has at most 10 properties, 64 KB in
-all. A request has 6, whose texts are limited to a tenth of that.
+An event may have 10 properties and 64 KB in all; a request has 6, with limited texts. See
+https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event
 """
 
 from __future__ import annotations

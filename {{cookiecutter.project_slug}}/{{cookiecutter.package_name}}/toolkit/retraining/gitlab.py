@@ -1,4 +1,4 @@
-"""GitLab: a trigger token starts a pipeline with PIPELINE=train (.gitlab-ci.yml), and the reason as its variable WHY."""
+"""GitLab: a trigger token starts a pipeline with the variables PIPELINE=train and WHY (.gitlab-ci.yml)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .sending import Service
 ADDRESS = re.compile(r"https?://.+/api/v4/projects/[^/]+/trigger/pipeline")
 BRANCH = "main"
 CURES = {
-    400: "there is no such branch (set another: ...?ref=BRANCH), or the project's settings forbid pipeline variables to "
-    "the token's owner (minimum role to use pipeline variables)",
+    400: "there is no such branch (another: ...?ref=BRANCH), or the token's owner has not the minimum role to use "
+    "pipeline variables (Settings, CI/CD, Variables)",
     401: "RETRAIN_TOKEN is no trigger token of this project; make one under Settings, CI/CD, Pipeline trigger tokens",
     403: "the token's owner may not run pipelines on this branch",
-    404: "there is no such project, or RETRAIN_TOKEN is no trigger token of it (Settings, CI/CD, Pipeline trigger tokens)",
+    404: "there is no such project, or RETRAIN_TOKEN is no trigger token of it (Settings, CI/CD)",
 }
 
 

@@ -1,6 +1,6 @@
 """Any webhook: a JSON body, made of the request, or of a template whose texts have placeholders such as ${reason}.
 
-A template is read as JSON before anything is put in, so a value is always a text of it and never a part of its structure.
+A template is read as JSON before anything is put in, so that a value never becomes a part of its structure.
 """
 
 from __future__ import annotations
@@ -50,17 +50,21 @@ class Webhook:
 def _read(path: Path) -> Any:
     """Return the JSON of a template; `UserError` if it is none, or has a placeholder that no request fills."""
     try:
-        template = json.loads(path.read_text(encoding="utf-8"))
+        template = json.loads(path.read_text(encoding="utf-8"), parse_constant=_reject)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"RETRAIN_TEMPLATE={path} cannot be read as JSON: {error}") from None
     known = [*Request._fields, "claim"]
-    unknown = sorted(set(PLACEHOLDER.findall(json.dumps(template))) - set(known))
+    unknown = sorted(set(PLACEHOLDER.findall(json.dumps(template, ensure_ascii=False))) - set(known))
     if unknown:
         raise UserError(
             f"RETRAIN_TEMPLATE={path}: ${{{unknown[0]}}} is no placeholder; there are: "
             + ", ".join(f"${{{name}}}" for name in known)
         )
     return template
+
+
+def _reject(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _filled(part: Any, values: dict[str, Any]) -> Any:
