@@ -16,6 +16,7 @@ from .request import Request, Start
 from .sending import Service
 
 ADDRESS = re.compile(r"(https?://.+)/api/v2/dags/([^/]+)/dagRuns/?")
+BRACES = re.compile(r"\{(?=[{%#])")
 #: The status of a run whose id there is already.
 EXISTS = 409
 CURES = {
@@ -49,7 +50,8 @@ class Airflow:
             raise UserError(f"The DAG {self._dag} at {redact_address(self._host)} is paused: unpause it in Airflow.")
         run = f"retrain__{claim}"
         # Airflow requires the key: None is a run without a date.
-        body = {"dag_run_id": run, "logical_date": None, "conf": request._asdict(), "note": request.reason}
+        conf = {key: _harmless(value) for key, value in request._asdict().items()}
+        body = {"dag_run_id": run, "logical_date": None, "conf": conf, "note": conf["reason"]}
         self._service.send("POST", json=body, headers=headers, accepted=frozenset({EXISTS}))
         return Start(f"the run is {redact_address(self._host)}/dags/{self._dag}/runs/{run}")
 
@@ -63,6 +65,13 @@ class Airflow:
         if not isinstance(token, str):
             raise UserError(f"{self._service.text} gives no token for user {user!r}: set RETRAIN_TOKEN to a JWT.")
         return token
+
+
+def _harmless(value: Any) -> Any:
+    """Return a value without the beginning of a Jinja expression: some operators render what they have rendered."""
+    if isinstance(value, tuple):
+        return [_harmless(one) for one in value]
+    return BRACES.sub("{ ", value) if isinstance(value, str) else value
 
 
 def _value(answer: httpx.Response, key: str) -> object:

@@ -88,7 +88,7 @@ class Service(NamedTuple):
             return UserError(f"{self.text} is busy or limits requests ({text}): try again {later}.")
         if answer.is_redirect:
             where = redact_address(answer.headers.get("Location", ""))
-            return UserError(f"{self.text} is elsewhere ({text}): set RETRAIN_URL to the final address ({where}).")
+            return UserError(f"{self.text} is elsewhere ({text}): set RETRAIN_URL to the final address {where}")
         cure = self.cures.get(status, "its log says why" if status >= 500 else "check RETRAIN_URL and RETRAIN_TOKEN")
         return UserError(f"{self.text} started no training ({text}): {cure}.")
 
