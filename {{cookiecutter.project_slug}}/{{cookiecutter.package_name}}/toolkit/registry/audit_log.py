@@ -53,7 +53,7 @@ class Entry(BaseModel):
         if self.action == UNREADABLE:
             return f"The tag {line(self.tag or '')} cannot be read: somebody has changed it."
         if self.kind == RETRAINING:
-            what = f"{retrainings.SENTENCES[self.action]} to replace version {self.version}"
+            what = f"A training to replace version {self.version} {retrainings.STATES[self.action]}"
             more = f"; {line(self.place)}" if self.place else ""
             return f"{what} (by {line(self.target or '')} for {line(self.who or '')}: {line(self.why or '')}{more})."
         if self.action == MOVED:

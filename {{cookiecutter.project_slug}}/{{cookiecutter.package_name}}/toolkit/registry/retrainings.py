@@ -18,11 +18,11 @@ PREFIX = "retraining."
 #: The states of an attempt: announced, but not known to have begun; begun; known not to have begun, or to have failed;
 #: asked for, without an answer.
 CLAIMED, STARTED, FAILED, UNANSWERED = "claimed", "started", "failed", "unanswered"
-SENTENCES = {
-    CLAIMED: "A training was about to be started",
-    STARTED: "A training was started",
-    FAILED: "A training could not be started, or failed",
-    UNANSWERED: "A training was asked for, and there was no answer",
+STATES = {
+    CLAIMED: "was about to be started",
+    STARTED: "was started",
+    FAILED: "failed or could not be started",
+    UNANSWERED: "was asked for, without an answer",
 }
 #: A time further ahead is no clock that is fast: somebody has changed the tag.
 FUTURE = timedelta(days=1)
@@ -51,9 +51,9 @@ class Retraining(NamedTuple):
         return datetime.fromisoformat(self.when)
 
 
-def claim(registry: Registry, attempt: Retraining) -> str:
+def claim(registry: Registry, attempt: Retraining, now: datetime) -> str:
     """Announce an attempt, and return its tag; of two tags, the one that sorts first is the earlier one."""
-    tag = f"{PREFIX}{attempt.time:%Y%m%dT%H%M%S.%f}.{secrets.token_hex(4)}"
+    tag = f"{PREFIX}{now:%Y%m%dT%H%M%S.%f}.{secrets.token_hex(4)}"
     write(registry, tag, attempt)
     return tag
 
@@ -77,4 +77,4 @@ def _attempt(text: str) -> Retraining | None:
     except (KeyError, TypeError, ValueError):  # a time without a zone cannot be compared
         return None
     texts = all(isinstance(value, str) for value in attempt._replace(version=""))  # type: ignore[arg-type]
-    return attempt if valid and texts and type(attempt.version) is int and attempt.state in SENTENCES else None
+    return attempt if valid and texts and type(attempt.version) is int and attempt.state in STATES else None

@@ -26,11 +26,12 @@ def act(registry: Registry, request: Request, trigger: Trigger, limits: Limits, 
     """Start a training, unless a limit is reached, and return what became of it; a trigger that fails is an outcome."""
     if obstacle := _obstacle(registry, request, limits):
         return Outcome("skipped", f"No training is started: {obstacle}.")
-    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    user, now = who(), datetime.now(UTC)
+    when = now.isoformat(timespec="seconds")
     attempt = Retraining(
-        now, who(), retrainings.CLAIMED, trigger.name, request.version, request.key, request.reason, request.run
+        when, user, retrainings.CLAIMED, trigger.name, request.version, request.key, request.reason, request.run
     )
-    tag = retrainings.claim(registry, attempt)
+    tag = retrainings.claim(registry, attempt, now)
     time.sleep(wait)
     if obstacle := _obstacle(registry, request, limits, before=tag):
         registry.delete_tag(tag)

@@ -30,7 +30,7 @@ class Limits(NamedTuple):
         for attempt in begun:
             # A process that ended with its claim must not keep others from the same reason forever.
             lasting = attempt.state == STARTED or now - attempt.time < DAY
-            if attempt.key == request.key and lasting and (changed is None or attempt.time > changed):
+            if attempt.key == request.key and lasting and (changed is None or attempt.time >= changed):
                 return (
                     f"version {request.version} and the same rules had a training on {minute(attempt.time)} already, "
                     "and there is no other champion since"
