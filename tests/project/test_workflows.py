@@ -140,6 +140,8 @@ def contexts(mlflow: str, registry: str) -> dict[str, str]:
         "secrets.MLFLOW_TRACKING_PASSWORD": "",
         "secrets.KUBECONFIG": "apiVersion: v1",
         "secrets.REGISTRY_PASSWORD": "",
+        "github.event.client_payload.reason": "drift $(touch injected) `touch injected`; touch injected",
+        "inputs.why": "",
         "github.actor": "ci",
         "github.token": "secret",
     }
@@ -175,6 +177,8 @@ def test_training_reports_on_the_version_and_its_plots(runner: Runner, mlflow: s
     assert re.search(r"^\| roc_auc \| 0\.\d+ \| 0\.\d+ \| [+-]0\.\d+ \|$", last, re.MULTILINE)
     assert f"{mlflow}/#/experiments/" in last
     assert "✓" not in last, "the summary is Markdown alone"
+    assert "Why it was trained: `drift $(touch injected) 'touch injected'; touch injected`\n" in last
+    assert not list(runner.project.path.rglob("injected"))
     assert last.count("```mermaid") == 2
     written = runner.project.path / "report"
     for version in (1, 2):
