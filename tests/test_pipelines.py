@@ -28,7 +28,7 @@ INSTALLS = r"cd \./|apt-get update -qq && apt-get install -qq --yes --no-install
 def workflows(template: Path) -> list[Path]:
     """Return the workflows of the template and of a project, unrendered, as a project has them."""
     found = sorted(template.rglob(".github/workflows/*.yml"))
-    assert [path.name for path in found] == ["ci.yml", "ci.yml", "deploy.yml", "train.yml"]
+    assert [path.name for path in found] == ["ci.yml", "ci.yml", "deploy.yml", "monitor.yml", "train.yml"]
     return found
 
 
