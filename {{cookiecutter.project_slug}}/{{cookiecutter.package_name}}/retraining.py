@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from . import config
+from .toolkit.analysis.summary import Summary
 from .toolkit.common.errors import UserError
 from .toolkit.registry.client import Registry
 from .toolkit.retraining.action import act as _act
@@ -28,6 +29,17 @@ def act(settings: config.Settings, registry: Registry, request: Request) -> Outc
             "reported", f"RETRAIN_TRIGGER is not set, so nothing is started: make train WHY={_quoted(request.reason)}"
         )
     return _act(registry, request, found, Limits(settings.retrain_cooldown_hours, settings.retrain_daily_cap))
+
+
+def act_on(settings: config.Settings, registry: Registry, summary: Summary, run: str) -> Outcome | None:
+    """Act on the decision of a summary, if it is to train again; `run` is the MLflow run that has the report."""
+    fired = [result for result in summary.rules if result.fired and result.action == "retrain"]
+    if summary.decision != "retrain" or not fired:
+        return None
+    reason = "; ".join(result.reason for result in fired)
+    # Without the figures, which are others the next time.
+    rules = [f"{one.metric} {one.direction} {one.bound:g} over {one.days:g} days" for one in fired]
+    return act(settings, registry, Request.of(summary.model, fired[0].version, reason, rules, run))
 
 
 def trigger(settings: config.Settings) -> Trigger | None:

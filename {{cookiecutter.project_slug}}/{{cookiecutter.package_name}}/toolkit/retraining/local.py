@@ -27,7 +27,7 @@ class Local:
     def start(self, request: Request, claim: str) -> Start:
         """Train, and wait for the end; `UserError` if the training fails."""
         began = time.monotonic()
-        console.say(f"Training: {request.reason}")
+        console.say(f"A training starts: {request.reason}\n")
         console.out.file.flush()
         with subprocess.Popen(
             self._command, cwd=self._folder, env=os.environ | {"WHY": request.reason}, stdin=subprocess.DEVNULL
