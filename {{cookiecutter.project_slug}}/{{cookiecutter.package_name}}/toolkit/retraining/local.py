@@ -44,7 +44,4 @@ class Local:
                 raise
         if code:
             raise UserError(f"The training failed with exit code {code}: its output is above.")
-        return Start(
-            "",
-            f"it ended with exit code 0 after {time.monotonic() - began:.0f} s; make history shows what became of it",
-        )
+        return Start("", f"it ended with exit code 0 after {time.monotonic() - began:.0f} s")
