@@ -13,7 +13,7 @@ from . import config, estimators, model, training_data, trust
 from .model import pipeline
 from .toolkit.common import console, tag_text
 from .toolkit.common.errors import attribute_errors_to
-from .toolkit.common.names import CHALLENGER, COMMIT, DIGEST, TRAINED_BY
+from .toolkit.common.names import CHALLENGER, COMMIT, DATA, DIGEST, TRAINED_BY
 from .toolkit.common.redaction import redact
 from .toolkit.registry import history
 from .toolkit.registry.client import Registry, connect
@@ -205,6 +205,7 @@ def _register(registry: Registry, version: Artifact, evaluation: Evaluation) -> 
         number = register(version, registry.name, pipeline, features)
         registry.set_description(number, (version.folder / "card.md").read_text(encoding="utf-8"))
         tags = {DIGEST: artifact.digest(version.folder), COMMIT: str(version.details["commit"])}
+        tags |= {DATA: str(version.details["data"]["digest"])}
         tags |= {TRAINED_BY: str(version.details["by"]), **gate_records.tags(evaluation.gates)}
         registry.set_version_tags(number, tags)
         registry.set_alias(CHALLENGER, number)

@@ -11,6 +11,7 @@ import pytest
 from titanic_survival import config
 from titanic_survival import history as show_history
 from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.common.names import DATA
 from titanic_survival.toolkit.registry import history, retrainings
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.registry.retrainings import CLAIMED, STARTED, UNANSWERED, Retraining
@@ -44,7 +45,7 @@ def registry(project: config.Settings) -> Registry:
     """Return a registry of two versions, of which the first is champion."""
     registry = connect(project.mlflow_tracking_uri, project.model_name)
     first = registry.client.get_model_version(project.model_name, "1")
-    registry.client.create_model_version(project.model_name, first.source, tags=first.tags)
+    registry.client.create_model_version(project.model_name, first.source, tags=first.tags | {DATA: "newer rows"})
     history.move_champion(registry, 1, history.PROMOTED, "for the test")
     return registry
 
@@ -115,6 +116,23 @@ def test_champion_promoted_since_resets_the_reason(
     # An approval changes nothing.
     history.move_champion(registry, 1, history.APPROVED, "looked at it")
     assert act(registry, REQUEST, trigger).state == "skipped"
+
+
+def test_successor_of_the_same_rows_is_not_trained_again(
+    registry: Registry, trigger: Counting, earlier: Callable[..., None]
+) -> None:
+    assert registry.get("1").tags[DATA]
+    act(registry, REQUEST, trigger)
+    earlier(1000)
+    registry.set_version_tags(2, {DATA: registry.get("1").tags[DATA]})
+    history.move_champion(registry, 2, history.PROMOTED, "gates passed after training")
+    successor = REQUEST._replace(version=2)
+    outcome = act(registry, successor, trigger)
+    assert outcome.state == "skipped" and "on the same rows as version 1; have load()" in outcome.sentence
+    # Other rules, and newer rows, are another matter; versions of earlier releases do not say.
+    assert act(registry, OTHER._replace(version=2), trigger, Limits(0, 9)).state == "started"
+    registry.set_version_tags(2, {DATA: ""})
+    assert act(registry, successor, trigger, Limits(0, 9)).state == "started"
 
 
 def test_cooldown_holds_for_every_reason(registry: Registry, trigger: Counting, earlier: Callable[..., None]) -> None:

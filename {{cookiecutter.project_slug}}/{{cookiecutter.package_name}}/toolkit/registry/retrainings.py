@@ -31,7 +31,7 @@ FUTURE = timedelta(days=1)
 class Retraining(NamedTuple):
     """One attempt: when (UTC, ISO 8601), by whom, its state, and by what trigger; for which version, and why.
 
-    `key` is the same for the same version and rules. `result` says where the training is to be seen, or why there is
+    `key` is the same for the same rules. `result` says where the training is to be seen, or why there is
     none.
     """
 

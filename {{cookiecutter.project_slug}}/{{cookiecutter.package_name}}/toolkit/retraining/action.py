@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 
 from ..common.errors import UserError
+from ..common.names import DATA
 from ..registry import history, retrainings
 from ..registry.client import Registry
 from ..registry.identity import who
@@ -57,7 +58,8 @@ def _obstacle(registry: Registry, request: Request, limits: Limits, before: str 
     attempts = [
         attempt for tag, attempt in retrainings.recorded(tags).items() if attempt and (not before or tag < before)
     ]
-    return limits.obstacle(request, attempts, events, datetime.now(UTC))
+    rows = {version.number: version.tags.get(DATA, "") for version in registry.versions()}
+    return limits.obstacle(request, attempts, events, rows, datetime.now(UTC))
 
 
 def _end(registry: Registry, tag: str, attempt: Retraining) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -19,18 +19,33 @@ class Limits(NamedTuple):
     cooldown_hours: float
     daily_cap: int
 
-    def obstacle(self, request: Request, attempts: Iterable[Retraining], events: Sequence[Event], now: datetime) -> str:
+    def obstacle(
+        self,
+        request: Request,
+        attempts: Iterable[Retraining],
+        events: Sequence[Event],
+        rows: Mapping[int, str],
+        now: datetime,
+    ) -> str:
         """Return in a clause why no training is started now, "" if nothing is in the way.
 
+        `rows` has the digest of the rows of each version's training.
         A failed attempt is none. One without an answer counts for the daily cap alone: it may have started a training.
         """
         counted = [attempt for attempt in attempts if attempt.state != FAILED]
         begun = [attempt for attempt in counted if attempt.state in (STARTED, CLAIMED)]
         changed = _last_change(events)
-        for attempt in begun:
+        for attempt in (one for one in begun if one.key == request.key):
+            if attempt.version != request.version:
+                if rows.get(request.version) and rows[request.version] == rows.get(attempt.version):
+                    return (
+                        f"version {request.version} was trained for the same rules, on the same rows as version "
+                        f"{attempt.version}; have load() in model/data.py return newer ones"
+                    )
+                continue
             # A process that ended with its claim must not keep others from the same reason forever.
             lasting = attempt.state == STARTED or now - attempt.time < DAY
-            if attempt.key == request.key and lasting and (changed is None or attempt.time >= changed):
+            if lasting and (changed is None or attempt.time >= changed):
                 return (
                     f"version {request.version} and the same rules had a training on {minute(attempt.time)} already, "
                     "and there is no other champion since"

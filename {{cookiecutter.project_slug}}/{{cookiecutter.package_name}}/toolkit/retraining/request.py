@@ -36,8 +36,8 @@ class Request(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What makes two requests the same: the version and the rules, whatever their figures are."""
-        return hashlib.sha256("\n".join([str(self.version), *self.rules]).encode()).hexdigest()[:16]
+        """What makes two requests for one version the same: the rules, whatever their figures are."""
+        return hashlib.sha256("\n".join(self.rules).encode()).hexdigest()[:16]
 
 
 class Start(NamedTuple):
