@@ -44,7 +44,7 @@ def act_on(settings: config.Settings, registry: Registry, summary: Summary, run:
 
 def trigger(settings: config.Settings) -> Trigger | None:
     """Return what starts a training by the settings, None if nothing does; `UserError` if they are wrong."""
-    url, token = settings.retrain_url, settings.retrain_token.get_secret_value()
+    url, token = settings.retrain_url, settings.retrain_token.get_secret_value().strip()
     name = settings.retrain_trigger
     if name in ("github", "gitlab", "airflow") and not token:
         raise UserError(

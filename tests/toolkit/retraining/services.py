@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -145,10 +146,12 @@ class Webhook(Service):
 
 
 @contextmanager
-def serving(kind: type[Service], **attributes: Any) -> Iterator[tuple[str, Any]]:
-    """Run a service until the block ends; yield its address, and the class that has what it was asked."""
+def serving(kind: type[Service], context: ssl.SSLContext | None = None, **attributes: Any) -> Iterator[tuple[str, Any]]:
+    """Run a service until the block ends, by TLS with a context; yield its address, and the class with its requests."""
     made = type(kind.__name__, (kind,), {"spoilt": deque(), "started": [], "requests": [], **attributes})
     server = ThreadingHTTPServer(("127.0.0.1", 0), made)
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}", made

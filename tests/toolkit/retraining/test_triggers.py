@@ -1,9 +1,7 @@
 """What starts a training: the requests as each service checks them, and what is said when it does not take them."""
 
 import json
-import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -231,8 +229,8 @@ def test_request_that_may_have_arrived_is_repeated_only_where_that_is_harmless(
     kind: Any, make: Callable[..., Any], failure: str
 ) -> None:
     with serving(kind) as (address, service):
-        service.spoilt.append((504 if failure == "gateway" else 200, {}, "{}", 0 if failure == "gateway" else 0.6))
-        trigger = make(address, timeout=httpx.Timeout(0.3))
+        service.spoilt.append((504 if failure == "gateway" else 200, {}, "{}", 0 if failure == "gateway" else 3))
+        trigger = make(address, timeout=httpx.Timeout(30, read=1.5))
         if kind is AirflowService:
             trigger.start(REQUEST, CLAIM)
             assert len(service.started) == 1
@@ -246,6 +244,24 @@ def test_request_that_may_have_arrived_is_repeated_only_where_that_is_harmless(
 def test_nobody_there(make: Callable[..., Any]) -> None:
     with pytest.raises(UserError, match=r"cannot be reached \(.*refused.*\): check the address"):
         make(f"http://127.0.0.1:{free_port()}").start(REQUEST, CLAIM)
+
+
+@pytest.mark.parametrize("token", ["two\nlines", "schlüssel"])
+def test_token_that_no_header_can_have(token: str) -> None:
+    with serving(WebhookService) as (address, service):
+        with pytest.raises(
+            UserError, match="was not asked: no header can have the characters of RETRAIN_TOKEN"
+        ) as caught:
+            webhook(address, token).start(REQUEST, CLAIM)
+        assert "lines" not in str(caught.value) and "schl" not in str(caught.value)
+    assert service.started == []
+
+
+def test_answer_that_cannot_be_read() -> None:
+    with serving(WebhookService) as (address, service):
+        service.spoilt.append((200, {"Content-Encoding": "gzip"}, "no gzip", 0))
+        with pytest.raises(UnansweredError, match="DecodingError"):
+            webhook(address).start(REQUEST, CLAIM)
 
 
 def test_redirect_is_not_followed_with_the_token() -> None:
@@ -277,20 +293,8 @@ def tls(tmp_path: Path) -> Iterator[str]:
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def answer() -> None:
-            for _ in range(2):
-                try:
-                    raw, _ = listening.accept()
-                    with context.wrap_socket(raw, server_side=True) as connection:
-                        connection.recv(65536)
-                        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
-                except OSError:
-                    continue
-
-        threading.Thread(target=answer, daemon=True).start()
-        yield f"https://localhost:{listening.getsockname()[1]}"
+    with serving(WebhookService, context) as (address, _):
+        yield address.replace("http://127.0.0.1", "https://localhost")
 
 
 def test_certificate_of_an_own_authority(tls: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,9 +56,14 @@ class Service(NamedTuple):
                 problem: UserError = self._unreached("no connection within 10 s")
             except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
                 raise self._unreached(str(error) or "no address") from None
+            except (httpx.LocalProtocolError, UnicodeEncodeError):
+                # Its message has the value.
+                raise UserError(
+                    f"{self.text} was not asked: no header can have the characters of RETRAIN_TOKEN."
+                ) from None
             except httpx.ConnectError as error:
                 raise self._unreached(self._hidden(str(error))) from None
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 problem = self._unanswered(f"no answer ({type(error).__name__})")
                 if not self.repeatable:
                     raise problem from None
