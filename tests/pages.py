@@ -102,7 +102,9 @@ def broken_links(page: Page) -> list[str]:
 def wrong_targets(page: Page, makefile: str, settings: set[str]) -> list[str]:
     """Return the commands of a page that call make with a target or a variable that is not there."""
     targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
-    variables = set(re.findall(r"\$[({](?:if \$\()?([A-Z]+)\b", makefile)) | settings
+    # What a recipe reads, what the help names (make hands it on in the environment), and settings.
+    read = re.findall(r"\$[({](?:if \$\()?([A-Z]+)\b|\b([A-Z]+)=", makefile)
+    variables = {name for names in read for name in names} | settings
     wrong = []
     for command in page.makes:
         words = [word for word in shlex.split(command, comments=True) if word != "make"]

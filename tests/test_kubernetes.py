@@ -35,6 +35,8 @@ COMBINATIONS = [
     ("image-volume", "ingress", "batch"),
     ("stream",),
     ("stream", "sync", "batch"),
+    ("monitor",),
+    ("monitor", "retrain", "sync"),
 ]
 #: Kinds of the Gateway API, the Prometheus operator and Knative: Kubernetes has no schemas of them.
 FOREIGN = ("gateway.networking.k8s.io/", "monitoring.coreos.com/", "serving.knative.dev/")
@@ -168,7 +170,7 @@ def test_reconciler_has_no_more_rights_than_it_uses(render: Rendered) -> None:
 
 
 def test_selectors_find_the_service_and_nothing_else(render: Rendered) -> None:
-    manifests = render("production", ("sync", "batch", "retrain", "reconcile", "stream"))
+    manifests = render("production", ("sync", "batch", "retrain", "monitor", "reconcile", "stream"))
     others = ("reconcile", "stream")
     named = [(manifest["metadata"]["name"], manifest) for manifest in manifests]
     kinds = {manifest["kind"]: manifest for name, manifest in named if not any(part in name for part in others)}
@@ -184,7 +186,7 @@ def test_selectors_find_the_service_and_nothing_else(render: Rendered) -> None:
     monitor = next(m for name, m in named if m["kind"] == "PodMonitor" and name.endswith("-stream"))
     selected = monitor["spec"]["selector"]["matchLabels"].items()
     assert [selected <= found.items() for found in labels].count(True) == 1
-    assert len(labels) == 5
+    assert len(labels) == 6
     # Default deny holds for all of them.
     denied = next(m for m in manifests if m["kind"] == "NetworkPolicy" and m["metadata"]["name"] == "titanic-survival")
     assert denied["spec"]["policyTypes"] == ["Ingress", "Egress"] and "egress" not in denied["spec"]
@@ -237,6 +239,23 @@ def test_job_of_a_batch_goes_on_where_a_pod_ended(render: Rendered) -> None:
     assert container["resources"]["limits"]["cpu"] == container["resources"]["requests"]["cpu"]
     command, source, output = container["args"]
     assert (command, source[-1], output[-1]) == ("predict", "/", "/"), "only folders can be resumed"
+
+
+def test_job_of_monitoring_is_never_twice_and_writes_where_it_may(render: Rendered) -> None:
+    manifests = render("production", ("monitor",))
+    cron = next(manifest for manifest in manifests if manifest["kind"] == "CronJob")
+    job = cron["spec"]["jobTemplate"]["spec"]
+    # A training may have been started: a second attempt at once is no help.
+    assert (cron["spec"]["concurrencyPolicy"], job["backoffLimit"]) == ("Forbid", 0)
+    pod = job["template"]
+    [container] = pod["spec"]["containers"]
+    command, source, _ = container["args"]
+    assert (command, source[-1]) == ("monitor", "/")
+    assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/tmp", "/app/build"}
+    assert {"secretRef": {"name": "titanic-survival", "optional": True}} in container["envFrom"]
+    [policy] = [m for m in manifests if m["kind"] == "NetworkPolicy" and m["metadata"]["name"].endswith("-monitor")]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert pod["metadata"]["labels"]["registry"] == "client", "MLflow, and triggers by TLS"
 
 
 def test_jobs_reach_a_pushgateway_and_others_do_not(render: Rendered) -> None:

@@ -28,7 +28,7 @@ INSTALLS = r"cd \./|apt-get update -qq && apt-get install -qq --yes --no-install
 def workflows(template: Path) -> list[Path]:
     """Return the workflows of the template and of a project, unrendered, as a project has them."""
     found = sorted(template.rglob(".github/workflows/*.yml"))
-    assert [path.name for path in found] == ["ci.yml", "ci.yml", "deploy.yml", "train.yml"]
+    assert [path.name for path in found] == ["ci.yml", "ci.yml", "deploy.yml", "monitor.yml", "train.yml"]
     return found
 
 
@@ -149,3 +149,22 @@ def test_github_and_gitlab_run_the_same_targets(workflows: list[Path], gitlab: P
     )
     # GitLab starts no job by the result of another, so its deployments do not plan first.
     assert github - {"plan ARGS=--check"} == targets(scripts(gitlab))
+
+
+def test_alerts_that_start_monitoring_exist_and_fit_an_event(template: Path, workflows: list[Path]) -> None:
+    monitoring = workflows[-1].parents[2] / "monitoring"
+    content = yaml.safe_load((monitoring / "alertmanager.yml").read_text())
+    rules = yaml.safe_load((monitoring / "rules.yml").read_text())["groups"]
+    [route] = content["route"]["routes"]
+    [matcher] = route["matchers"]
+    named = re.fullmatch(r'alertname=~"(.+)"', matcher)[1].split("|")  # type: ignore[index]
+    assert {*named} <= {rule.get("alert") for group in rules for rule in group["rules"]}
+    receivers = {receiver["name"]: receiver for receiver in content["receivers"]}
+    assert {route["receiver"], content["route"]["receiver"]} == receivers.keys()
+    [webhook] = receivers[route["receiver"]]["webhook_configs"]
+    started = [yaml.safe_load(path.read_text())[True] for path in workflows]
+    types = [kind for one in started for kind in one.get("repository_dispatch", {}).get("types", ())]
+    assert webhook["payload"].keys() == {"event_type", "client_payload"} and webhook["payload"]["event_type"] in types
+    # What the workflow of the training reads.
+    assert webhook["payload"]["client_payload"].keys() == {"reason"}
+    assert not webhook["send_resolved"], "an alert that ended starts nothing"

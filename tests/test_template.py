@@ -145,6 +145,7 @@ def test_commands_import_no_other_command(modules: dict[str, ast.Module]) -> Non
         "project_checks.py",
         "promotion.py",
         "reconciliation.py",
+        "retraining.py",
         "service.py",
         "training_data.py",
         "trust.py",

@@ -116,7 +116,7 @@ def test_pipelines_of_each_are_placed_at_the_top(both: tuple[Project, Project], 
     for one in both:
         one.make("workflows")
     found = sorted(path.name for path in (repository / ".github/workflows").iterdir())
-    kinds, projects = ("ci", "deploy", "train"), ("disease", "titanic-survival")
+    kinds, projects = ("ci", "deploy", "monitor", "train"), ("disease", "titanic-survival")
     assert found == [f"{name}-{kind}.yml" for name in projects for kind in kinds]
     placed = [repository / ".github/workflows" / name for name in found]
     assert faults_by_schema("github-workflows", placed) == ""
@@ -134,10 +134,11 @@ def test_pipelines_of_each_are_placed_at_the_top(both: tuple[Project, Project], 
             assert content[True]["push"]["branches"] == ["main"]
             assert content[True]["pull_request"]["paths"] == content[True]["push"]["paths"]
         else:
-            types = {"train": "retrain", "deploy": "promoted"}
+            types = {"train": "retrain", "deploy": "promoted", "monitor": "monitor"}
             assert content[True]["repository_dispatch"]["types"] == [f"{name}-{types[kind]}"]
     names = [yaml.safe_load(path.read_text())["name"] for path in placed]
-    assert len({*names}) == 6, "their concurrency groups are named after them"
+    assert len({*names}) == 8, "their concurrency groups are named after them"
+    assert "RETRAIN_EVENT: disease-retrain\n" in (repository / ".github/workflows/disease-monitor.yml").read_text()
     assert "gh workflow run disease-deploy.yml" in (repository / ".github/workflows/disease-train.yml").read_text()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -131,6 +132,10 @@ def contexts(mlflow: str, registry: str) -> dict[str, str]:
         "KUBERNETES_NAMESPACE",
         "MLFLOW_TRACKING_USERNAME",
         "REGISTRY_USERNAME",
+        "RETRAIN_TRIGGER",
+        "RETRAIN_COOLDOWN_HOURS",
+        "RETRAIN_DAILY_CAP",
+        "AWS_DEFAULT_REGION",
     )
     return {
         **{f"vars.{name}": "" for name in unset},
@@ -140,6 +145,12 @@ def contexts(mlflow: str, registry: str) -> dict[str, str]:
         "secrets.MLFLOW_TRACKING_PASSWORD": "",
         "secrets.KUBECONFIG": "apiVersion: v1",
         "secrets.REGISTRY_PASSWORD": "",
+        "secrets.RETRAIN_TOKEN": "",
+        "secrets.AWS_ACCESS_KEY_ID": "",
+        "secrets.AWS_SECRET_ACCESS_KEY": "",
+        "vars.RETRAIN_URL": "https://api.github.com/repos/ada/titanic/dispatches",
+        "github.event.client_payload.reason": "drift $(touch injected) `touch injected`; touch injected",
+        "inputs.why": "",
         "github.actor": "ci",
         "github.token": "secret",
     }
@@ -175,6 +186,8 @@ def test_training_reports_on_the_version_and_its_plots(runner: Runner, mlflow: s
     assert re.search(r"^\| roc_auc \| 0\.\d+ \| 0\.\d+ \| [+-]0\.\d+ \|$", last, re.MULTILINE)
     assert f"{mlflow}/#/experiments/" in last
     assert "✓" not in last, "the summary is Markdown alone"
+    assert "Why it was trained: `drift $(touch injected) 'touch injected'; touch injected`\n" in last
+    assert not list(runner.project.path.rglob("injected"))
     assert last.count("```mermaid") == 2
     written = runner.project.path / "report"
     for version in (1, 2):
@@ -182,6 +195,15 @@ def test_training_reports_on_the_version_and_its_plots(runner: Runner, mlflow: s
     shown = re.findall(r"!\[.*?\]\((.*?)\)", (written / "report.md").read_text())
     assert len(shown) >= 6
     assert all((written / path).is_file() for path in shown)
+
+
+def test_monitoring_reads_the_log_where_the_repository_says_it_is(runner: Runner) -> None:
+    log = runner.folder / "log"
+    log.mkdir()
+    runner.contexts["vars.LOG_INPUT"] = str(log)
+    assert "make monitor" in runner.run("monitor", "monitor")
+    summary = json.loads((runner.project.path / "build/monitor/summary.json").read_text())
+    assert (summary["decision"], summary["source"]) == ("nothing", str(log))
 
 
 def test_deployment_brings_the_pushed_image_to_each_environment(runner: Runner, registry: str) -> None:

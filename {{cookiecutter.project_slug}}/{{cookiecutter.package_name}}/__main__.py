@@ -84,7 +84,8 @@ def backfill(
 
 @app.command(
     epilog=_guide(
-        "make monitor", "open the report that it names; make train, if a rule of model/quality.py asks for it."
+        "make monitor",
+        "open the report that it names; make train, if a rule asks for it and RETRAIN_TRIGGER is not set.",
     )
 )
 def monitor(
@@ -94,7 +95,7 @@ def monitor(
 ) -> None:
     """Show drift, quality and outliers of the predictions that were logged, and decide on retraining.
 
-    Settings: DAYS, LOG_FOLDER. See docs/monitoring.md.
+    Settings: DAYS, LOG_FOLDER; RETRAIN_TRIGGER and others start a training. See docs/monitoring.md, docs/retraining.md.
     """
     from . import monitor
 

@@ -58,6 +58,19 @@ class Settings(BaseSettings):
     bootstrap_seconds: float = Field(
         5, ge=0, description="seconds for the intervals of the differences from the champion, where metrics() is slow"
     )
+    retrain_trigger: Literal["", "local", "github", "gitlab", "airflow", "webhook"] = Field(
+        "", description="what starts a training when the rules of monitor ask for one; if not set, monitor only says so"
+    )
+    retrain_url: str = Field("", description="address that starts a training, for triggers that are not local")
+    retrain_token: SecretStr = Field(SecretStr(""), description="token for that address; of Airflow, user:password too")
+    retrain_event: str = Field(
+        "retrain", pattern=r"^\S{1,100}$", description="type of the event with RETRAIN_TRIGGER=github"
+    )
+    retrain_template: Path | None = Field(
+        None, description="file of the JSON body with RETRAIN_TRIGGER=webhook; by default, the whole request"
+    )
+    retrain_cooldown_hours: float = Field(24, ge=0, description="hours between two trainings that monitor starts")
+    retrain_daily_cap: int = Field(2, ge=1, description="trainings that monitor starts within 24 hours, at most")
     trials: int = Field(50, ge=1, description="trials of a search by tune, with those of an interrupted one")
     tune_minutes: float = Field(10, gt=0, description="minutes that a search by tune may take, each time")
     canary: bool = Field(False, description="train stops at challenger; deploy then raises its traffic as canary does")

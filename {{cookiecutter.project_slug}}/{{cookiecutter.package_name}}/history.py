@@ -34,7 +34,7 @@ def run(settings: config.Settings, *, as_json: bool = False) -> None:
     console.table(["version", "aliases", "gates", "commit"], rows)
     console.say()
     for entry in entries:
-        if entry.kind in (CHAMPION, audit_log.CANARY):
+        if entry.kind in (CHAMPION, audit_log.CANARY, audit_log.RETRAINING):
             _show(entry)
     _show_deployments([entry for entry in entries if entry.kind == "deployment"])
     for entry in entries:
@@ -44,7 +44,7 @@ def run(settings: config.Settings, *, as_json: bool = False) -> None:
 
 
 def _show(entry: Entry) -> None:
-    """Print an entry of the champion or of a canary, and below it what it rests on."""
+    """Print an entry of the champion, a canary or a retraining, and below it what it rests on."""
     console.say(f"{f'{_minute(entry.when)} UTC' if entry.when else '':<20}  {entry.sentence()}")
     if evidence := entry.evidence():
         console.say(f"{'':<22}{evidence}", "dim")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from . import config, training_data
+from . import config, retraining, training_data
 from .model import quality
 from .toolkit.analysis import figures, log_counts, summarize
 from .toolkit.analysis.log_counts import LogCounts
@@ -24,6 +24,7 @@ from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.runs import Run, start_run
 from .toolkit.release.store import Store
 from .toolkit.retraining import rules
+from .toolkit.retraining.request import Outcome
 from .toolkit.retraining.rules import Rule
 from .toolkit.training.measurement import Criteria
 from .trust import model_store
@@ -42,6 +43,8 @@ class Monitored(NamedTuple):
     champion: int | None
     report: Path
     run: str
+    #: What became of the decision to train again, None if it was another one.
+    retraining: Outcome | None = None
 
     def line(self) -> str:
         """Return the decision as a line of JSON."""
@@ -56,6 +59,7 @@ class Monitored(NamedTuple):
             "rules": fired,
             "run": self.run,
             "report": str(self.report),
+            "retraining": self.retraining._asdict() if self.retraining else None,
         }
         return json.dumps(content)
 
@@ -90,10 +94,13 @@ def run(settings: config.Settings, source: str = "", *, as_json: bool = False, f
                 summary = _with_note(summary, f"LOG_SHARE={settings.log_share:g}: only this share of the requests.")
             one.detail = f"{len(summary.versions)} versions, {len(summary.rules)} rules"
         _record(tracking, summary, sources.champion, folder)
-    found = Monitored(summary, sources.champion, folder / "summary.json", tracking.id)
-    _show(found, criteria, tracking.address)
+        found = Monitored(summary, sources.champion, folder / "summary.json", tracking.id)
+        _show(found, criteria, tracking.address)
+        found = _act(settings, registry, found, tracking)
     if as_json:
         console.say(found.line())
+    if found.retraining and found.retraining.state == "failed":
+        raise UserError(found.retraining.sentence)
     return found
 
 
@@ -198,10 +205,19 @@ def _show(found: Monitored, criteria: Criteria, address: str) -> None:
     console.say(f"Report:   {found.report}")
     console.say(f"Run:      {address}")
     console.say(f"Decision: {_sentence(summary)}", "bold")
-    if summary.decision == "retrain":
-        console.next_steps(("make train", "a version that learns from newer data; its gates decide on it"))
-    elif not summary.versions:
+    if not summary.versions:
         console.next_steps(("make deploy", "serve the champion; what it predicts is logged"))
+
+
+def _act(settings: config.Settings, registry: Registry, found: Monitored, tracking: Run) -> Monitored:
+    """Start a training, if that is the decision and nothing is in the way; print and record what became of it."""
+    outcome = retraining.act_on(settings, registry, found.summary, tracking.id)
+    if outcome is None:
+        return found
+    tracking.set_tags({"retraining": outcome.sentence})
+    if outcome.state != "failed":
+        console.say(f"Training: {outcome.sentence}")
+    return found._replace(retraining=outcome)
 
 
 def _metrics(criteria: Criteria) -> list[str]:

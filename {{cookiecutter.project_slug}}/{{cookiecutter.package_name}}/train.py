@@ -11,9 +11,10 @@ from typing import Any
 
 from . import config, estimators, model, training_data, trust
 from .model import pipeline
-from .toolkit.common import console
+from .toolkit.common import console, tag_text
 from .toolkit.common.errors import attribute_errors_to
-from .toolkit.common.names import CHALLENGER, CHAMPION, COMMIT, DIGEST, TRAINED_BY
+from .toolkit.common.names import CHALLENGER, CHAMPION, COMMIT, DATA, DIGEST, TRAINED_BY
+from .toolkit.common.redaction import redact
 from .toolkit.registry import history
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
@@ -52,8 +53,9 @@ from .toolkit.version.signature import Signer
 PARITY_ROWS = 50_000
 
 
-def run(settings: config.Settings) -> int:
-    """Train one version and return its number."""
+def run(settings: config.Settings, why: str = "") -> int:
+    """Train one version, for the reason `why` if there is one, and return its number."""
+    why = tag_text.line(redact(why))
     contract, criteria = training_data.contract(), training_data.criteria()
     kept = estimators.kept()
     estimator, options = estimators.build(kept), _onnx_options()
@@ -74,11 +76,12 @@ def run(settings: config.Settings) -> int:
         estimator, rows, tuned = _fit(estimator, rows, criteria)
         fitted = replace(_export(estimator, rows, options, tuned), built_with=kept)
         evaluation = _evaluate(fitted, rows, criteria, registry, store, settings.bootstrap_seconds)
-        version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation, signer)
+        version = _record(tracking, Path(scratch), settings.model_name, rows, fitted, evaluation, signer, why)
         number = _register(registry, version, evaluation)
         _show(tracking, evaluation)
         tried = settings.canary and registry.find(CHAMPION) is not None
-        _promote(registry, number, evaluation, approval_required=trust.approval_rules(settings).required, canary=tried)
+        required = trust.approval_rules(settings).required
+        _promote(registry, number, evaluation, approval_required=required, canary=tried, why=why)
     return number
 
 
@@ -132,11 +135,12 @@ def _record(
     fitted: FittedModel,
     evaluation: Evaluation,
     signer: Signer | None,
+    why: str,
 ) -> Artifact:
     """Save the version, verify and sign it, and record it in the tracking run."""
     with console.step("record") as step:
         tracking.log_dataset(name, rows.source.digest, rows.source.rows, rows.contract)
-        details = Details.of(_origin(name, tracking.id), rows, fitted, evaluation)
+        details = Details.of(_origin(name, tracking.id, why), rows, fitted, evaluation)
         version = _save(scratch / "version", rows, fitted, evaluation, details)
         Artifact(version.folder).verify()  # another one, since it keeps the model that it has loaded
         if signer:
@@ -155,6 +159,7 @@ def _record(
                 "data_digest": rows.source.digest,
             }
             | ({"tuning_run": fitted.built_with.run} if fitted.built_with else {})
+            | ({"reason": why} if why else {})
         )
         tracking.log_files(version.folder, "version")
         pictures = scratch / "plots"
@@ -165,7 +170,7 @@ def _record(
     return version
 
 
-def _origin(name: str, run_id: str) -> Origin:
+def _origin(name: str, run_id: str, why: str) -> Origin:
     return Origin(
         project=config.PROJECT_NAME,
         description=config.DESCRIPTION,
@@ -175,6 +180,7 @@ def _origin(name: str, run_id: str) -> Origin:
         commit=provenance.commit(config.ROOT),
         model_name=name,
         run_id=run_id,
+        reason=why,
     )
 
 
@@ -201,6 +207,7 @@ def _register(registry: Registry, version: Artifact, evaluation: Evaluation) -> 
         number = register(version, registry.name, pipeline, features)
         registry.set_description(number, (version.folder / "card.md").read_text(encoding="utf-8"))
         tags = {DIGEST: artifact.digest(version.folder), COMMIT: str(version.details["commit"])}
+        tags |= {DATA: str(version.details["data"]["digest"])}
         tags |= {TRAINED_BY: str(version.details["by"]), **gate_records.tags(evaluation.gates)}
         registry.set_version_tags(number, tags)
         registry.set_alias(CHALLENGER, number)
@@ -215,7 +222,9 @@ def _show(tracking: Run, evaluation: Evaluation) -> None:
     console.say(f"\nRun: {tracking.address}")
 
 
-def _promote(registry: Registry, number: int, evaluation: Evaluation, *, approval_required: bool, canary: bool) -> None:
+def _promote(
+    registry: Registry, number: int, evaluation: Evaluation, *, approval_required: bool, canary: bool, why: str = ""
+) -> None:
     """Promote the version if its gates passed and neither approval nor canary is to come; print the next commands."""
     if evaluation.failures:
         console.say(f"Version {number} stays {CHALLENGER}: {'; '.join(evaluation.failures)}.")
@@ -231,7 +240,8 @@ def _promote(registry: Registry, number: int, evaluation: Evaluation, *, approva
         console.say(f"Version {number} passed its gates and waits for approval as {CHALLENGER}.")
         console.next_steps((f"make promote VERSION={number}", "approve it"))
     else:
-        event = history.move_champion(registry, number, history.PROMOTED, "gates passed after training")
+        reason = f"gates passed after training{f': {why}' if why else ''}"
+        event = history.move_champion(registry, number, history.PROMOTED, reason)
         console.say(event.sentence())
         look = [] if registry.is_server else [("make mlflow", "look at the run, its plots and the model card")]
         console.next_steps(("make deploy", "serve it"), *look)

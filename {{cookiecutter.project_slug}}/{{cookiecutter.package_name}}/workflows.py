@@ -54,6 +54,7 @@ def _github(path: Path, folder: str, name: str) -> str:
         (r"^name: (.+)$", rf"name: {name} \1"),
         (r"^  (push|pull_request):\n", rf"  \1:\n    {paths}\n"),
         (r"^    types: \[(\w+)\]$", rf"    types: [{name}-\1]"),
+        (r"^( +RETRAIN_EVENT: )(\w+)$", rf"\1{name}-\2"),
         (r"(gh workflow run) (\w+\.yml)", rf"\1 {name}-\2"),
         (r"^( +IMAGE_REPOSITORY: .+)$", rf"\1/{name}"),
     )

@@ -10,12 +10,14 @@ import mlflow
 import numpy as np
 import pytest
 from titanic_survival import __main__ as command_line
-from titanic_survival import config, monitor
+from titanic_survival import config, monitor, retraining
 from titanic_survival.model import data, quality
 from titanic_survival.toolkit.analysis.summary import Summary
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import Columns, take
+from titanic_survival.toolkit.retraining import action
+from titanic_survival.toolkit.retraining.request import Request, Start
 from titanic_survival.toolkit.version.artifact import Artifact
 from typer.testing import CliRunner
 
@@ -201,3 +203,68 @@ def test_exit_code_says_the_decision(served: Project, monkeypatch: pytest.Monkey
     assert run(command_line.app, ["monitor", "--check"]).exit_code == 0
     served.serve(3000, age=80)
     assert run(command_line.app, ["monitor", str(served.log), "--check"]).exit_code == 3
+
+
+class Counting:
+    """A trigger that starts nothing, and keeps what it was asked for."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+
+    def start(self, request: Request, claim: str) -> Start:
+        """Keep a request."""
+        self.requests.append(request)
+        return Start("https://ci.example.com/1")
+
+
+@pytest.fixture
+def trigger(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    trigger = Counting()
+    monkeypatch.setattr(retraining, "trigger", lambda settings: trigger)
+    monkeypatch.setattr(action.time, "sleep", lambda seconds: None)
+    return trigger
+
+
+def test_decision_to_retrain_starts_one_training(
+    served: Project, trigger: Counting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served.serve(1500, age=80)
+    first, again = served.monitor(as_json=True), served.monitor(as_json=True)
+    [request] = trigger.requests
+    assert (request.version, request.rules, request.run) == (1, ("drift above 0.25 over 7 days",), first.run)
+    assert request.reason.startswith("drift of age is ")
+    out = capsys.readouterr().out
+    lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    assert [line["retraining"]["state"] for line in lines] == ["started", "skipped"]
+    assert "Training: A training was started by counting: https://ci.example.com/1." in out
+    assert "Training: No training is started: version 1 and the same rules had a training on" in out
+    runs = [mlflow.MlflowClient().get_run(found.run).data.tags["retraining"] for found in (first, again)]
+    assert runs == [found.retraining.sentence for found in (first, again) if found.retraining]
+
+
+def test_decision_that_is_another_starts_nothing(
+    served: Project, trigger: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quality, "RULES", [DRIFT | {"action": "report"}])
+    served.serve(1500, age=80)
+    found = served.monitor()
+    assert (found.summary.decision, found.retraining, trigger.requests) == ("report", None, [])
+
+
+def test_without_a_trigger_the_command_is_said(served: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    served.serve(1500, age=80)
+    assert served.monitor().retraining.state == "reported"
+    assert 'RETRAIN_TRIGGER is not set, so nothing is started: make train WHY="drift of age' in capsys.readouterr().out
+
+
+def test_trigger_that_fails_is_an_error_after_the_report(
+    served: Project, trigger: Counting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served.serve(1500, age=80)
+    monkeypatch.setattr(Counting, "start", lambda *_: (_ for _ in ()).throw(UserError("no such token: make another.")))
+    with pytest.raises(UserError, match="no such token: make another"):
+        served.monitor(as_json=True)
+    *_, last = capsys.readouterr().out.strip().splitlines()
+    assert json.loads(last)["retraining"] == {"state": "failed", "sentence": "no such token: make another."}

@@ -83,7 +83,7 @@ def test_card_names_metrics_and_every_field(version: Any, contract: Contract) ->
 
 
 def test_details_keep_the_keys_that_services_and_cards_read(version: Any) -> None:
-    origin = ["project", "description", "author", "trained", "by", "commit", "model_name", "run_id"]
+    origin = ["project", "description", "author", "trained", "by", "commit", "model_name", "run_id", "reason"]
     results = ["metrics", "groups", "importance", "importance_rows", "gates", "champion", "champion_metrics"]
     results += ["data", "estimator"]
     serving = ["runtime", "runtime_note", "runtime_details", "labels", "threshold", "threshold_note"]

@@ -14,7 +14,8 @@ from ..toolkit.common.errors import UserError, attribute_errors_to, explain_miss
 if TYPE_CHECKING:
     from ..config import Settings
 
-Why = Annotated[str, typer.Option(help="The reason, recorded in the registry.")]
+#: By the environment, in which make passes it on: no shell ever reads the text.
+Why = Annotated[str, typer.Option(envvar="WHY", help="The reason, recorded in the registry.")]
 Force = Annotated[bool, typer.Option("--force", help="In spite of failed gates; --why is needed then.")]
 NO_REASON = "no reason given"
 

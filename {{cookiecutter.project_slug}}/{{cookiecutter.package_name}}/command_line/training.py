@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..toolkit.common.termination import terminable
+from . import Why
 from . import guide as _guide
 from . import settings as _settings
 
@@ -15,12 +16,12 @@ training = typer.Typer()
 
 
 @training.command(epilog=_guide("make train", "make deploy serves the champion; make mlflow shows the run."))
-def train() -> None:
+def train(why: Why = "") -> None:
     """Train a version and register it as challenger; it becomes champion if it passes its gates (model/quality.py)."""
     from .. import train
 
     with terminable():
-        train.run(_settings())
+        train.run(_settings(), why)
 
 
 @training.command(
@@ -28,14 +29,14 @@ def train() -> None:
         "make tune TRIALS=100", "make mlflow shows the trials; commit model/parameters.json to keep the best."
     )
 )
-def tune() -> None:
+def tune(why: Why = "") -> None:
     """Search for parameters (search_space in model/pipeline.py), keep the best, and train with them."""
     from .. import train, tune
 
     settings = _settings()
     with terminable():
         if tune.run(settings):
-            train.run(settings)
+            train.run(settings, why)
 
 
 @training.command(epilog=_guide("make report VERSION=3", "make promote VERSION=3 makes the version the champion."))

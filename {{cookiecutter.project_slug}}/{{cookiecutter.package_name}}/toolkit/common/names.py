@@ -8,6 +8,8 @@ from collections.abc import Iterable
 CHAMPION, CHALLENGER = "champion", "challenger"
 #: Tags of a version: its SHA-256, the commit it was trained from, "passed" or "failed", and the reasons if failed.
 DIGEST, COMMIT, GATES, GATES_FAILED = "digest", "commit", "gates", "gates.failed"
+#: Tag of a version: the digest of the rows that it was trained and evaluated on.
+DATA = "data.digest"
 #: Tags of a version: who trained it, the results of its gates, and its approval with the digest; both in JSON.
 TRAINED_BY, GATE_RESULTS, APPROVAL = "trained_by", "gates.results", "approval.record"
 #: Tag of a version: "true" keeps it served beside the champion.

@@ -1,4 +1,4 @@
-"""The audit log: all that the registry recorded of the champion and of deployments, and what it can tell of the rest.
+"""The audit log: what the registry recorded of the champion, deployments and retrainings, and can tell of the rest.
 
 An entry is an object with always the same keys, null where one does not apply; `docs/promotion.md` explains them.
 """
@@ -13,20 +13,23 @@ from pydantic import BaseModel
 
 from ..common.names import CHAMPION
 from ..common.tag_text import line
-from . import canaries, deployments, history
+from . import canaries, deployments, history, retrainings
 from .client import RegisteredVersion, find
 from .history import Event, Evidence
 
 #: The actions of entries that nobody recorded: the alias moved by other means, and a tag that is no entry.
 MOVED, UNREADABLE = "moved", "unreadable"
-#: The kind of a canary's decision.
-CANARY = "canary"
+#: The kinds of a canary's decision, and of an attempt to train again.
+CANARY, RETRAINING = "canary", "retraining"
 #: Seconds between two promotions that may have been at the same moment.
 MOMENT = 10
 
 
 class Entry(BaseModel):
-    """One entry. `kind` is "champion", "deployment", "rollout" or "canary"; `until` is when a deployment ended."""
+    """One entry, of the kind "champion", "deployment", "rollout", "canary" or "retraining".
+
+    `until` is when a deployment ended.
+    """
 
     kind: str
     action: str
@@ -51,13 +54,17 @@ class Entry(BaseModel):
     tag: str | None = None
 
     def sentence(self) -> str:
-        """Return an entry of the champion, or of a canary, in one sentence."""
+        """Return an entry of the champion, a canary or a retraining, in one sentence."""
         if self.action == UNREADABLE:
             return f"The tag {line(self.tag or '')} cannot be read: somebody has changed it."
         if self.kind == CANARY:
             text = f"Canary of version {self.version} beside {self.previous} at {self.percent} %: {line(self.action)}"
             why = f": {line(self.why)}" if self.why else ""
             return f"{text} by {line(self.who or '')}{why}."
+        if self.kind == RETRAINING:
+            what = f"A training to replace version {self.version} {retrainings.STATES[self.action]}"
+            more = f"; {line(self.place)}" if self.place else ""
+            return f"{what} (by {line(self.target or '')} for {line(self.who or '')}: {line(self.why or '')}{more})."
         if self.action == MOVED:
             now = f"Version {self.version} became {CHAMPION}" if self.version else f"No version was {CHAMPION} any more"
             before = f", instead of version {self.previous}" if self.previous else ""
@@ -103,6 +110,7 @@ def entries(tags: Mapping[str, str], versions: Iterable[RegisteredVersion]) -> l
         *_of_champion(history.recorded(tags), champion.number if champion else None),
         *_of_deployments(tags),
         *_of_canaries(tags),
+        *_of_retrainings(tags),
         *(_rollout(version, failure) for version in versions for failure in deployments.failures(version)),
     ]
     # What has no time stays where it is among the entries of the champion.
@@ -187,6 +195,24 @@ def _of_canaries(tags: Mapping[str, str]) -> Iterator[Entry]:
             previous=event.previous,
             percent=event.percent,
             figures=[dict(figure) for figure in event.figures],
+            tag=tag,
+        )
+
+
+def _of_retrainings(tags: Mapping[str, str]) -> Iterator[Entry]:
+    for tag, attempt in retrainings.recorded(tags).items():
+        if attempt is None:
+            yield Entry(kind=RETRAINING, action=UNREADABLE, tag=tag)
+            continue
+        yield Entry(
+            kind=RETRAINING,
+            action=attempt.state,
+            when=attempt.when,
+            who=attempt.who,
+            why=attempt.why,
+            version=attempt.version,
+            target=attempt.trigger,
+            place=attempt.result or None,
             tag=tag,
         )
 

@@ -24,6 +24,8 @@ class Origin(BaseModel):
     #: The registered model and the run; versions of earlier releases do not say.
     model_name: str = ""
     run_id: str = ""
+    #: Why it was trained, where somebody said so, or what `make monitor` found.
+    reason: str = ""
 
 
 class DataDetails(BaseModel):

@@ -13,6 +13,11 @@ def number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
+def quoted(text: str) -> str:
+    """Return a text that others wrote so that nothing in it is markup: as code on one line, without its backquotes."""
+    return f"`{' '.join(text.split()).replace('`', chr(39))}`"
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table."""
     lines = [headings, ["---"] * len(headings), *rows]

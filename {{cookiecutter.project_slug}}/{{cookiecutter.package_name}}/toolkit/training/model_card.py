@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ..contract.schema import Contract, FieldSpec
 from .details import Details
-from .markdown import gate_table, number, table
+from .markdown import gate_table, number, quoted, table
 from .tuning.parameters import text
 
 #: Longer tables are cut, with the largest values first.
@@ -19,6 +19,7 @@ def write(details: Details, contract: Contract, features: Mapping[str, str] | No
         f"# {details.project}",
         details.description,
         _origin(details),
+        *([f"Why it was trained: {quoted(details.reason)}"] if details.reason else []),
         *(["\n".join(f"- {line}" for line in details.runtime_details)] if details.runtime_details else []),
         *([f"Parameters: {text(details.parameters)} ({details.parameters_note})."] if details.parameters else []),
         "## Gates",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .details import Details
-from .markdown import gate_table, number, table
+from .markdown import gate_table, number, quoted, table
 
 #: Longer charts cannot be read; the most important come first.
 MOST_BARS = 10
@@ -32,6 +32,7 @@ def write(subject: Subject, details: Details) -> str:
         f"# {details.project}: version {subject.number}",
         subject.outcome,
         _origin(subject, details, other),
+        *([f"Why it was trained: {quoted(details.reason)}"] if details.reason else []),
         *([f"Threshold: {details.threshold:.4g}, {details.threshold_note}."] if details.threshold is not None else []),
         "## Gates",
         gate_table(details.gates, "gate", other or "champion"),
