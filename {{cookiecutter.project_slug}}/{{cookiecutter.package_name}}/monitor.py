@@ -11,26 +11,26 @@ from . import config, retraining, training_data
 from .model import quality
 from .toolkit.analysis import figures, log_counts, summarize
 from .toolkit.analysis.log_counts import LogCounts
+from .toolkit.analysis.report import render
 from .toolkit.analysis.summary import RuleResult, Summary
-from .toolkit.analysis.version_analysis import VersionAnalysis, VersionSource
-from .toolkit.analysis.version_counts import Reference, VersionCounts
+from .toolkit.analysis.version_analysis import VersionAnalysis
+from .toolkit.analysis.version_counts import VersionCounts
+from .toolkit.analysis.version_sources import Sources
 from .toolkit.analysis.window import Window
 from .toolkit.batch.locations import locate
 from .toolkit.common import console, progress
 from .toolkit.common.errors import UserError, attribute_errors_to
-from .toolkit.common.names import CHAMPION
-from .toolkit.registry.client import RegisteredVersion, Registry, connect, find
+from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.runs import Run, start_run
-from .toolkit.release.store import Store
 from .toolkit.retraining import rules
 from .toolkit.retraining.request import Outcome
 from .toolkit.retraining.rules import Rule
 from .toolkit.training.measurement import Criteria
 from .trust import model_store
 
-#: Where the report is written.
-FOLDER = config.ROOT / "build" / "monitor"
+#: Where the report is written, and its name.
+FOLDER, REPORT = config.ROOT / "build" / "monitor", "report.html"
 #: The exit code with --check if the decision is to train again.
 RETRAIN = 3
 COLOURS = {"retrain": "red", "report": "yellow", "quiet": "green"}
@@ -94,7 +94,7 @@ def run(settings: config.Settings, source: str = "", *, as_json: bool = False, f
                 summary = _with_note(summary, f"LOG_SHARE={settings.log_share:g}: only this share of the requests.")
             one.detail = f"{len(summary.versions)} versions, {len(summary.rules)} rules"
         _record(tracking, summary, sources.champion, folder)
-        found = Monitored(summary, sources.champion, folder / "summary.json", tracking.id)
+        found = Monitored(summary, sources.champion, folder / REPORT, tracking.id)
         _show(found, criteria, tracking.address)
         found = _act(settings, registry, found, tracking)
     if as_json:
@@ -102,45 +102,6 @@ def run(settings: config.Settings, source: str = "", *, as_json: bool = False, f
     if found.retraining and found.retraining.state == "failed":
         raise UserError(found.retraining.sentence)
     return found
-
-
-class Sources:
-    """The versions of the registry, pulled into the store when the log names them."""
-
-    def __init__(self, registry: Registry, store: Store) -> None:
-        self._registry, self._store = registry, store
-        self._versions: list[RegisteredVersion] = registry.versions()
-        champion = find(self._versions, CHAMPION)
-        self.champion = champion.number if champion else None
-        self._found: dict[int, VersionSource] = {}
-
-    def check_champion(self) -> None:
-        """Raise `UserError` if there is a champion, on which the rules decide, but it cannot be had."""
-        if self.champion and (problem := self.of(self.champion).problem):
-            raise UserError(problem)
-
-    def folder(self, number: int) -> Path | None:
-        """Return the folder of a version, None if it cannot be had."""
-        return self.of(number).folder
-
-    def of(self, number: int) -> VersionSource:
-        """Return where a version is, or why it cannot be had."""
-        if number not in self._found:
-            self._found[number] = self._pull(number)
-        return self._found[number]
-
-    def _pull(self, number: int) -> VersionSource:
-        version = find(self._versions, str(number))
-        if version is None:
-            return VersionSource(number, problem=f"version {number} is not in {self._registry.uri}.")
-        try:
-            folder = self._store.pull(version, self._registry.download)
-            Reference.read(folder)
-        except UserError as error:
-            return VersionSource(number, version.aliases, problem=str(error))
-        except (OSError, ValueError) as error:
-            return VersionSource(number, version.aliases, problem=f"version {number} cannot be read ({error}).")
-        return VersionSource(number, version.aliases, folder)
 
 
 def _analyses(sources: Sources, counts: LogCounts, criteria: Criteria) -> list[VersionAnalysis]:
@@ -162,11 +123,8 @@ def _decide(
 ) -> Summary:
     champion = next((version for version in versions if version.number == sources.champion), None)
     if champion is None:
-        return (
-            _with_note(summary, "There is no champion, so no rule is evaluated. First: make promote")
-            if wanted
-            else summary
-        )
+        note = "There is no champion, so no rule is evaluated. First: make promote"
+        return _with_note(summary, note) if wanted else summary
     results = rules.evaluate(wanted, champion, window, now)
     return summary.model_copy(update={"rules": tuple(results), "decision": rules.decision(results)})
 
@@ -180,6 +138,7 @@ def _record(tracking: Run, summary: Summary, champion: int | None, folder: Path)
     with console.step("record") as step:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n")
+        (folder / REPORT).write_text(render(summary), encoding="utf-8")
         tracking.log_parameters(
             {"source": summary.source, "start": summary.start, "end": summary.end, "decision": summary.decision}
         )

@@ -113,7 +113,13 @@ def test_drifted_input_decides_to_retrain_and_is_recorded(served: Project, capsy
     assert run.data.metrics["rows"] == 1500
     assert run.data.metrics["accuracy/sex/female"] > 0
     files = {file.path for file in mlflow.MlflowClient().list_artifacts(found.run, "monitor")}
-    assert "monitor/summary.json" in files
+    assert files == {"monitor/summary.json", "monitor/report.html"}
+    page = found.report.read_text()
+    assert (found.report.name, served.settings.model_name in page, "drift of age" in page) == (
+        "report.html",
+        True,
+        True,
+    )
 
 
 def test_worse_quality_decides_to_retrain(served: Project) -> None:
