@@ -242,6 +242,18 @@ def test_make_monitor_finds_the_drift_in_the_log_and_decides(service: Service, t
     assert result.returncode == 3, result.stderr
 
 
+def test_make_monitor_finds_the_drift_in_prometheus_where_no_log_is_left(
+    service: Service, prometheus: Prometheus, trained: Project, tmp_path: Path
+) -> None:
+    said = trained.make("monitor", "ARGS=--json", PROMETHEUS_URL=prometheus._url, LOG_FOLDER=str(tmp_path))
+    decision = json.loads(said.strip().splitlines()[-1])
+    rows = sum(len(block["id"]) for block in logged(service.log, "predictions"))
+    # The counts from before the first scrape are missing.
+    assert 0.5 * rows < decision["rows"] < 1.1 * rows
+    assert decision["labels"] > 0
+    assert decision["decision"] == "retrain"
+
+
 def test_drift_of_a_batch_job_makes_the_alert_fire(
     service: Service, prometheus: Prometheus, trained: Project, pushgateway: str, tmp_path: Path
 ) -> None:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from . import config, retraining, training_data
 from .model import quality
-from .toolkit.analysis import figures, log_counts, summarize
-from .toolkit.analysis.log_counts import LogCounts
+from .toolkit.analysis import counters, figures, label_log, log_counts, log_files, summarize
+from .toolkit.analysis.counters import Counted, CountedVersion
 from .toolkit.analysis.report import render
+from .toolkit.analysis.summarize import Analysis
 from .toolkit.analysis.summary import RuleResult, Summary
 from .toolkit.analysis.version_analysis import VersionAnalysis
 from .toolkit.analysis.version_counts import VersionCounts
 from .toolkit.analysis.version_sources import Sources
-from .toolkit.analysis.window import Window
+from .toolkit.analysis.window import EPOCH, Window
 from .toolkit.batch.locations import locate
 from .toolkit.common import console, progress
 from .toolkit.common.errors import UserError, attribute_errors_to
+from .toolkit.common.redaction import redact
+from .toolkit.monitoring.prometheus_api import PrometheusApi
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.runs import Run, start_run
@@ -67,31 +71,21 @@ class Monitored(NamedTuple):
 def run(settings: config.Settings, source: str = "", *, as_json: bool = False, folder: Path = FOLDER) -> Monitored:
     """Analyse the prediction log, decide by the rules of model/quality.py, and record it as an MLflow run.
 
-    `source` is the folder of the log, by default LOG_FOLDER. The report goes to a folder.
+    `source` is the folder of the log, by default LOG_FOLDER; where no log is left, PROMETHEUS_URL has the counters. The
+    report goes to a folder.
     """
-    place = locate(source or str(settings.log_folder))
-    if not place.is_folder():
-        raise UserError(f"{place.address}: there is no such folder. make deploy serves and logs predictions there.")
     criteria, wanted = training_data.criteria(), rules.parse(getattr(quality, "RULES", []))
-    now = datetime.now(UTC)
-    window = Window.of(now, max(settings.days, rules.most_days(wanted)))
+    read = _from_counters if not source and _has_counters_alone(settings) else _from_log
+    now, days = datetime.now(UTC), max(settings.days, rules.most_days(wanted))
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "monitor") as tracking:
         sources = Sources(registry, model_store(settings))
         sources.check_champion()
-        with progress.step("read", "rows") as step:
-            counts = log_counts.count_log(place, window, sources.folder, criteria.slices, step.update)
-            rows = sum(found.rows.total() for found in counts.versions.values())
-            step.detail = f"{rows:,} rows and {len(counts.labels.numbers):,} labels in {place.address}"
+        analysis = read(settings, source, sources, criteria, now, days)
         with console.step("analyse") as one, attribute_errors_to(training_data.MODEL):
-            versions = _analyses(sources, counts, criteria)
-            shown = window.last(settings.days)
-            summary = summarize.summarize(
-                settings.model_name, place.address, window, shown, versions, counts, criteria.slices
-            )
-            summary = _decide(summary, sources, versions, wanted, window, now)
-            if settings.log_share < 1:
-                summary = _with_note(summary, f"LOG_SHARE={settings.log_share:g}: only this share of the requests.")
+            window, shown = analysis.window, analysis.window.last(settings.days)
+            summary = summarize.summarize(settings.model_name, analysis, shown, criteria.slices)
+            summary = _decide(summary, sources, analysis.versions, wanted, window, now)
             one.detail = f"{len(summary.versions)} versions, {len(summary.rules)} rules"
         _record(tracking, summary, sources.champion, folder)
         found = Monitored(summary, sources.champion, folder / REPORT, tracking.id)
@@ -104,19 +98,53 @@ def run(settings: config.Settings, source: str = "", *, as_json: bool = False, f
     return found
 
 
-def _analyses(sources: Sources, counts: LogCounts, criteria: Criteria) -> list[VersionAnalysis]:
-    """Return the analyses of the versions in the log, and that of the champion, newest first."""
-    numbers = set(counts.versions) | ({sources.champion} if sources.champion else set())
-    return [
+def _has_counters_alone(settings: config.Settings) -> bool:
+    """Whether there is a Prometheus, and no log."""
+    folder = locate(str(settings.log_folder))
+    return bool(settings.prometheus_url) and not log_files.find(folder, log_files.PREDICTIONS, EPOCH)
+
+
+def _from_log(
+    settings: config.Settings, source: str, sources: Sources, criteria: Criteria, now: datetime, days: float
+) -> Analysis:
+    """Return the analysis of the prediction log."""
+    place, window = locate(source or str(settings.log_folder)), Window.of(now, days)
+    if not place.is_folder():
+        raise UserError(f"{place.address}: there is no such folder. make deploy serves and logs predictions there.")
+    with progress.step("read", "rows") as step:
+        counts = log_counts.count_log(place, window, sources.folder, criteria.slices, step.update)
+        rows = sum(found.rows.total() for found in counts.versions.values())
+        step.detail = f"{rows:,} rows and {len(counts.labels.numbers):,} labels in {place.address}"
+    versions = [
         VersionAnalysis(sources.of(number), counts.versions.get(number, VersionCounts(False)), counts.labels, criteria)
-        for number in sorted(numbers, reverse=True)
+        for number in sources.with_champion(counts.versions)
     ]
+    notes = tuple(summarize.notes(counts))
+    if settings.log_share < 1:
+        notes += (f"LOG_SHARE={settings.log_share:g}: only this share of the requests.",)
+    return Analysis(place.address, window, versions, counts.labels, notes)
+
+
+def _from_counters(
+    settings: config.Settings, source: str, sources: Sources, criteria: Criteria, now: datetime, days: float
+) -> Analysis:
+    """Return the analysis of what a Prometheus has."""
+    window = Window.of(now, days, counters.MOST_INTERVALS)
+    with console.step("ask") as step:
+        prometheus = PrometheusApi(settings.prometheus_url)
+        found = counters.count(prometheus, window, now, sources.folder, settings.prometheus_job)
+        step.detail = f"{settings.prometheus_url}, since {settings.log_folder} has no log"
+    versions = [
+        CountedVersion(sources.of(number), found.get(number, Counted(VersionCounts(False))))
+        for number in sources.with_champion(found)
+    ]
+    return Analysis(redact(settings.prometheus_url), window, versions, label_log.latest([], 1), (counters.NOTE,))
 
 
 def _decide(
     summary: Summary,
     sources: Sources,
-    versions: list[VersionAnalysis],
+    versions: Sequence[VersionAnalysis],
     wanted: list[Rule],
     window: Window,
     now: datetime,

@@ -1,8 +1,10 @@
 """`make monitor`: what it finds in a log, what it decides, and where it records that."""
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +200,45 @@ def test_empty_log_is_no_error_and_a_missing_one_is(served: Project, tmp_path: P
     assert found.summary.rules[0].reason == "no rows in these days"
     with pytest.raises(UserError, match="there is no such folder"):
         served.monitor(source=str(tmp_path / "missing"))
+
+
+@pytest.fixture
+def prometheus() -> Iterator[str]:
+    """Return the address of a server that answers as Prometheus does: 100 rows in each interval, all in one bin."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            labels = {"feature": "sex", "bin": "male"} if "feature_bin" in body else {}
+            counted = "model_rows_total" in body or labels
+            result = [{"metric": {"version": "1", **labels}, "value": [0, "100.02"]}] if counted else []
+            content = json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://ada:secret@127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_counters_of_a_prometheus_are_read_where_no_log_is_left(served: Project, prometheus: str) -> None:
+    served.settings = served.settings.model_copy(update={"prometheus_url": prometheus})
+    found = served.monitor()
+    (version,) = found.summary.versions
+    assert (version.number, version.rows) == (1, 100 * (len(version.traffic) or 1))
+    sex = next(field for field in version.drift if field.field == "sex")
+    assert dict(zip(sex.bins, sex.rows, strict=True)) == {"female": 0, "male": version.rows}
+    assert found.summary.decision == "retrain"
+    assert "have no quality by group" in found.summary.notes[0]
+    assert "secret" not in found.summary.model_dump_json()
+    served.serve(600)
+    assert served.monitor().summary.source == str(served.log)
 
 
 def test_exit_code_says_the_decision(served: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,30 +23,33 @@ MOST_SPANS = 24
 OVERALL, OVER_TIME = Effort(), Effort(rows=2_000, resamples=200, seconds=0.1)
 
 
-def summarize(
-    model: str,
-    source: str,
-    window: Window,
-    where: range,
-    versions: Sequence[VersionAnalysis],
-    counts: LogCounts,
-    slices: Iterable[str],
-) -> Summary:
+class Analysis(NamedTuple):
+    """The versions that were analysed over a window, by what is at `source`."""
+
+    source: str
+    window: Window
+    versions: Sequence[VersionAnalysis]
+    labels: Labels
+    notes: tuple[str, ...] = ()
+
+
+def summarize(model: str, analysis: Analysis, where: range, slices: Iterable[str]) -> Summary:
     """Return the summary of some intervals of a window, `where`; decision and rules are still to come."""
-    spans = _spans(where, versions)
+    window, spans = analysis.window, _spans(where, analysis.versions)
     found = [
-        _version(version, window, where, spans, counts.labels, tuple(slices))
-        for version in versions
+        _version(version, window, where, spans, analysis.labels, tuple(slices))
+        for version in analysis.versions
         if version.rows(where)
     ]
+    nothing = () if found else ("No prediction was logged in these days.",)
     return Summary(
         model=model,
         made=datetime.now(UTC),
-        source=source,
+        source=analysis.source,
         start=window.time(where.start),
         end=window.time(where.stop),
         versions=tuple(found),
-        notes=tuple(_notes(counts, found)),
+        notes=(*analysis.notes, *nothing),
     )
 
 
@@ -131,7 +135,8 @@ def _version_notes(version: VersionAnalysis, where: range, labels: Labels, slice
         yield f"Quality is not grouped by {', '.join(unknown)}: SLICES names it, but it is no field of Row."
 
 
-def _notes(counts: LogCounts, versions: Sequence[VersionSummary]) -> Iterator[str]:
+def notes(counts: LogCounts) -> Iterator[str]:
+    """Yield what could not be used of a log, in sentences."""
     yield from counts.problems.notes()
     labels = counts.labels
     about = "" if labels.share == 1 else "About "
@@ -147,5 +152,3 @@ def _notes(counts: LogCounts, versions: Sequence[VersionSummary]) -> Iterator[st
             f"{about}{lost:,} labels belong to no prediction that was logged in these days: it is older, was removed "
             f"(LOG_MEGABYTES), or was not logged (LOG_SHARE){unknown}."
         )
-    if not versions:
-        yield "No prediction was logged in these days."

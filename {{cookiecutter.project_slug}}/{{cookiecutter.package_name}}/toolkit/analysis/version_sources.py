@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..common.errors import UserError
@@ -36,6 +37,10 @@ class Sources:
         if number not in self._found:
             self._found[number] = self._pull(number)
         return self._found[number]
+
+    def with_champion(self, numbers: Iterable[int]) -> list[int]:
+        """Return the numbers of versions and that of the champion, the newest first."""
+        return sorted({*numbers, *([self.champion] if self.champion else [])}, reverse=True)
 
     def _pull(self, number: int) -> VersionSource:
         version = find(self._versions, str(number))
