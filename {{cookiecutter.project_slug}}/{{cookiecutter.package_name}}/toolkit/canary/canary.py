@@ -104,7 +104,8 @@ class Canary:
                 decision, figures = Decision("go back", f"it could not be served: {error}"), []
             if decision.action == "wait":
                 seconds = progress.duration(self._plan.seconds)
-                decision = Decision("go back", f"nothing was shown in {seconds} (CANARY_SECONDS): {decision.reason}")
+                why = f"nothing was shown in {seconds} (CANARY_SECONDS): {decision.reason}"
+                decision = Decision("go back", f"{why}. Give it more time, or larger steps (CANARY_STEPS)")
             meter.detail = f"{decision.action}: {decision.reason.splitlines()[0]}"
         return decision, figures
 

@@ -1,0 +1,136 @@
+"""How a service comes to serve the weights of the registry: each target in its way, and services that do not follow."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from titanic_survival import canary as command
+from titanic_survival import config, targets
+from titanic_survival.toolkit.canary import following
+from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.common.sockets import free_port
+from titanic_survival.toolkit.registry.client import Registry, connect
+from titanic_survival.toolkit.release.store import Release, Store
+from titanic_survival.toolkit.release.targets import Deployment, Rollout, RolloutError
+
+
+class Target:
+    """A target whose service is a page with the store's traffic weights, as soon as it was deployed."""
+
+    place = "here"
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.applied, self.problem = store, 0, ""
+        self.served: Release | None = None
+        target = self
+
+        class Page(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                release = target.served
+                weights = (release.weights or {release.champion: 100}) if release else {}
+                body = json.dumps({"traffic": weights, "problem": target.problem}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def apply(self, champion: Any) -> Rollout:
+        """Serve the store's release."""
+        self.applied += 1
+        self.served = self.store.release()
+        return Rollout("", "")
+
+    def running(self) -> Deployment | None:
+        """Return what is served."""
+        if self.served is None:
+            return None
+        url = f"http://127.0.0.1:{self.server.server_port}"
+        return Deployment(url, "ready", self.served, datetime.now(UTC), {})
+
+
+@pytest.fixture
+def target(project: config.Settings) -> Iterator[Target]:
+    target = Target(Store(project.store))
+    target.apply(None)
+    target.applied = 0
+    yield target
+    target.server.shutdown()
+    target.server.server_close()
+
+
+@pytest.fixture
+def service(project: config.Settings, target: Target, monkeypatch: pytest.MonkeyPatch) -> following.Service:
+    """Return the service of a registry that gives half of the traffic to version 2."""
+    monkeypatch.setattr(following, "FOLLOW_SECONDS", 0.3)
+    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.05)
+    registry = connect(project.mlflow_tracking_uri, project.model_name)
+    first = registry.client.get_model_version(project.model_name, "1")
+    registry.client.create_model_version(project.model_name, first.source, tags=first.tags)
+    registry.set_alias("champion", 1)
+    registry.set_tag("traffic", "champion=50,2=50")
+
+    @contextmanager
+    def open_registry() -> Iterator[Registry]:
+        yield registry
+
+    return following.Service(target, Store(project.store), open_registry, "")
+
+
+def test_container_is_deployed_for_each_step(service: following.Service, target: Target) -> None:
+    service.deploy({1: 50, 2: 50})
+    assert target.applied == 1
+    assert target.served is not None and target.served.weights == {1: 50, 2: 50}
+
+
+def test_process_that_does_not_follow_its_store_is_said(service: following.Service, target: Target) -> None:
+    with pytest.raises(UserError, match=r"still serves other traffic weights \(100 % to 1\): make deploy"):
+        service.follow_store({1: 50, 2: 50})
+    assert target.applied == 0
+    target.problem = "version 2 does not load"
+    with pytest.raises(RolloutError, match="version 2 does not load"):
+        service.follow_store({1: 50, 2: 50})
+
+
+def test_service_that_does_not_answer_is_said() -> None:
+    client = following.ServiceClient("")
+    with pytest.raises(UserError, match=r"/model does not answer.*make status"):
+        following.served_at(client, f"http://127.0.0.1:{free_port()}")
+
+
+def test_cluster_is_rolled_out_or_follows_by_itself(service: following.Service, target: Target) -> None:
+    rolled: list[Release] = []
+
+    def roll_out(release: Release) -> None:
+        rolled.append(release)
+        target.apply(None)
+
+    service.roll_out({1: 50, 2: 50}, roll_out, 1)
+    assert [release.weights for release in rolled] == [{1: 50, 2: 50}]
+    service.roll_out({1: 50, 2: 50}, None, 1)
+    assert len(rolled) == 1
+    with pytest.raises(UserError, match="other traffic weights"):
+        service.roll_out({1: 100}, None, 0.1)
+    target.served = None
+    with pytest.raises(UserError, match="Nothing is deployed"):
+        service.roll_out({1: 100}, None, 0.1)
+
+
+def test_replicas_of_a_cluster_are_counted_by_prometheus_alone(
+    project: config.Settings, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "target", lambda settings: target)
+    with pytest.raises(UserError, match="set PROMETHEUS_URL"):
+        command.run(project.model_copy(update={"target": "kubernetes"}))
+    with pytest.raises(UserError, match="PROMETHEUS_URL=prometheus:9090"):
+        command.run(project.model_copy(update={"prometheus_url": "prometheus:9090"}))
