@@ -28,6 +28,7 @@ from .toolkit.registry import canaries
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.release.targets import Target
+from .toolkit.release.warmer import Warmer
 from .trust import approval_rules, model_store
 
 #: Where the traffic between versions can be split.
@@ -145,7 +146,9 @@ def _serving(
     settings: config.Settings, target: Target, open_registry: OpenRegistry
 ) -> Callable[[Mapping[int, int]], None]:
     """Return what has the service serve the registry's traffic weights."""
-    service = following.Service(target, model_store(settings), open_registry, authorization(settings))
+    store = model_store(settings)
+    warmer = Warmer(store, settings.rollback_seconds)
+    service = following.Service(target, store, warmer, open_registry, authorization(settings))
     if settings.target == "local":
         return service.follow_store
     if settings.target == "docker":

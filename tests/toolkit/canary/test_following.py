@@ -14,9 +14,12 @@ from titanic_survival import config, targets
 from titanic_survival.toolkit.canary import following
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.sockets import free_port
+from titanic_survival.toolkit.registry import history
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.release.targets import Deployment, Rollout, RolloutError
+from titanic_survival.toolkit.release.warm_file import WarmFile
+from titanic_survival.toolkit.release.warmer import Warmer
 
 
 class Target:
@@ -84,7 +87,20 @@ def service(project: config.Settings, target: Target, monkeypatch: pytest.Monkey
     def open_registry() -> Iterator[Registry]:
         yield registry
 
-    return following.Service(target, Store(project.store), open_registry, "")
+    store = Store(project.store)
+    return following.Service(target, store, Warmer(store, 3600), open_registry, "")
+
+
+def test_champion_before_stays_warm_after_a_promotion(
+    service: following.Service, target: Target, project: config.Settings
+) -> None:
+    registry = connect(project.mlflow_tracking_uri, project.model_name)
+    service.deploy({1: 50, 2: 50})
+    assert WarmFile(project.store).read() is None, "both answer"
+    history.move_champion(registry, 2, history.PROMOTED, "a test")
+    service.deploy({2: 100})
+    warm = WarmFile(project.store).read()
+    assert warm is not None and warm.number == 1
 
 
 def test_container_is_deployed_for_each_step(service: following.Service, target: Target) -> None:

@@ -13,6 +13,7 @@ from ..release.reconcile import reconcile
 from ..release.store import Release, Store
 from ..release.targets import Deployment, RolloutError, Target
 from ..release.targets.service_client import FOLLOW_SECONDS, ServiceClient
+from ..release.warmer import Warmer
 from .ledger import OpenRegistry
 
 PAUSE_SECONDS = 0.5
@@ -29,8 +30,10 @@ class Served(NamedTuple):
 class Service:
     """The service of one deployment, which is made to serve what the registry says."""
 
-    def __init__(self, target: Target, store: Store, registry: OpenRegistry, authorization: str) -> None:
-        self._target, self._store, self._registry = target, store, registry
+    def __init__(
+        self, target: Target, store: Store, warmer: Warmer, registry: OpenRegistry, authorization: str
+    ) -> None:
+        self._target, self._store, self._warmer, self._registry = target, store, warmer, registry
         self._client = ServiceClient(authorization)
 
     def follow_store(self, weights: Mapping[int, int]) -> None:
@@ -52,7 +55,7 @@ class Service:
 
     def _reconcile(self) -> Release:
         with self._registry() as registry:
-            return reconcile(registry, self._store)
+            return reconcile(registry, self._store, self._warmer)
 
     def _served(self) -> Served:
         return served_at(self._client, running(self._target).url)
