@@ -88,7 +88,8 @@ def bare(source: str) -> None:
     columns = arrow_rows.check_features(table.slice(0, trial), version.contract).columns
     equal_rows = EqualRows.of(version.contract, session.get_modelmeta().custom_metadata_map[METADATA])
     different = len(equal_rows.groups(columns).scored) / trial
-    print(json.dumps({"seconds": seconds(block, len(table)), "block": block, "different": different}))
+    found = {"seconds": seconds(block, len(table)), "block": block, "trial": trial, "different": different}
+    print(json.dumps(found))
 
 
 def plain(source: str, target: str, model: str) -> None:
