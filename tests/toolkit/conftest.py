@@ -107,6 +107,22 @@ def project(copied: Callable[[Path], config.Settings], tmp_path: Path) -> config
     return copied(tmp_path)
 
 
+@pytest.fixture
+def versions(project: config.Settings) -> Callable[[int], Any]:
+    """Return a function that registers version 1 again and again, and returns the registry of so many versions."""
+
+    def versions(count: int) -> Any:
+        from titanic_survival.toolkit.registry.client import connect
+
+        registry = connect(project.mlflow_tracking_uri, project.model_name)
+        first = registry.client.get_model_version(project.model_name, "1")
+        for _ in range(count - 1):
+            registry.client.create_model_version(project.model_name, first.source, tags=first.tags)
+        return registry
+
+    return versions
+
+
 @pytest.fixture(scope="session")
 def version(trained: config.Settings) -> artifact.Artifact:
     """Return the trained version."""

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import mlflow
 import pytest
 from titanic_survival import canary as command
 from titanic_survival import config, history, promote, train
@@ -65,13 +64,9 @@ class Service:
 
 
 @pytest.fixture
-def registry(project: config.Settings) -> Registry:
+def registry(versions: Callable[[int], Registry]) -> Registry:
     """Return a registry of three versions that have passed their gates; 1 is champion, 2 challenger."""
-    registry = connect(project.mlflow_tracking_uri, project.model_name)
-    client = mlflow.MlflowClient()
-    first = client.get_model_version(project.model_name, "1")
-    for _ in range(2):
-        client.create_model_version(project.model_name, first.source, tags=first.tags)
+    registry = versions(3)
     registry.set_version_tags(1, {"gates": "passed"})
     registry.set_alias("champion", 1)
     registry.set_alias("challenger", 2)

@@ -3,7 +3,7 @@
 import http.server
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -73,13 +73,16 @@ def target(project: config.Settings) -> Iterator[Target]:
 
 
 @pytest.fixture
-def service(project: config.Settings, target: Target, monkeypatch: pytest.MonkeyPatch) -> following.Service:
+def service(
+    project: config.Settings,
+    target: Target,
+    versions: Callable[[int], Registry],
+    monkeypatch: pytest.MonkeyPatch,
+) -> following.Service:
     """Return the service of a registry that gives half of the traffic to version 2."""
     monkeypatch.setattr(following, "FOLLOW_SECONDS", 0.3)
     monkeypatch.setattr(following, "PAUSE_SECONDS", 0.05)
-    registry = connect(project.mlflow_tracking_uri, project.model_name)
-    first = registry.client.get_model_version(project.model_name, "1")
-    registry.client.create_model_version(project.model_name, first.source, tags=first.tags)
+    registry = versions(2)
     registry.set_alias("champion", 1)
     registry.set_tag("traffic", "champion=50,2=50")
 

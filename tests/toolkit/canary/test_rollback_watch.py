@@ -16,7 +16,7 @@ from titanic_survival.toolkit.canary.rollback_watch import RollbackWatch
 from titanic_survival.toolkit.monitoring import prometheus_api
 from titanic_survival.toolkit.monitoring.prometheus_api import PrometheusApi
 from titanic_survival.toolkit.registry import history
-from titanic_survival.toolkit.registry.client import Registry, connect
+from titanic_survival.toolkit.registry.client import Registry
 from titanic_survival.toolkit.release.approval import ApprovalRules
 from titanic_survival.toolkit.release.store import Store
 from titanic_survival.toolkit.release.synchronizer import Synchronizer
@@ -91,15 +91,11 @@ def prometheus() -> Iterator[Prometheus]:
 
 
 @pytest.fixture
-def registry(project: config.Settings) -> Registry:
+def registry(versions: Callable[[int], Registry]) -> Registry:
     """Return a registry of four versions with passed gates; 1 was promoted, then 2."""
-    registry = connect(project.mlflow_tracking_uri, project.model_name)
-    client = mlflow.MlflowClient()
-    first = client.get_model_version(project.model_name, "1")
-    for _ in range(3):
-        client.create_model_version(project.model_name, first.source, tags=first.tags)
+    registry = versions(4)
     for key in registry.tags():
-        client.delete_registered_model_tag(project.model_name, key)
+        registry.delete_tag(key)
     for number in (1, 2):
         history.move_champion(registry, number, history.PROMOTED, "better", [])
     return registry

@@ -6,7 +6,7 @@ import mlflow
 import pytest
 from titanic_survival import config
 from titanic_survival.toolkit.common.errors import UserError
-from titanic_survival.toolkit.registry.client import Registry, connect
+from titanic_survival.toolkit.registry.client import Registry
 from titanic_survival.toolkit.release.desired import desired_release
 from titanic_survival.toolkit.release.reconcile import pull_release, reconcile
 from titanic_survival.toolkit.release.store import Store
@@ -15,13 +15,9 @@ Tag = Callable[[str, str], None]
 
 
 @pytest.fixture
-def registry(project: config.Settings) -> Registry:
+def registry(versions: Callable[[int], Registry]) -> Registry:
     """Return a registry of three versions, of which 2 is champion and 3 challenger."""
-    registry = connect(project.mlflow_tracking_uri, project.model_name)
-    client = mlflow.MlflowClient()
-    first = client.get_model_version(project.model_name, "1")
-    for _ in range(2):
-        client.create_model_version(project.model_name, first.source, tags=first.tags)
+    registry = versions(3)
     registry.set_alias("champion", 2)
     registry.set_alias("challenger", 3)
     return registry

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-import mlflow
 import pytest
 from titanic_survival import config, promote
 from titanic_survival.toolkit.registry import history
-from titanic_survival.toolkit.registry.client import Registry, connect
+from titanic_survival.toolkit.registry.client import Registry
 from titanic_survival.toolkit.release.admission import Admission
 from titanic_survival.toolkit.release.approval import ApprovalRules
 from titanic_survival.toolkit.release.reconcile import reconcile
@@ -20,15 +19,11 @@ Warm = Callable[..., int | None]
 
 
 @pytest.fixture
-def registry(project: config.Settings) -> Registry:
+def registry(versions: Callable[[int], Registry]) -> Registry:
     """Return a registry of three versions with passed gates; no champion was recorded yet."""
-    registry = connect(project.mlflow_tracking_uri, project.model_name)
-    client = mlflow.MlflowClient()
-    first = client.get_model_version(project.model_name, "1")
-    for _ in range(2):
-        client.create_model_version(project.model_name, first.source, tags=first.tags)
+    registry = versions(3)
     for key in registry.tags():
-        client.delete_registered_model_tag(project.model_name, key)
+        registry.delete_tag(key)
     registry.set_alias("champion", 1)
     return registry
 
