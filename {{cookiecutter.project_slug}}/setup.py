@@ -32,9 +32,10 @@ SERVE = [
 ]
 TRAIN = [
     "cloudpickle>=3.0",
+    "matplotlib>=3.9",
+    # These two set the report of make monitor.
     "jinja2>=3.1",
     "markupsafe>=2.1",
-    "matplotlib>=3.9",
     "mlflow[auth]>=3.10",
     # Its converters export LightGBM and XGBoost, whose release 3.1 needs 1.16.
     "onnxmltools>=1.16",
