@@ -134,18 +134,14 @@ def test_the_same_inputs_give_the_same_image(trained: Project, containers: Conta
     assert containers.inspect(image)["Id"] == first["Id"]
 
 
-def test_another_version_is_one_layer_and_quick(trained: Project, containers: Containers, image: str) -> None:
+def test_another_version_is_one_layer(trained: Project, containers: Containers, image: str) -> None:
     trained.make("train")
-    start = time.monotonic()
     other = named(trained.make("build"))
-    took = time.monotonic() - start
     assert other != image
     before, after = (containers.inspect(name)["RootFS"]["Layers"] for name in (image, other))
     assert before[:-1] == after[:-1]
     assert before[-1] != after[-1]
     containers("rmi", "--force", other)
-    print(f"rebuild with another version: {took:.1f} s")
-    assert took < 30, "a Bento and a container are started once on the way"
 
 
 @pytest.fixture(scope="module")
