@@ -21,7 +21,7 @@ from .toolkit.analysis.version_sources import Sources
 from .toolkit.analysis.window import EPOCH, Window
 from .toolkit.batch.locations import locate
 from .toolkit.common import console, progress
-from .toolkit.common.errors import UserError, attribute_errors_to
+from .toolkit.common.errors import UserError, attribute_errors_to, explain_os_errors
 from .toolkit.common.redaction import redact
 from .toolkit.monitoring.prometheus_api import PrometheusApi
 from .toolkit.registry.client import Registry, connect
@@ -163,7 +163,7 @@ def _with_note(summary: Summary, note: str) -> Summary:
 
 def _record(tracking: Run, summary: Summary, champion: int | None, folder: Path) -> None:
     """Write the report, and record it in the run with the figures."""
-    with console.step("record") as step:
+    with console.step("record") as step, explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n")
         (folder / REPORT).write_text(render(summary), encoding="utf-8")
