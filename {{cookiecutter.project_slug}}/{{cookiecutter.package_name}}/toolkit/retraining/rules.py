@@ -223,4 +223,7 @@ def _quality(rule: Rule, champion: VersionAnalysis, where: range) -> Found:
 def _no_rows(champion: VersionAnalysis, where: range) -> str:
     if champion.reference is None:
         return f"version {champion.number} cannot be read: {champion.source.problem}"
-    return "" if champion.rows(where) else "no rows in these days"
+    rows = champion.rows(where)
+    if not rows:
+        return "no rows in these days"
+    return "" if champion.outliers(where) else f"none of {rows:,} rows has the champion's fields"
