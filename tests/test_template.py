@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -235,6 +238,20 @@ NEWER = r"""^\.(ONESHELL|SHELLFLAGS|RECIPEPREFIX|POSIX|EXTRA_PREREQS|NOTINTERMED
 def test_makefile_uses_nothing_newer_than_make_3_81(name: str, template: Path) -> None:
     text = (template / name).read_text()
     assert not re.search(NEWER, text, re.MULTILINE | re.VERBOSE)
+
+
+@pytest.mark.parametrize("target", ["train", "promote", "rollback", "canary"])
+def test_reason_is_no_command_of_the_shell(target: str, template: Path, tmp_path: Path) -> None:
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s" "$WHY" > why\n')
+    python.chmod(0o755)
+    shutil.copy(template / PROJECT / "Makefile", tmp_path)
+    reason = """a"; touch injected; echo '"'$(touch injected)`touch injected`"""
+    command = ["make", "-o", ".venv/.done", target]
+    subprocess.run(command, cwd=tmp_path, env=os.environ | {"WHY": reason}, check=True, timeout=60)
+    assert (tmp_path / "why").read_text() == reason
+    assert not (tmp_path / "injected").exists()
 
 
 @pytest.mark.parametrize("name", MAKEFILES)

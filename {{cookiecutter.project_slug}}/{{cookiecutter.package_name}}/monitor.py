@@ -21,7 +21,7 @@ from .toolkit.analysis.version_sources import Sources
 from .toolkit.analysis.window import EPOCH, Window
 from .toolkit.batch.locations import locate
 from .toolkit.common import console, progress
-from .toolkit.common.errors import UserError, attribute_errors_to
+from .toolkit.common.errors import UserError, attribute_errors_to, explain_os_errors
 from .toolkit.common.redaction import redact
 from .toolkit.monitoring.prometheus_api import PrometheusApi
 from .toolkit.registry.client import Registry, connect
@@ -38,6 +38,13 @@ FOLDER, REPORT = config.ROOT / "build" / "monitor", "report.html"
 #: The exit code with --check if the decision is to train again.
 RETRAIN = 3
 COLOURS = {"retrain": "red", "report": "yellow", "quiet": "green"}
+
+
+class Days(NamedTuple):
+    """The days of the longest and of the shortest window, of the rules and of the report."""
+
+    most: float
+    fewest: float
 
 
 class Monitored(NamedTuple):
@@ -76,7 +83,8 @@ def run(settings: config.Settings, source: str = "", *, as_json: bool = False, f
     """
     criteria, wanted = training_data.criteria(), rules.parse(getattr(quality, "RULES", []))
     read = _from_counters if not source and _has_counters_alone(settings) else _from_log
-    now, days = datetime.now(UTC), max(settings.days, rules.most_days(wanted))
+    now = datetime.now(UTC)
+    days = Days(max(settings.days, rules.most_days(wanted)), min(settings.days, rules.fewest_days(wanted)))
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "monitor") as tracking:
         sources = Sources(registry, model_store(settings))
@@ -105,10 +113,10 @@ def _has_counters_alone(settings: config.Settings) -> bool:
 
 
 def _from_log(
-    settings: config.Settings, source: str, sources: Sources, criteria: Criteria, now: datetime, days: float
+    settings: config.Settings, source: str, sources: Sources, criteria: Criteria, now: datetime, days: Days
 ) -> Analysis:
     """Return the analysis of the prediction log."""
-    place, window = locate(source or str(settings.log_folder)), Window.of(now, days)
+    place, window = locate(source or str(settings.log_folder)), Window.of(now, days.most, shortest=days.fewest)
     if not place.is_folder():
         raise UserError(f"{place.address}: there is no such folder. make deploy serves and logs predictions there.")
     with progress.step("read", "rows") as step:
@@ -126,10 +134,10 @@ def _from_log(
 
 
 def _from_counters(
-    settings: config.Settings, source: str, sources: Sources, criteria: Criteria, now: datetime, days: float
+    settings: config.Settings, source: str, sources: Sources, criteria: Criteria, now: datetime, days: Days
 ) -> Analysis:
     """Return the analysis of what a Prometheus has."""
-    window = Window.of(now, days, counters.MOST_INTERVALS)
+    window = Window.of(now, days.most, counters.MOST_INTERVALS, shortest=days.fewest)
     with console.step("ask") as step:
         prometheus = PrometheusApi(settings.prometheus_url)
         found = counters.count(prometheus, window, now, sources.folder, settings.prometheus_job)
@@ -163,7 +171,7 @@ def _with_note(summary: Summary, note: str) -> Summary:
 
 def _record(tracking: Run, summary: Summary, champion: int | None, folder: Path) -> None:
     """Write the report, and record it in the run with the figures."""
-    with console.step("record") as step:
+    with console.step("record") as step, explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n")
         (folder / REPORT).write_text(render(summary), encoding="utf-8")

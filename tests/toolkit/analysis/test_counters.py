@@ -13,6 +13,7 @@ from titanic_survival.toolkit.analysis.counters import CountedVersion
 from titanic_survival.toolkit.analysis.quality import Effort
 from titanic_survival.toolkit.analysis.version_analysis import VersionSource
 from titanic_survival.toolkit.analysis.window import Window
+from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import Columns
 from titanic_survival.toolkit.monitoring.bin_counts import BinCounts
@@ -123,3 +124,23 @@ def test_mean_error_of_a_regression_has_an_interval() -> None:
     found = counters._mean_error(counters.Feedback(rows=400, absolute=800, squared=400 * (4 + 9)))
     assert (found.value, found.count) == (2, 400)
     assert (found.low, found.high) == pytest.approx((2 - 1.96 * 3 / 20, 2 + 1.96 * 3 / 20), abs=0.001)
+
+
+def test_versions_of_several_models_are_not_added_up() -> None:
+    class OfModels:
+        jobs = ("a", "b")
+
+        def query(self, expression: str) -> list[Series]:
+            if "model_versions_loaded" not in expression:
+                return []
+            assert re.fullmatch(
+                r"count by \(job\) \(last_over_time\(model_versions_loaded\[\d+s\] @ [\d.]+\)\)", expression
+            )
+            return [Series({"job": job}, 1) for job in self.jobs]
+
+    models = OfModels()
+    with pytest.raises(UserError, match=r"the jobs a, b\..*PROMETHEUS_JOB=a"):
+        counters.count(models, WINDOW, NOW, lambda number: None)
+    assert counters.count(models, WINDOW, NOW, lambda number: None, "a") == {}
+    models.jobs = ("a",)
+    assert counters.count(models, WINDOW, NOW, lambda number: None) == {}

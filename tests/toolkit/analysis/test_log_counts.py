@@ -1,5 +1,6 @@
 """What is counted of a log: the same bins as in the service and in batch jobs, in the window, with their labels."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -167,6 +168,25 @@ def test_rows_of_another_model_count_as_traffic(
     found = count(tmp_path, version)
     assert (found.versions[1].misfits, found.versions[1].bins_of(range(WINDOW.intervals)).rows) == (40, 40)
     assert found.problems.notes() == [f"1 damaged line in {file} left out."]
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "value"),
+    [("age", "inputs", "old"), ("sex", "inputs", {}), ("fare", "inputs", [1, 2]), ("probability", "outputs", [])],
+)
+def test_row_that_does_not_fit_costs_the_others_nothing(
+    name: str, part: str, value: Any, version: Artifact, columns: Columns, write_log: Write, tmp_path: Path
+) -> None:
+    write_log(tmp_path, version, take(columns, slice(40)), time=NOW)
+    (file,) = tmp_path.glob("predictions-*")
+    first, *others = file.read_text().splitlines()
+    content = json.loads(first)
+    content[part][name][0] = value
+    file.write_text("\n".join([json.dumps(content), *others, first]) + "\n")
+    found = count(tmp_path, version).versions[1]
+    rows = found.rows.total()
+    assert (found.misfits, found.bins_of(range(WINDOW.intervals)).rows) == (1, rows - 1)
+    assert rows > 40
 
 
 def test_log_that_is_removed_meanwhile_is_said(

@@ -82,6 +82,11 @@ def test_lines_with_other_fields_are_no_part_of_the_same_block(tmp_path: Path) -
         line(["a"], time=[5]),
         line(["a"], outputs=3),
         line(["a"], id=[]),
+        line(["a"], key=[[0]]),
+        line(["a"], key=[-1]),
+        line(["a", "b"], id=["a", 5]),
+        line(["a"], keys=[{}]),
+        line(["a"], version=True),
     ],
 )
 def test_damaged_line_is_left_out_and_said(damage: str, tmp_path: Path) -> None:

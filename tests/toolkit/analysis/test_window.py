@@ -30,3 +30,13 @@ def test_last_days_are_a_part_of_the_window() -> None:
     day = window.last(1)
     assert (day.stop, len(day) * window.seconds) == (window.intervals, 86_400 + window.seconds)
     assert len(window.last(1e-9)) == 2
+
+
+@pytest.mark.parametrize(("days", "shortest"), [(365, 1), (365, 7), (30, 7), (30, 1), (1000, 7), (7, 0.1)])
+@pytest.mark.parametrize("most", [28, 336])
+def test_short_part_of_a_long_window_is_measured_in_short_intervals(days: float, shortest: float, most: int) -> None:
+    window = Window.of(END, days, most, shortest=shortest)
+    assert window.intervals <= 8 * most + 2
+    if most == 336 or days == 30:
+        measured = (END - window.time(window.last(shortest).start)).total_seconds() / 86_400
+        assert shortest <= measured <= 1.5 * shortest

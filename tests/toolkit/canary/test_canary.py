@@ -391,6 +391,18 @@ def test_counts_go_on_when_the_service_is_started_anew() -> None:
     assert [counting.since(mark)[1].answered for _ in range(3)] == [30, 35, 55]
 
 
+def test_mark_of_a_service_that_was_started_anew_counts_for_no_version() -> None:
+    def counts(champion: float, challenger: float) -> dict[int, VersionCounts]:
+        return {
+            1: VersionCounts(requests={"200": champion}),
+            2: VersionCounts(requests={"200": challenger - 3, "500": 3.0}),
+        }
+
+    mark = ServiceCounting("", lambda: counts(1000, 5)).mark()
+    found = ServiceCounting("", lambda: counts(50, 8)).since(mark)
+    assert {number: (one.answered, one.status("5")) for number, one in found.items()} == {1: (50, 0), 2: (8, 3)}
+
+
 def test_mark_that_is_too_large_for_a_tag_is_made_anew(registry: Registry) -> None:
     outputs = {"y": {f"a bin with a long name {i}": 1.0 for i in range(500)}}
     state.write_mark(registry, state.STEP, Mark(time=datetime.now(UTC), counts={1: VersionCounts(outputs=outputs)}))

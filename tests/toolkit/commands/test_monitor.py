@@ -200,6 +200,13 @@ def test_empty_log_is_no_error_and_a_missing_one_is(served: Project, tmp_path: P
         served.monitor(source=str(tmp_path / "missing"))
 
 
+def test_full_disk_is_said(served: Project) -> None:
+    served.folder.mkdir(parents=True, exist_ok=True)
+    (served.folder / "summary.json").symlink_to("/dev/full")
+    with pytest.raises(UserError, match="No space left on device"):
+        served.monitor()
+
+
 @pytest.fixture
 def prometheus() -> Iterator[str]:
     """Return the address of a server that answers as Prometheus does: 100 rows in each interval, all in one bin."""

@@ -135,6 +135,18 @@ def test_rule_without_figures_says_why() -> None:
     assert "does not say when" in result({"metric": "age", "above": 1}, Silent()).reason
 
 
+def test_rows_that_cannot_be_compared_are_the_reason() -> None:
+    class Misfit(Champion):
+        def drift(self, where: range) -> tuple[FieldDrift, ...]:
+            return ()
+
+        def outliers(self, where: range) -> None:
+            return None
+
+    for metric in ("drift", "outliers", "missing/age"):
+        assert result({"metric": metric, "above": 0.1}, Misfit()).reason.startswith("none of ")
+
+
 @pytest.mark.parametrize(
     "metric", ["drift/fair", "missing/port", "output_drift/age", "missing/fare", "acuracy", "rows"]
 )

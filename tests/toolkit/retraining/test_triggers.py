@@ -2,7 +2,9 @@
 
 import json
 import ssl
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +264,28 @@ def test_answer_that_cannot_be_read() -> None:
         service.spoilt.append((200, {"Content-Encoding": "gzip"}, "no gzip", 0))
         with pytest.raises(UnansweredError, match="DecodingError"):
             webhook(address).start(REQUEST, CLAIM)
+
+
+@pytest.mark.parametrize("pause", [0.05, 0.0])
+def test_answer_without_end_is_not_waited_for(pause: float) -> None:
+    sent: list[int] = []
+
+    class Endless(WebhookService):
+        def _send(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+            self.send_response(status)
+            self.end_headers()
+            with suppress(OSError):
+                for part in range(400):
+                    sent.append(part)
+                    self.wfile.write(b" " * (1 if pause else 1_000_000))
+                    time.sleep(pause)
+
+    with serving(Endless) as (address, service):
+        began = time.monotonic()
+        webhook(address, timeout=httpx.Timeout(5, read=0.5)).start(REQUEST, CLAIM)
+        assert time.monotonic() - began < 5
+    assert len(sent) < 100
+    assert len(service.started) == 1
 
 
 def test_redirect_is_not_followed_with_the_token() -> None:

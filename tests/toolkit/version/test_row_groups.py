@@ -175,6 +175,27 @@ def test_categories_are_those_of_the_model_and_all_other_texts_are_one() -> None
     assert len(set(found)) == 3
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "{",
+        "{}",
+        "[]",
+        "5",
+        '{"a": null}',
+        '{"a": [NaN]}',
+        '{"a": [2.0, 1.0]}',
+        '{"a": ["x"]}',
+        '{"other": [1.0]}',
+        "[" * 99999,
+    ],
+)
+def test_damaged_thresholds_group_nothing(damaged: str) -> None:
+    contract = contract_of(a=(float, ...))
+    assert EqualRows.of(contract, '{"a": [1.0]}') is not None
+    assert EqualRows.of(contract, damaged) is None
+
+
 def test_models_without_thresholds_or_with_too_many_groups_have_none() -> None:
     assert EqualRows.of(NUMBERS, None) is None
     wide = contract_of(wide=(list[float], Field(min_length=40, max_length=40)))

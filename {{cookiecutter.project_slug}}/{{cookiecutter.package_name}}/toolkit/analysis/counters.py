@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ..common.errors import UserError
 from ..monitoring.bin_counts import BinCounts
 from ..version.reference_profile import Profile
 from . import intervals, label_log
@@ -107,7 +108,12 @@ def _mean_error(found: Feedback) -> Estimate:
 def count(
     prometheus: Prometheus, window: Window, now: datetime, folder_of: FolderOf, job: str = ""
 ) -> dict[int, Counted]:
-    """Return what was counted of each version in the intervals of a window; `job` is the label of one model."""
+    """Return what was counted of each version in the intervals of a window; `job` is the label of one model.
+
+    `UserError` if several models were served in the window, and none is named: their versions have the same numbers.
+    """
+    if not job:
+        _check_one_model(prometheus, window, now)
     found: dict[int, Counted] = {}
     references: dict[int, Reference | None] = {}
     for interval in range(window.intervals):
@@ -122,6 +128,17 @@ def count(
                 found[number] = Counted(VersionCounts(references[number] is not None))
         _fill(found, references, interval, rows, ask)
     return found
+
+
+def _check_one_model(prometheus: Prometheus, window: Window, now: datetime) -> None:
+    seconds = math.ceil((now - window.start).total_seconds())
+    ever = f"last_over_time(model_versions_loaded[{seconds}s] @ {now.timestamp():.3f})"
+    jobs = sorted({series.labels.get("job", "") for series in prometheus.query(f"count by (job) ({ever})")})
+    if len(jobs) > 1:
+        raise UserError(
+            f"Prometheus has the services of several models, the jobs {', '.join(jobs)}. Name that of this model: "
+            f"PROMETHEUS_JOB={jobs[0]}"
+        )
 
 
 class _Ask:

@@ -211,26 +211,26 @@ class _Lines:
 
 def _is_block(line: dict[str, Any]) -> bool:
     """Whether a line of the prediction log is complete."""
-    ids, keys, positions = (line.get(name) for name in ("id", "keys", "key"))
-    if not isinstance(line.get("version"), int) or not isinstance(line.get("shadow"), bool):
+    ids, time, positions, keys = (line.get(name, ()) for name in ("id", "time", "key", "keys"))
+    inputs, outputs, shadow = line.get("inputs"), line.get("outputs"), line.get("shadow")
+    if not (type(line.get("version")) is int and isinstance(shadow, bool) and isinstance(keys, list)):
         return False
-    if not (isinstance(ids, list) and isinstance(keys, list) and isinstance(positions, list)):
+    if not (isinstance(inputs, dict) and isinstance(outputs, dict)):
         return False
-    inputs, outputs = line.get("inputs"), line.get("outputs")
-    if not ids or not isinstance(inputs, dict) or not isinstance(outputs, dict):
+    lists = ids, time, positions, *inputs.values(), *outputs.values()
+    if not ids or not all(isinstance(values, list) and len(values) == len(ids) for values in lists):
         return False
-    lists = [line.get("time"), positions, *inputs.values(), *outputs.values()]
-    if not all(isinstance(values, list) and len(values) == len(ids) for values in lists):
-        return False
-    return all(isinstance(position, int) and 0 <= position < len(keys) for position in set(positions)) and all(
-        isinstance(text, str) for text in (*ids[:1], *line["time"])
-    )
+    typed = _are([*ids, *time], str) and _are(positions, int) and _are(keys, str, type(None))
+    return typed and all(0 <= position < len(keys) for position in positions)
+
+
+def _are(values: list[Any], *types: type) -> bool:
+    return set(map(type, values)) <= {*types}
 
 
 def times(texts: Iterable[str]) -> np.ndarray:
     """Return ISO 8601 texts as datetime64[us] (n,), in UTC; NaT for what is none."""
-    texts = list(texts)
-    # Many rows share the time of their request.
+    texts = list(texts)  # many of which share the time of their request
     known = {text: _microseconds(text) for text in dict.fromkeys(texts)}
     return np.fromiter(map(known.__getitem__, texts), np.int64, len(texts)).astype("datetime64[us]")
 
@@ -247,4 +247,4 @@ def _microseconds(text: str) -> int:
 def _names(files: Iterable[str]) -> str:
     names = list(dict.fromkeys(files))
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return f"{', '.join(names[:MOST_NAMES])}{more}"
+    return ", ".join(names[:MOST_NAMES]) + more

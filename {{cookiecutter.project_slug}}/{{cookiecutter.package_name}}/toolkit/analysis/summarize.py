@@ -117,8 +117,8 @@ def _version_notes(version: VersionAnalysis, where: range, labels: Labels, slice
         return
     if version.counts.misfits:
         yield (
-            f"{version.counts.misfits:,} rows have other fields than version {version.number} was trained with, and "
-            "count as traffic alone: another model, or another registry's version of this number, wrote them."
+            f"{version.counts.misfits:,} rows have other fields or values than version {version.number} was trained "
+            "with, and count as traffic alone: another model, or another registry's version of this number, wrote them."
         )
     if rows < MIN_DRIFT_ROWS:
         yield f"No drift is computed below {MIN_DRIFT_ROWS} rows; there are {rows}."

@@ -19,6 +19,7 @@ from ..version.artifact import CONTRACT, PROFILE
 from ..version.binning import count
 from ..version.outputs import DTYPES
 from ..version.reference_profile import Profile
+from . import block_values
 from .id_numbers import id_numbers
 from .label_log import Labels
 from .log_files import LogBlock
@@ -108,7 +109,8 @@ def of_block(
 ) -> VersionCounts | None:
     """Return the counts of a block's rows in the window; None if it has none.
 
-    `groups` are the features that are kept of rows with labels.
+    Rows that another model logged, which has the same name, count as traffic alone. `groups` are the features that are
+    kept of rows with labels.
     """
     intervals = window.positions(block.time)
     inside = np.flatnonzero(intervals >= 0)
@@ -124,9 +126,8 @@ def of_block(
         if len(inside) < len(intervals):
             columns, outputs, intervals = take(columns, inside), take(outputs, inside), intervals[inside]
         _count(found, _Rows(block, inside, intervals, columns, outputs), reference.profile)
-    except (KeyError, TypeError, ValueError):  # logged by another model that has the same name
-        found.bins, found.rare, found.misfits = {}, [], len(inside)
-        return found
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return _without_misfits(block, window, reference, labels, groups, found)
     numbers = id_numbers(block.ids)[inside] if len(labels.numbers) else np.array([], np.uint64)
     has_label = np.flatnonzero(labels.positions(numbers) >= 0)
     if len(has_label):
@@ -134,6 +135,26 @@ def of_block(
         part = LabelledPart(numbers[has_label], intervals[has_label], take(outputs, has_label), kept)
         found.labelled.append(part)
     return found
+
+
+def _without_misfits(
+    block: LogBlock,
+    window: Window,
+    reference: Reference,
+    labels: Labels,
+    groups: Iterable[str],
+    traffic: VersionCounts,
+) -> VersionCounts:
+    """Return the counts of a block's rows, of which some or all were not logged by this version: these are traffic."""
+    fits = np.flatnonzero(block_values.fits(block, reference.contract)).tolist()
+    misfits = traffic.rows.total()
+    if 0 < len(fits) < len(block.ids):
+        found = of_block(block_values.rows_at(block, fits), window, reference, labels, groups)
+        if found:
+            found.misfits += misfits - found.rows.total()
+            found.rows, found.shadow = traffic.rows, traffic.shadow
+            return found
+    return VersionCounts(traffic.has_bins, traffic.rows, traffic.shadow, misfits=misfits)
 
 
 class _Rows(NamedTuple):
@@ -171,7 +192,7 @@ def _rare_row(block: LogBlock, i: int, score: float) -> RareRow:
 
 
 def _columns(lists: dict[str, list[Any]], fields: Iterable[FieldSpec], types: dict[str, type]) -> Columns:
-    """Return logged values as columns; `KeyError`, `TypeError` or `ValueError` if they are not of the fields.
+    """Return logged values as columns; an error that `of_block` catches if they are not of the fields.
 
     `types` has the data types by kind that are not float32.
     """

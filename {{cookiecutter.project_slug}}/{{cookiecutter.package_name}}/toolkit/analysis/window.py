@@ -11,6 +11,8 @@ import numpy as np
 #: Seconds of an interval: the first that makes few enough, by default at most `MOST_INTERVALS`.
 SECONDS = (60, 300, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800)
 MOST_INTERVALS = 336
+#: A part of the window has so many intervals, if that makes no more than so many times the most.
+PARTS, MORE = 4, 8
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -22,13 +24,17 @@ class Window(NamedTuple):
     intervals: int
 
     @classmethod
-    def of(cls, end: datetime, days: float, most: int = MOST_INTERVALS) -> Window:
+    def of(cls, end: datetime, days: float, most: int = MOST_INTERVALS, *, shortest: float = math.inf) -> Window:
         """Return the window of so many days until the end, and of the interval that is not over then.
 
-        `most` is the number of intervals beside that one.
+        `most` is the number of intervals beside that one. `shortest` are the days of the shortest part of the window
+        that is looked at: it is measured in whole intervals, so they are shorter where it is much shorter.
         """
-        wanted = days * 86_400
-        seconds = next((s for s in SECONDS if wanted / s <= most), SECONDS[-1])
+        seconds, finest = (
+            next((s for s in SECONDS if days * 86_400 / s <= count), SECONDS[-1]) for count in (most, MORE * most)
+        )
+        fine = max((s for s in SECONDS if s <= shortest * 86_400 / PARTS), default=SECONDS[0])
+        seconds = min(seconds, max(fine, finest))
         last, count = (end - EPOCH).total_seconds() // seconds + 1, _intervals(days, seconds)
         return cls(EPOCH + timedelta(seconds=(last - count) * seconds), seconds, count)
 

@@ -48,8 +48,11 @@ class ServiceCounting:
 
     def since(self, mark: Mark) -> dict[int, VersionCounts]:
         """Return what was counted since a mark."""
-        nothing = VersionCounts()
-        return {number: counts.since(mark.counts.get(number, nothing)) for number, counts in self._read().items()}
+        now, nothing = self._read(), VersionCounts()
+        # The mark may be that of a process before. All versions count from 0 then, not only those with fewer requests.
+        anew = any(before.answered > now[number].answered for number, before in mark.counts.items() if number in now)
+        then = {} if anew else mark.counts
+        return {number: counts.since(then.get(number, nothing)) for number, counts in now.items()}
 
     def _read(self) -> dict[int, VersionCounts]:
         """Return counts that only grow, also when the service is started anew."""

@@ -5,6 +5,7 @@ A rule fires if the whole confidence interval lies beyond its bound and there ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
@@ -21,7 +22,7 @@ EXAMPLE = 'For example: RULES = [{"metric": "drift", "above": 0.25, "days": 7, "
 DRIFT, OUTPUT_DRIFT, OUTLIERS, MISSING, AGE = "drift", "output_drift", "outliers", "missing", "age"
 #: The fewest rows that a rule may decide by.
 FEWEST_ROWS = 30
-#: The days of the longest window: one interval of it is at most a week.
+#: The days of the longest window.
 MOST_DAYS = 1000
 SECONDS_A_DAY = 86_400
 
@@ -110,6 +111,11 @@ def _place(location: Sequence[Any], rules: Any) -> str:
 def most_days(rules: Iterable[Rule]) -> float:
     """Return the days of the longest window, 0 without rules."""
     return max((rule.days for rule in rules if rule.metric != AGE), default=0)
+
+
+def fewest_days(rules: Iterable[Rule]) -> float:
+    """Return the days of the shortest window, infinity without rules."""
+    return min((rule.days for rule in rules if rule.metric != AGE), default=math.inf)
 
 
 def evaluate(rules: Iterable[Rule], champion: VersionAnalysis, window: Window, now: datetime) -> list[RuleResult]:
@@ -223,4 +229,7 @@ def _quality(rule: Rule, champion: VersionAnalysis, where: range) -> Found:
 def _no_rows(champion: VersionAnalysis, where: range) -> str:
     if champion.reference is None:
         return f"version {champion.number} cannot be read: {champion.source.problem}"
-    return "" if champion.rows(where) else "no rows in these days"
+    rows = champion.rows(where)
+    if not rows:
+        return "no rows in these days"
+    return "" if champion.outliers(where) else f"none of {rows:,} rows has the champion's fields"

@@ -9,8 +9,9 @@ thresholds, and its categories, as metadata, see `training/export/thresholds.py`
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,9 +49,9 @@ class EqualRows:
 
     @classmethod
     def of(cls, contract: Contract, metadata: str | None) -> EqualRows | None:
-        """Return what groups the rows of a contract; None if the model has no thresholds, or too many."""
-        thresholds: Thresholds | None = json.loads(metadata) if metadata else None
-        if thresholds is None:
+        """Return what groups the rows of a contract; None if the model has no thresholds, too many, or damaged ones."""
+        thresholds = _read(metadata, contract) if metadata else None
+        if not thresholds:
             return None
         codings, groups = [], 1
         for field in contract.row:
@@ -75,6 +76,28 @@ class EqualRows:
         number = np.empty(rows, np.int64)
         number[order] = np.cumsum(is_first) - 1
         return RowGroups(order[is_first], number)
+
+
+def _read(metadata: str, contract: Contract) -> Thresholds | None:
+    """Return the thresholds in metadata; None if they are none for these columns: groups by them would be wrong."""
+    try:
+        found = json.loads(metadata)
+    except (ValueError, RecursionError):
+        return None
+    is_text = {name: field.is_text for field in contract.row for name in field.columns}
+    if not isinstance(found, dict) or not found.keys() <= is_text.keys():
+        return None
+    return found if all(_are_valid(values, is_text=is_text[name]) for name, values in found.items()) else None
+
+
+def _are_valid(values: Any, *, is_text: bool) -> bool:
+    """Whether values are categories, or numbers in ascending order."""
+    types = (str,) if is_text else (int, float)
+    if not isinstance(values, list) or not all(type(value) in types for value in values):
+        return False
+    if is_text:
+        return True
+    return not any(map(math.isnan, values)) and all(first < second for first, second in pairwise(values))
 
 
 def _categories(categories: Sequence[str]) -> tuple[int, Coding]:
