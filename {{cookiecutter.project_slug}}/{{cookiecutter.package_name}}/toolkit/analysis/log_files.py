@@ -32,6 +32,8 @@ ROWS_WAITING = 4 * ROWS_AT_ONCE
 BUFFER_BYTES = 1 << 20
 #: Files that a sentence names.
 MOST_NAMES = 3
+#: The types of some entries of a line.
+TEXTS, KEYS, POSITIONS = {str}, {str, type(None)}, {int}
 
 
 class LogBlock(NamedTuple):
@@ -220,12 +222,10 @@ def _is_block(line: dict[str, Any]) -> bool:
     lists = ids, time, positions, *inputs.values(), *outputs.values()
     if not ids or not all(isinstance(values, list) and len(values) == len(ids) for values in lists):
         return False
-    typed = _are([*ids, *time], str) and _are(positions, int) and _are(keys, str, type(None))
-    return typed and all(0 <= position < len(keys) for position in positions)
-
-
-def _are(values: list[Any], *types: type) -> bool:
-    return set(map(type, values)) <= {*types}
+    if not (TEXTS.issuperset(map(type, (*ids, *time))) and KEYS.issuperset(map(type, keys))):
+        return False
+    used = set(positions) if POSITIONS.issuperset(map(type, positions)) else {-1}
+    return min(used) >= 0 and max(used) < len(keys)
 
 
 def times(texts: Iterable[str]) -> np.ndarray:
