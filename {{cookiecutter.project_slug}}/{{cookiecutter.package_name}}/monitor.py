@@ -37,7 +37,7 @@ from .trust import model_store
 FOLDER, REPORT = config.ROOT / "build" / "monitor", "report.html"
 #: The exit code with --check if the decision is to train again.
 RETRAIN = 3
-COLOURS = {"retrain": "red", "report": "yellow", "quiet": "green"}
+COLOURS = {"retrain": "red", "report": "yellow", "quiet": "green", "not evaluated": "yellow"}
 
 
 class Days(NamedTuple):
@@ -94,7 +94,7 @@ def run(settings: config.Settings, source: str = "", *, as_json: bool = False, f
             window, shown = analysis.window, analysis.window.last(settings.days)
             summary = summarize.summarize(settings.model_name, analysis, shown, criteria.slices)
             summary = _decide(summary, sources, analysis.versions, wanted, window, now)
-            one.detail = f"{len(summary.versions)} versions, {len(summary.rules)} rules"
+            one.detail = f"versions: {len(summary.versions)}, rules: {len(summary.rules)}"
         _record(tracking, summary, sources.champion, folder)
         found = Monitored(summary, sources.champion, folder / REPORT, tracking.id)
         _show(found, criteria, tracking.address)
@@ -226,13 +226,13 @@ def _row(result: RuleResult) -> list[str]:
     if result.metric == rules.AGE:
         over, shown = " days", "-" if estimate is None else f"{estimate.value:.1f} days"
     rule = f"{result.metric} {result.direction} {result.bound:g}{over}"
-    return [rule, shown, result.action if result.fired else "quiet"]
+    return [rule, shown, result.action if result.fired else "quiet" if result.evaluated else "not evaluated"]
 
 
 def _notes(summary: Summary) -> list[str]:
     """Return the notes on the whole, on versions, and on rules that could not be evaluated."""
     of_versions = [f"version {version.number}: {note}" for version in summary.versions for note in version.notes]
-    of_rules = [f"{result.metric}: {result.reason}" for result in summary.rules if result.estimate is None]
+    of_rules = [f"{result.metric}: {result.reason}" for result in summary.rules if not result.evaluated]
     return [*summary.notes, *of_versions, *of_rules]
 
 

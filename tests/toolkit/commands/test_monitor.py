@@ -130,11 +130,14 @@ def test_worse_quality_decides_to_retrain(served: Project) -> None:
 
 
 @pytest.mark.parametrize("rows", [10, 150])
-def test_nothing_is_retrained_because_of_few_rows(served: Project, rows: int) -> None:
+def test_nothing_is_retrained_because_of_few_rows(
+    served: Project, rows: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     served.serve(rows, wrong=1, age=120)
     found = served.monitor()
     assert found.summary.decision == "nothing"
     assert "No drift is computed below 500 rows" in found.summary.versions[0].notes[0]
+    assert "not evaluated" in capsys.readouterr().out
 
 
 def test_rules_are_of_the_champion_and_all_versions_are_shown(

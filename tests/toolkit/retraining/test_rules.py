@@ -115,6 +115,7 @@ def test_few_rows_decide_nothing_however_bad_they_are(count: int) -> None:
     for rule in ({"metric": "accuracy", "below": 0.75}, {"metric": "outliers", "above": 0.05}):
         found = result(rule, Few())
         assert not found.fired
+        assert not found.evaluated
         assert f"{count} rows; the rule needs 200" in found.reason
 
 

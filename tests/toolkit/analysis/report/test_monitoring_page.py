@@ -23,7 +23,7 @@ from summaries import (
     version,
 )
 from titanic_survival.toolkit.analysis.report import render
-from titanic_survival.toolkit.analysis.report.texts import clean, fitting, number, short
+from titanic_survival.toolkit.analysis.report.texts import clean, fitting, moment, number, short
 from titanic_survival.toolkit.analysis.summary import Estimate, Summary, Traffic
 
 
@@ -58,9 +58,9 @@ def test_decision_comes_first_with_the_rules_that_fired() -> None:
         ((), "nothing", "Nothing to do: no rule is set in model/quality.py."),
         ((rule(fired=False),), "nothing", "Nothing to do: none of 1 rule fired."),
         (
-            (rule(fired=False), rule(fired=False, estimate=None)),
+            (rule(fired=False), rule(fired=False, estimate=None, evaluated=False)),
             "nothing",
-            "Nothing to do: none of 2 rules fired; 1 rule had no value to compare.",
+            "Nothing to do: none of 2 rules fired; 1 rule could not be evaluated.",
         ),
         (
             (rule(action="report"),),
@@ -72,6 +72,17 @@ def test_decision_comes_first_with_the_rules_that_fired() -> None:
 )
 def test_decision_is_one_plain_sentence(rules: tuple, decision: str, sentence: str) -> None:
     assert page(summary(version(), rules=rules, decision=decision)).texts("p", "decision") == [sentence]
+
+
+def test_rule_with_too_few_rows_is_marked() -> None:
+    found = page(summary(version(), rules=(rule("outliers", False, evaluated=False),)))
+    assert "outliers above 0.25not evaluated" in found.texts("tr")[1]
+
+
+def test_page_ends_when_it_was_made() -> None:
+    late = summary(version()).model_copy(update={"end": END + timedelta(hours=3), "made": END + timedelta(hours=1)})
+    head = page(late).texts("p", "quiet")[0]
+    assert f"to {moment(END + timedelta(hours=1))}." in head
 
 
 def test_age_is_a_rule_without_interval_or_rows() -> None:

@@ -118,6 +118,8 @@ class RuleResult(Figures):
     version: int
     estimate: Estimate | None
     fired: bool
+    #: Whether there were enough rows to decide by.
+    evaluated: bool = True
     reason: str
 
 

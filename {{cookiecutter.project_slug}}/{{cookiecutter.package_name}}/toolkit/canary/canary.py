@@ -176,6 +176,8 @@ class Canary:
     def _missing(self, champion: VersionCounts, challenger: VersionCounts, labels: VersionCounts) -> list[str]:
         """Return in words what there is too little of."""
         found, requests, state = [], round(challenger.answered), self._ledger.state
+        if not requests and not champion.answered:
+            return ["no request has reached either version in this step"]
         if requests < self._plan.requests:
             found.append(f"{requests} of {self._plan.requests} requests to version {state.challenger}")
         if champion.answered < FEWEST_REQUESTS:

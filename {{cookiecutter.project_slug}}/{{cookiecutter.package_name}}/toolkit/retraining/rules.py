@@ -141,8 +141,14 @@ def _evaluate(rule: Rule, champion: VersionAnalysis, window: Window, now: dateti
         version=champion.number,
         estimate=found.estimate,
         fired=fired,
+        evaluated=_is_enough(rule, found.estimate),
         reason=reason,
     )
+
+
+def _is_enough(rule: Rule, estimate: Estimate | None) -> bool:
+    """Whether there is a figure, of enough rows; an age has none."""
+    return estimate is not None and (rule.metric == AGE or estimate.count >= rule.rows)
 
 
 def _judge(rule: Rule, found: Found) -> tuple[bool, str]:
@@ -154,7 +160,7 @@ def _judge(rule: Rule, found: Found) -> tuple[bool, str]:
         fired = rule.is_beyond(estimate)
         return fired, f"the champion was trained {estimate.value:.1f} days ago"
     figures = f"{found.name or rule.metric} is {estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"
-    if estimate.count < rule.rows:
+    if not _is_enough(rule, estimate):
         return False, f"{figures} of {estimate.count:,} rows; the rule needs {rule.rows:,}"
     if rule.is_beyond(estimate):
         return True, f"{figures} of {estimate.count:,} rows: all of the interval is {rule.direction} {rule.bound:g}"

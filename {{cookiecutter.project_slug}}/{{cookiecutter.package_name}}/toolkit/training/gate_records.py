@@ -47,4 +47,4 @@ def _record(result: GateResult) -> dict[str, Any]:
 
 
 def _short(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.6g}")
+    return None if value is None else float(f"{value:.6g}") + 0.0  # no -0.0

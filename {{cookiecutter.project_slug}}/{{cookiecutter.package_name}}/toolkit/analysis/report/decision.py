@@ -23,6 +23,7 @@ class Rule(NamedTuple):
     found: str
     action: str
     fired: bool
+    evaluated: bool
     reason: str
 
 
@@ -33,8 +34,8 @@ def sentence(summary: Summary) -> str:
         return f"{done}: no rule is set in model/quality.py."
     fired = [rule for rule in summary.rules if rule.fired]
     if not fired:
-        unknown = sum(rule.estimate is None for rule in summary.rules)
-        rest = f"; {count(unknown, 'rule')} had no value to compare" if unknown else ""
+        unknown = sum(not rule.evaluated for rule in summary.rules)
+        rest = f"; {count(unknown, 'rule')} could not be evaluated" if unknown else ""
         return f"{done}: none of {count(len(summary.rules), 'rule')} fired{rest}."
     who = f"of version {', '.join(map(str, sorted({rule.version for rule in fired})))}"
     named = "; ".join(_found(rule) for rule in fired[:MOST_NAMED])
@@ -56,6 +57,7 @@ def rules(results: Sequence[RuleResult]) -> list[Rule]:
             else with_interval(rule.estimate, brief),
             action=rule.action,
             fired=rule.fired,
+            evaluated=rule.evaluated,
             reason=clean(rule.reason, MOST_CHARACTERS),
         )
         for rule in sorted(results, key=lambda rule: not rule.fired)

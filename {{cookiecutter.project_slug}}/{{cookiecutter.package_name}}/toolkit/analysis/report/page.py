@@ -69,6 +69,8 @@ def render(summary: Summary) -> str:
         sentence=decision.sentence(summary),
         rules=decision.rules(summary.rules),
         sections=_sections(summary, versions),
+        # The last interval is not over yet.
+        end=min(summary.end, summary.made, key=texts.utc),
         rows=sum(one.rows for one in versions),
         shares=texts.share,
     )
