@@ -303,8 +303,14 @@ def test_canary_is_taken_back_by_hand(run: Callable[..., Outcome], registry: Reg
         begin.abort(registry, "")
 
 
-def test_damaged_state_is_said_and_removed_by_hand(run: Callable[..., Outcome], registry: Registry) -> None:
-    registry.set_tag("canary.state", "{")
+STATE = '{"challenger": 2, "champion": 1, "steps": [5, 100], "step": %s, "begun": "2026-01-01T00:00Z", "sign": "%s"}'
+
+
+@pytest.mark.parametrize(
+    "text", ["{", STATE % (9, "2026-01-01T00:00Z"), STATE % (-1, "2026-01-01T00:00Z"), STATE % (0, "2026-01-01T00:00")]
+)
+def test_damaged_state_is_said_and_removed_by_hand(run: Callable[..., Outcome], registry: Registry, text: str) -> None:
+    registry.set_tag("canary.state", text)
     with pytest.raises(UserError, match=r"canary.state of the model cannot be read.*--abort"):
         run()
     with pytest.raises(UserError, match="was damaged, and is removed"):

@@ -176,7 +176,9 @@ def test_attempt_without_an_answer_counts_for_the_cap(registry: Registry, trigge
 def test_interrupted_attempt_is_recorded(registry: Registry) -> None:
     with pytest.raises(KeyboardInterrupt):
         act(registry, REQUEST, Counting(KeyboardInterrupt()))
-    assert [(one.state, one.result) for one in recorded(registry)] == [("failed", "interrupted (KeyboardInterrupt)")]
+    assert [(one.state, one.result) for one in recorded(registry)] == [
+        ("unanswered", "interrupted (KeyboardInterrupt)")
+    ]
 
 
 def test_claim_of_a_process_that_ended_does_not_last(

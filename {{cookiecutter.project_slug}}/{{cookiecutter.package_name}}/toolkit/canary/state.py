@@ -7,9 +7,10 @@ import secrets
 import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Self
 
 import psutil
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..common.errors import UserError
 from ..common.names import CANARY, CHAMPION
@@ -33,14 +34,20 @@ class State(BaseModel):
     champion: int
     steps: tuple[int, ...]
     #: The position of the current step, and the challenger's percentage in it.
-    step: int = 0
+    step: int = Field(0, ge=0)
     percent: int = 0
     #: The tag `traffic` as the canary has set it.
     traffic: str = ""
-    begun: datetime
+    begun: AwareDatetime
     #: host:process:secret, "" if no process works on it; and when that gave its last sign.
     holder: str = ""
-    sign: datetime
+    sign: AwareDatetime
+
+    @model_validator(mode="after")
+    def _in_steps(self) -> Self:
+        if self.step >= len(self.steps):
+            raise ValueError(f"there is no step {self.step}")
+        return self
 
     def in_step(self, step: int) -> State:
         """Return the state of a step. The challenger is named by number, since its alias moves with each training."""
@@ -93,7 +100,7 @@ class Mark(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    time: datetime
+    time: AwareDatetime
     counts: dict[int, VersionCounts] = {}
 
 

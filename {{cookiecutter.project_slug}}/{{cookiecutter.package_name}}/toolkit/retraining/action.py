@@ -43,8 +43,8 @@ def act(registry: Registry, request: Request, trigger: Trigger, limits: Limits, 
         state = UNANSWERED if isinstance(error, UnansweredError) else FAILED
         _end(registry, tag, attempt._replace(state=state, result=str(error)))
         return Outcome("failed", str(error))
-    except BaseException as error:
-        _end(registry, tag, attempt._replace(state=FAILED, result=f"interrupted ({type(error).__name__})"))
+    except BaseException as error:  # the request may have arrived
+        _end(registry, tag, attempt._replace(state=UNANSWERED, result=f"interrupted ({type(error).__name__})"))
         raise
     result = "; ".join(text for text in start if text)
     _end(registry, tag, attempt._replace(state=STARTED, result=result))
