@@ -7,12 +7,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from titanic_survival.toolkit.canary.counting import PrometheusCounting
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.sockets import free_port
+from titanic_survival.toolkit.monitoring import prometheus_api
 from titanic_survival.toolkit.monitoring.prometheus_api import PrometheusApi, PrometheusError, Series
 from titanic_survival.toolkit.monitoring.version_counts import VersionCounts, increases, scrape
 
@@ -187,3 +189,30 @@ def test_of_several_models_one_must_be_named(monkeypatch: pytest.MonkeyPatch) ->
         increases(api, 60)
     increases(api, 60, 'bo"ats')
     assert r'{job="bo\"ats"}[60s]' in asked[-1]
+
+
+class _EndlessAnswer(http.server.BaseHTTPRequestHandler):
+    """Answers 200 with a body that comes byte by byte and never ends."""
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b" ")
+                time.sleep(0.05)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def test_answer_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prometheus_api, "TIMEOUT_SECONDS", -1.5)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _EndlessAnswer) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        started = time.monotonic()
+        with pytest.raises(UserError, match="no answer of a Prometheus"):
+            PrometheusApi(f"http://127.0.0.1:{server.server_port}").query("up")
+        assert time.monotonic() - started < 5
+        server.shutdown()

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import requests
+import httpx
 
+from ..common import bounded_http
 from ..common.errors import UserError
 
 TIMEOUT_SECONDS = 10
+#: Of an answer; a thousand series take some hundred kilobytes.
+MOST_BYTES = 50_000_000
 
 
 class Series(NamedTuple):
@@ -69,8 +72,15 @@ class PrometheusApi:
     def _ask(self, method: str, path: str, form: dict[str, str] | None = None) -> dict[str, Any]:
         """Return the object `data` of an answer."""
         try:
-            answer = requests.request(method, f"{self._address}/api/v1/{path}", data=form, timeout=TIMEOUT_SECONDS + 2)
-        except requests.RequestException as error:
+            answer = bounded_http.ask(
+                method,
+                f"{self._address}/api/v1/{path}",
+                httpx.Timeout(TIMEOUT_SECONDS + 2),
+                MOST_BYTES,
+                follow_redirects=True,
+                data=form,
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise PrometheusError(
                 f"{self._name} does not answer ({type(error).__name__}). Is it up, and reachable from here?"
             ) from error

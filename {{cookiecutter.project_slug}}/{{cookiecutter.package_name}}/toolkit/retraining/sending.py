@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from ..common import bounded_http
 from ..common.errors import UserError
 from ..common.redaction import redact_address
 from ..common.tag_text import line
@@ -22,10 +23,8 @@ ATTEMPTS, PAUSE, LONGEST_WAIT = 3, 1.0, 30.0
 TIMEOUT = httpx.Timeout(30, connect=10)
 #: Statuses by which a service says that it did nothing yet, and those of a gateway that does not know.
 BUSY, LOST = frozenset({429, 503}), frozenset({502, 504})
-#: Bytes of an answer that are read, and characters of it that an error shows.
-MOST_BYTES, SHOWN = 1_000_000, 300
-#: Headers that are no longer so of a body that was read.
-OF_TRANSFER = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+#: Characters of an answer that an error shows.
+SHOWN = 300
 
 
 class Service(NamedTuple):
@@ -52,7 +51,7 @@ class Service(NamedTuple):
         for attempt in range(1, ATTEMPTS + 1):
             wait = self.pause * 2 ** (attempt - 1)
             try:
-                answer = self._ask(method, url or self.url, content)
+                answer = bounded_http.ask(method, url or self.url, self.timeout, **content)
             except (httpx.ConnectTimeout, httpx.PoolTimeout):
                 problem: UserError = self._unreached("no connection within 10 s")
             except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -80,17 +79,6 @@ class Service(NamedTuple):
             if attempt < ATTEMPTS:
                 time.sleep(wait)
         raise problem
-
-    def _ask(self, method: str, url: str, content: Mapping[str, Any]) -> httpx.Response:
-        """Return an answer, with what comes of its body in time: an endless one must not hold up a training."""
-        with httpx.Client(timeout=self.timeout) as client, client.stream(method, url, **content) as answer:
-            deadline, body = time.monotonic() + (self.timeout.read or 0), bytearray()
-            for part in answer.iter_bytes():
-                body += part
-                if len(body) > MOST_BYTES or time.monotonic() > deadline:
-                    break
-            headers = [(name, value) for name, value in answer.headers.multi_items() if name not in OF_TRANSFER]
-            return httpx.Response(answer.status_code, headers=headers, content=bytes(body[:MOST_BYTES]))
 
     def _problem(self, answer: httpx.Response) -> UserError:
         """Return the error of a status: what was answered, and what to do."""
