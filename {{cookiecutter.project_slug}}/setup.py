@@ -46,6 +46,7 @@ TRAIN = [
     # boto3, an optional library, does not take 3.
     "python-dateutil<3",
     "requests>=2.32",
+    "scipy>=1.13",
     "skl2onnx>=1.18",
 ]
 # What models in Python need to be served; ONNX models do without it.

@@ -38,7 +38,6 @@ from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.derivation import derive
 from titanic_survival.toolkit.contract.schema import Contract
 from titanic_survival.toolkit.monitoring.prediction_ids import IdGenerator
-from titanic_survival.toolkit.monitoring.recorder import Block, _parts, log_line
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.version import artifact
 from titanic_survival.toolkit.version.contents import Contents
@@ -212,6 +211,8 @@ def write_log() -> Callable[..., Logged]:
 
     `time` is that of the last row; the others are evenly spread over the hours before.
     """
+    # Here, since it imports the client of Prometheus.
+    from titanic_survival.toolkit.monitoring.recorder import Block, _parts, log_line
 
     def write(
         folder: Path,
