@@ -174,7 +174,10 @@ def test_interrupt_during_an_upload_leaves_no_half_object(
         return handle(operation, body)
 
     monkeypatch.setattr(front, "handle", slow)
-    script = f"from titanic_survival.toolkit.batch.locations import locate\nlocate('s3://data/out.csv').write_bytes(bytes({LARGE}))"
+    # Where the tests run in the background of a shell, children ignore the signal.
+    catch = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    write = f"locate('s3://data/out.csv').write_bytes(bytes({LARGE}))"
+    script = f"{catch}from titanic_survival.toolkit.batch.locations import locate\n{write}"
     with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) as process:
         assert under_way.wait(60)
         process.send_signal(signal.SIGINT)

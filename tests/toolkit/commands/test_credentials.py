@@ -17,6 +17,7 @@ from titanic_survival.model import data
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.redaction import redact
 from titanic_survival.toolkit.live.live_release import LiveRelease
+from titanic_survival.toolkit.monitoring.prediction_log import LogFile
 from titanic_survival.toolkit.registry.client import connect
 from titanic_survival.toolkit.release.store import Store
 from titanic_survival.toolkit.release.synchronizer import Synchronizer
@@ -72,7 +73,8 @@ def test_nothing_shows_the_password_of_the_tracking_uri_or_the_token_of_a_remote
     live = LiveRelease(settings.store)
     live.load()
     live.follow()
-    routes = app.Routes(Scorer(live, Limits(10, 1000)), None, title="", description="")  # type: ignore[arg-type]
+    feedback = LogFile(tmp_path / "log", "feedback", 1_000_000)
+    routes = app.Routes(Scorer(live, Limits(10, 1000)), feedback, title="", description="")
     shown = TestClient(app.ScoringMiddleware(routes._predict, routes)).get("/readyz").text
     assert "http://***@127.0.0.1" in shown
     captured = capsys.readouterr()
