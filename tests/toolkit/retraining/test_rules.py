@@ -156,6 +156,11 @@ def test_metric_that_does_not_exist_is_named(metric: str) -> None:
         result({"metric": metric, "above": 0.1})
 
 
+def test_metrics_that_exist_are_listed() -> None:
+    with pytest.raises(UserError, match="there are: drift, output_drift, outliers, age, drift/<field>"):
+        result({"metric": "drfit", "above": 0.1})
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -222,7 +222,8 @@ def _named(rule: Rule, fields: Sequence[FieldDrift], name: str) -> FieldDrift:
 def _quality(rule: Rule, champion: VersionAnalysis, where: range) -> Found:
     known = champion.details.get("metrics", {})
     if known and rule.metric not in known and rule.metric.partition("/")[0] not in known:
-        names = [f"{DRIFT}/<field>", f"{OUTPUT_DRIFT}/<field>", OUTLIERS, f"{MISSING}/<field>", AGE, *known]
+        ours = DRIFT, OUTPUT_DRIFT, OUTLIERS, AGE, *(f"{kind}/<field>" for kind in (DRIFT, OUTPUT_DRIFT, MISSING))
+        names = [*ours, *(name for name in known if "/" not in name), *[name for name in known if "/" in name][:1]]
         raise UserError(f"model/quality.py: RULES names {rule.metric!r}; there are: {', '.join(names)}")
     metric, _, group = rule.metric.partition("/")
     for found in champion.quality(where, Effort(), group):
