@@ -129,6 +129,8 @@ def contexts(mlflow: str, registry: str) -> dict[str, str]:
         "EXTRAS",
         "APPROVAL_REQUIRED",
         "FOUR_EYES",
+        "SIGNING_KEYLESS",
+        "VERIFY_IDENTITY",
         "KUBERNETES_NAMESPACE",
         "MLFLOW_TRACKING_USERNAME",
         "REGISTRY_USERNAME",

@@ -314,6 +314,18 @@ def keys(tmp_path: Path) -> Callable[..., Keys]:
     return keys
 
 
+@pytest.fixture
+def sigstore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return a Sigstore, and be a CI job of which its identity provider says who it is."""
+    from sigstore_stand_in import SigstoreStandIn
+
+    stand_in = SigstoreStandIn(tmp_path)
+    for name, value in stand_in.environment().items():
+        monkeypatch.setenv(name, value)
+    yield stand_in
+    stand_in.close()
+
+
 class Guarded(NamedTuple):
     """An MLflow server that requires credentials, and gives a user no permission that nobody has granted."""
 

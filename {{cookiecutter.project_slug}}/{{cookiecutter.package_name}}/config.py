@@ -192,9 +192,21 @@ class Settings(BaseSettings):
     signing_certificate: Path | None = Field(
         None, description="file of that key's certificate, and of those between it and the authority in VERIFY_KEY"
     )
+    signing_keyless: bool = Field(
+        False, description="train signs versions as who runs it, of whom an identity provider says who that is"
+    )
     verify_key: Path | None = Field(
         None,
         description="file of public keys, or of authorities' certificates; a version that none has signed is refused",
+    )
+    verify_identity: str = Field(
+        "", description="identities, separated by commas; a version that none has signed without a key is refused"
+    )
+    verify_issuer: str = Field(
+        "https://token.actions.githubusercontent.com", description="identity provider that vouches for them"
+    )
+    sigstore_trust_config: Path | None = Field(
+        None, description="file of the trust config of a private Sigstore; by default the public one signs and verifies"
     )
     allow_pickle: bool = Field(
         False, description="where TARGET is not local, versions that are a pickle need no signature"

@@ -18,7 +18,7 @@ from .toolkit.release.desired import desired_release
 from .toolkit.release.store import Release
 from .toolkit.release.targets import Target
 from .toolkit.version.signature import Verifier
-from .trust import allows_pickle, model_store, signer
+from .trust import allows_pickle, model_store, signer, trusted_signers
 
 NO_ANSWER = "see that the address is right, and that network, proxy and name server work"
 #: Seconds for what loads every version, and for what downloads each from the registry.
@@ -29,7 +29,7 @@ class ProjectChecks:
     """The checks of a project, by its settings."""
 
     def __init__(self, settings: config.Settings) -> None:
-        self._settings, self._store = settings, model_store(settings)
+        self._settings, self._store, self._trusted = settings, model_store(settings), trusted_signers(settings)
         self._mlflow = settings.mlflow_tracking_uri, settings.model_name
 
     def applicable(self) -> list[Check]:
@@ -39,15 +39,15 @@ class ProjectChecks:
             versions.check,
             self._store,
             settings.model_name,
-            settings.verify_key,
+            self._trusted,
             allow_pickle=allows_pickle(settings),
         )
         found = [Check("mlflow", partial(server_checks.check, *self._mlflow), hint=NO_ANSWER)]
         if settings.webhook_secret.get_secret_value():
             webhook = partial(server_checks.check_webhook, *self._mlflow, config.SERVICE_NAME)
             found.append(Check("webhook", webhook, hint=NO_ANSWER))
-        if settings.signing_key or settings.verify_key:
-            found.append(Check("signing", self._keys))
+        if settings.signing_key or settings.signing_keyless or self._trusted:
+            found.append(Check("signing", self._signing, hint=NO_ANSWER))
         found.append(Check("store", store, LOAD_SECONDS))
         if settings.auth != "none":
             found.append(Check("access", self._access, hint=NO_ANSWER))
@@ -62,7 +62,7 @@ class ProjectChecks:
         found.append(Check("golden", self._golden, LOAD_SECONDS))
         if settings.target in ("docker", "kubernetes"):
             found.append(Check("golden", self._golden_deployed, LOAD_SECONDS, NO_ANSWER))
-        if settings.verify_key is None and allows_pickle(settings):
+        if not self._trusted and allows_pickle(settings):
             # No signature covers the code around a registered version, which runs when MLflow loads it.
             found.append(Check("golden", self._golden_mlflow, DOWNLOAD_SECONDS, NO_ANSWER))
         return found
@@ -71,12 +71,13 @@ class ProjectChecks:
     def _target(self) -> Target:
         return targets.target(self._settings)
 
-    def _keys(self) -> Iterator[Finding]:
-        if self._settings.signing_key:
+    def _signing(self) -> Iterator[Finding]:
+        if self._settings.signing_key or self._settings.signing_keyless:
             signer(self._settings)
-        elif self._settings.verify_key:
-            Verifier(self._settings.verify_key)
-        yield ok("the keys can be used")
+            yield ok("versions can be signed")
+        elif self._trusted:
+            Verifier(self._trusted)
+            yield ok(f"{self._trusted} can be used")
 
     def _access(self) -> Iterator[Finding]:
         policy = access_policy(self._settings)

@@ -1,4 +1,4 @@
-"""Trust: the key that versions are signed with, which versions the store admits, and who approves, by the settings."""
+"""Trust: what signs versions, which versions the store admits, and who approves, by the settings."""
 
 from __future__ import annotations
 
@@ -11,18 +11,25 @@ from .toolkit.common.errors import UserError
 from .toolkit.release.admission import Admission
 from .toolkit.release.approval import ApprovalRules
 from .toolkit.release.store import Store
-from .toolkit.version.signature import Signer, Verifier
+from .toolkit.version.keyless import KeylessSigner
+from .toolkit.version.signature import KeySigner, Signer, TrustedSigners, Verifier
 
 
 def model_store(settings: config.Settings) -> Store:
     """Return the store of the settings, which admits the versions that they trust."""
     admission = Admission(
         settings.model_name,
-        settings.verify_key,
+        trusted_signers(settings),
         allow_pickle=allows_pickle(settings),
         approvals=approval_rules(settings),
     )
     return Store(settings.store, admission)
+
+
+def trusted_signers(settings: config.Settings) -> TrustedSigners:
+    """Return whose signatures count; nobody's are needed where the settings name none."""
+    identities = tuple(name.strip() for name in settings.verify_identity.split(",") if name.strip())
+    return TrustedSigners(settings.verify_key, identities, settings.verify_issuer, settings.sigstore_trust_config)
 
 
 def allows_pickle(settings: config.Settings) -> bool:
@@ -37,22 +44,30 @@ def approval_rules(settings: config.Settings) -> ApprovalRules:
 
 
 def signer(settings: config.Settings) -> Signer | None:
-    """Return what signs versions, None without SIGNING_KEY; `UserError` if its versions would be refused."""
-    if settings.signing_key is None:
-        if settings.verify_key:
-            raise UserError(
-                f"VERIFY_KEY={settings.verify_key} is set, so a version that is not signed is refused, and SIGNING_KEY "
-                "is not. Set it, or unset VERIFY_KEY for this training."
-            )
-        return None
-    password = settings.signing_password.get_secret_value()
-    made = Signer(settings.signing_key, password, settings.signing_certificate)
-    if settings.verify_key:
+    """Return what signs versions, None if nothing is set that does; `UserError` if its versions would be refused."""
+    trusted = trusted_signers(settings)
+    if settings.signing_key and settings.signing_keyless:
+        raise UserError(f"SIGNING_KEY={settings.signing_key} and SIGNING_KEYLESS are both set: unset one of them.")
+    if settings.signing_key:
+        return _key_signer(settings, settings.signing_key, trusted)
+    if settings.signing_keyless:
+        return KeylessSigner(trusted)
+    if trusted:
+        raise UserError(
+            f"{trusted} is set, so a version that is not signed is refused, and neither SIGNING_KEY nor "
+            f"SIGNING_KEYLESS is. Set one of them, or unset {trusted.variables} for this training."
+        )
+    return None
+
+
+def _key_signer(settings: config.Settings, key: Path, trusted: TrustedSigners) -> KeySigner:
+    made = KeySigner(key, settings.signing_password.get_secret_value(), settings.signing_certificate)
+    if trusted:
         with tempfile.TemporaryDirectory() as folder:
             made.sign(Path(folder))
-            if Verifier(settings.verify_key).problem(Path(folder)):
+            if Verifier(trusted).problem(Path(folder)):
                 raise UserError(
-                    f"VERIFY_KEY={settings.verify_key} refuses what SIGNING_KEY={settings.signing_key} signs: set the "
-                    "public key of that one, or the authority of SIGNING_CERTIFICATE."
+                    f"{trusted} refuses what SIGNING_KEY={key} signs: set VERIFY_KEY to the public key of that one, or "
+                    "to the authority of SIGNING_CERTIFICATE."
                 )
     return made

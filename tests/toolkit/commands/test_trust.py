@@ -96,11 +96,41 @@ def test_training_stops_before_it_makes_what_would_be_refused(
     settings = with_keys(project, ours)
     with pytest.raises(UserError, match=r"VERIFY_KEY=.*theirs.pub refuses what SIGNING_KEY=.*ours.pem signs"):
         train.run(settings.model_copy(update={"verify_key": theirs.public}))
-    with pytest.raises(UserError, match=r"VERIFY_KEY=.* is set, .*SIGNING_KEY is not"):
+    with pytest.raises(UserError, match=r"VERIFY_KEY=.* is set, .*neither SIGNING_KEY nor SIGNING_KEYLESS"):
         train.run(settings.model_copy(update={"signing_key": None}))
     with pytest.raises(UserError, match="SIGNING_PASSWORD is wrong, or missing"):
         train.run(settings.model_copy(update={"signing_password": SecretStr("unneeded")}))
     assert [version.number for version in registry_of(project).versions()] == [1]
+
+
+def test_keyless_version_is_signed_and_every_command_verifies_who_did(
+    project: config.Settings, sigstore: Any, source: Path, tmp_path: Path, quick: None
+) -> None:
+    verifying = project.model_copy(
+        update={
+            "verify_identity": f" ada@example.com, {sigstore.identity} ",
+            "verify_issuer": sigstore.url,
+            "sigstore_trust_config": sigstore.trust_config,
+        }
+    )
+    with pytest.raises(UserError, match=r"VERIFY_IDENTITY=ada@.* is set, .*neither SIGNING_KEY nor SIGNING_KEYLESS"):
+        train.run(verifying)
+    with pytest.raises(UserError, match=r"SIGNING_KEY=key.pem and SIGNING_KEYLESS are both set"):
+        train.run(verifying.model_copy(update={"signing_key": Path("key.pem"), "signing_keyless": True}))
+    # Version 1, the champion, has no signature, and a comparison would open it.
+    registry = registry_of(project)
+    number = train.run(
+        project.model_copy(update={"signing_keyless": True, "sigstore_trust_config": sigstore.trust_config})
+    )
+    registry.set_alias("champion", number)
+    sync.run(verifying, once=True)
+    assert (Store(project.store).path(number) / signature.FILE).is_file()
+    score = (str(source), str(tmp_path / "out.csv"), str(number))
+    assert predict.run(verifying, *score).counts.rejected == 0
+    shutil.rmtree(Store(project.store).path(number))
+    other = verifying.model_copy(update={"verify_identity": "eve@example.com"})
+    with pytest.raises(UserError, match=rf"Version {number} is refused, since {sigstore.identity} signed it"):
+        predict.run(other, *score)
 
 
 def served_by_python(settings: config.Settings) -> None:
@@ -124,7 +154,7 @@ def test_pickle_outside_of_this_machine_needs_a_permission(
         served_by_python(settings)
         registry_of(settings).set_alias("champion", 1)
         elsewhere = settings.model_copy(update={"target": "docker"})
-        said = "Version 1 is refused, since model.pkl can run any code when opened.*SIGNING_KEY.*ALLOW_PICKLE=1"
+        said = "Version 1 is refused, since model.pkl can run any code when opened.*docs/signing.md.*ALLOW_PICKLE=1"
 
         def pull(settings: config.Settings) -> None:
             registry, store = registry_of(settings), trust.model_store(settings)

@@ -13,7 +13,7 @@ from titanic_survival.toolkit.diagnosis import golden, versions
 from titanic_survival.toolkit.registry.registered_model import predict_example
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.version.artifact import ONNX, PICKLE, Artifact, digest
-from titanic_survival.toolkit.version.signature import Signer
+from titanic_survival.toolkit.version.signature import KeySigner, TrustedSigners
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def store(project: config.Settings) -> Store:
 
 def check(store: Store, key: Path | None = None, *, model: str = "", allow_pickle: bool = True) -> list[Finding]:
     name = model or store.required_release().model
-    return list(versions.check(store, name, key, allow_pickle=allow_pickle))
+    return list(versions.check(store, name, TrustedSigners(key), allow_pickle=allow_pickle))
 
 
 def test_whole_store(store: Store) -> None:
@@ -70,7 +70,7 @@ def test_signatures_where_a_key_is_set(store: Store, keys: Callable[..., Any]) -
     pair = keys()
     [found] = check(store, pair.public)
     assert (found.level, "served although it is not signed: promote a signed" in found.text) == ("error", True)
-    Signer(pair.private).sign(store.path(1))
+    KeySigner(pair.private).sign(store.path(1))
     store.write(Release.now("m", 1, {1: ()}, digests={1: digest(store.path(1))}))
     [found] = check(store, pair.public)
     assert (found.level, found.text.endswith("digests and signatures verified")) == ("ok", True)

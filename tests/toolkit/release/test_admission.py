@@ -14,7 +14,7 @@ from titanic_survival.toolkit.release.admission import Admission
 from titanic_survival.toolkit.release.store import Store
 from titanic_survival.toolkit.version import signature
 from titanic_survival.toolkit.version.artifact import FEATURES, ONNX, Artifact, digest
-from titanic_survival.toolkit.version.signature import Signer
+from titanic_survival.toolkit.version.signature import KeySigner, TrustedSigners
 
 MODEL = "titanic"
 
@@ -22,7 +22,7 @@ MODEL = "titanic"
 @pytest.fixture
 def signed(version: Artifact, keys: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
     """Return a function that makes the folder of a signed version of a model and a run."""
-    signer = Signer(keys().private)
+    signer = KeySigner(keys().private)
 
     def signed(run: str, model: str = MODEL) -> Path:
         folder = tmp_path / f"{model}-{run}"
@@ -38,7 +38,7 @@ def signed(version: Artifact, keys: Callable[..., Any], tmp_path: Path) -> Calla
 @pytest.fixture
 def store(tmp_path: Path, keys: Callable[..., Any]) -> Store:
     """Return a store that admits what the key has signed."""
-    return Store(tmp_path / "store", Admission(MODEL, tmp_path / "key.pub"))
+    return Store(tmp_path / "store", Admission(MODEL, TrustedSigners(tmp_path / "key.pub")))
 
 
 def pull(store: Store, number: int, run: str, folder: Path) -> Path:
@@ -138,8 +138,8 @@ def test_pickle_of_a_signed_version_needs_no_permission(
 ) -> None:
     folder = signed("three")
     without_onnx(folder)
-    Signer(tmp_path / "key.pem").sign(folder)
-    store = Store(tmp_path / "store", Admission(MODEL, tmp_path / "key.pub", allow_pickle=False))
+    KeySigner(tmp_path / "key.pem").sign(folder)
+    store = Store(tmp_path / "store", Admission(MODEL, TrustedSigners(tmp_path / "key.pub"), allow_pickle=False))
     pull(store, 3, "three", folder)
     assert store.versions() == [3]
 

@@ -16,9 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.version import signature
-from titanic_survival.toolkit.version.signature import Signer, Verifier
+from titanic_survival.toolkit.version.signature import KeySigner, TrustedSigners, Verifier
 
 FOREIGN = "its signature is none of VERIFY_KEY"
+
+
+def verifier(keys: Path) -> Verifier:
+    return Verifier(TrustedSigners(keys))
 
 
 @pytest.fixture
@@ -92,16 +96,16 @@ def test_every_change_is_found(
     folder: Path, keys: Callable[..., Any], attack: Callable[[Path], object], said: str
 ) -> None:
     pair = keys()
-    Signer(pair.private).sign(folder)
-    verifier = Verifier(pair.public)
-    assert verifier.problem(folder) == ""
+    KeySigner(pair.private).sign(folder)
+    opened = verifier(pair.public)
+    assert opened.problem(folder) == ""
     attack(folder)
-    assert verifier.problem(folder) == said
+    assert opened.problem(folder) == said
 
 
 def test_signature_of_somebody_else_is_none(folder: Path, keys: Callable[..., Any]) -> None:
-    Signer(keys("theirs").private).sign(folder)
-    assert Verifier(keys("ours").public).problem(folder) == FOREIGN
+    KeySigner(keys("theirs").private).sign(folder)
+    assert verifier(keys("ours").public).problem(folder) == FOREIGN
 
 
 def test_statement_that_names_files_outside_of_the_folder_is_none(folder: Path, keys: Callable[..., Any]) -> None:
@@ -122,7 +126,7 @@ def test_statement_that_names_files_outside_of_the_folder_is_none(folder: Path, 
 
     manifest = signature._hashing().hash(folder)
     sign_ec_key.Signer(pair.private).sign(Traversing(manifest)).write(folder / signature.FILE)
-    said = Verifier(pair.public).problem(folder)
+    said = verifier(pair.public).problem(folder)
     assert said.startswith("its files differ from those that were signed")
     assert outside.exists()
 
@@ -132,20 +136,20 @@ def test_any_of_several_keys_may_have_signed(folder: Path, keys: Callable[..., A
     both = folder.parent / "both.pub"
     both.write_bytes(old.public.read_bytes() + new.public.read_bytes())
     for pair, said in ((old, ""), (new, ""), (third, FOREIGN)):
-        Signer(pair.private).sign(folder)
-        assert Verifier(both).problem(folder) == said
-    Signer(new.private).sign(folder)
+        KeySigner(pair.private).sign(folder)
+        assert verifier(both).problem(folder) == said
+    KeySigner(new.private).sign(folder)
     flip(folder)
-    assert Verifier(both).problem(folder) == "its files differ from those that were signed (model.onnx)"
+    assert verifier(both).problem(folder) == "its files differ from those that were signed (model.onnx)"
 
 
 def test_encrypted_key_needs_its_password(folder: Path, keys: Callable[..., Any]) -> None:
     pair = keys(password="secret")
-    Signer(pair.private, "secret").sign(folder)
-    assert Verifier(pair.public).problem(folder) == ""
+    KeySigner(pair.private, "secret").sign(folder)
+    assert verifier(pair.public).problem(folder) == ""
     for wrong in ("", "another"):
         with pytest.raises(UserError, match=r"key.pem: SIGNING_PASSWORD is wrong, or missing"):
-            Signer(pair.private, wrong)
+            KeySigner(pair.private, wrong)
 
 
 def test_key_that_cannot_be_used_is_named(tmp_path: Path, keys: Callable[..., Any]) -> None:
@@ -159,10 +163,10 @@ def test_key_that_cannot_be_used_is_named(tmp_path: Path, keys: Callable[..., An
     text.write_text("no key")
     for path in (other, text, keys("k", curve=ec.SECP256K1()).private):
         with pytest.raises(UserError, match=f"SIGNING_KEY={path} cannot be used: .*P-256.*docs/signing.md"):
-            Signer(path)
+            KeySigner(path)
         with pytest.raises(UserError, match=f"VERIFY_KEY={path} has no public key"):
-            Verifier(path)
-    for made in (Signer, Verifier):
+            verifier(path)
+    for made in (KeySigner, verifier):
         with pytest.raises(UserError, match=r"none.pem: No such file.*docs/signing.md"):
             made(tmp_path / "none.pem")
 
@@ -202,26 +206,26 @@ def test_certificate_of_an_authority_that_is_trusted(
 ) -> None:
     authority, signer = keys("authority"), keys("signer")
     trusted = certify("authority", authority.private)
-    Signer(signer.private, certificate=certify("signer", signer.private, authority.private)).sign(folder)
-    assert Verifier(trusted).problem(folder) == ""
+    KeySigner(signer.private, certificate=certify("signer", signer.private, authority.private)).sign(folder)
+    assert verifier(trusted).problem(folder) == ""
     flip(folder)
-    assert Verifier(trusted).problem(folder) == "its files differ from those that were signed (model.onnx)"
+    assert verifier(trusted).problem(folder) == "its files differ from those that were signed (model.onnx)"
     flip(folder)
     other = certify("another", keys("another").private)
-    assert Verifier(other).problem(folder) == FOREIGN
-    Signer(signer.private, certificate=certify("signer", signer.private, authority.private, may_sign=False)).sign(
+    assert verifier(other).problem(folder) == FOREIGN
+    KeySigner(signer.private, certificate=certify("signer", signer.private, authority.private, may_sign=False)).sign(
         folder
     )
-    assert Verifier(trusted).problem(folder) == FOREIGN
+    assert verifier(trusted).problem(folder) == FOREIGN
     with pytest.raises(UserError, match=r"authority.crt is not of the key SIGNING_KEY="):
-        Signer(signer.private, certificate=trusted)
+        KeySigner(signer.private, certificate=trusted)
     with pytest.raises(UserError, match="SIGNING_PASSWORD is set"):
-        Signer(signer.private, "secret", trusted)
+        KeySigner(signer.private, "secret", trusted)
 
 
 def test_the_library_itself_verifies_it_too(folder: Path, keys: Callable[..., Any]) -> None:
     pair = keys()
-    Signer(pair.private).sign(folder)
+    KeySigner(pair.private).sign(folder)
     command = [sys.executable, "-m", "model_signing", "verify", "key", str(folder)]
     command += ["--signature", str(folder / signature.FILE), "--public_key", str(pair.public)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

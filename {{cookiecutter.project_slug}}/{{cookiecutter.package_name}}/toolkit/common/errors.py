@@ -53,7 +53,7 @@ EXTRAS = {
     "boto3": "s3",
     "google": "gcs",
     "mangum": "lambda",
-    **dict.fromkeys(("OpenSSL", "model_signing"), "sign"),
+    **dict.fromkeys(("OpenSSL", "model_signing", "sigstore"), "sign"),
     "optuna": "tune",
     "psycopg2": "postgresql",
     "py4j": "spark",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..common.errors import UserError
 from ..common.findings import Finding, error, ok, warning
 from ..release.store import Release, Store
 from ..version.artifact import pickles
-from ..version.signature import Verifier
+from ..version.signature import TrustedSigners, Verifier
 
 
-def check(store: Store, model: str, verify_key: Path | None, *, allow_pickle: bool) -> Iterator[Finding]:
+def check(store: Store, model: str, trusted: TrustedSigners, *, allow_pickle: bool) -> Iterator[Finding]:
     """Check the versions of the current release; nothing is found where there is none."""
     release = store.release()
     if release is None:
@@ -21,7 +20,7 @@ def check(store: Store, model: str, verify_key: Path | None, *, allow_pickle: bo
         yield warning(f"the release is of {release.model}, and MODEL_NAME is {model}: make deploy, or correct it")
     if problem := store.problem():
         yield warning(f"the last sync failed: {problem}")
-    verifier = Verifier(verify_key) if verify_key else None
+    verifier = Verifier(trusted) if trusted else None
     wrong = 0
     for number in sorted(release.versions):
         for text in _problems(store, release, number, verifier, allow_pickle=allow_pickle):
@@ -49,5 +48,5 @@ def _problems(
     elif not allow_pickle and (files := pickles(folder)):
         yield (
             f"version {number} is served although {' and '.join(files)} can run any code and nobody has signed it: "
-            "sign versions and set VERIFY_KEY, or set ALLOW_PICKLE=1"
+            "sign versions and set who may sign (docs/signing.md), or set ALLOW_PICKLE=1"
         )
