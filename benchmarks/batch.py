@@ -9,13 +9,10 @@ import argparse
 import json
 import os
 import platform
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import NamedTuple
 
-from .project import ROOT, environment, generate, python
+from .process_runs import Run, processor, run
+from .project import ROOT, generate
 
 FOLDER, HERE = ROOT / "build" / "batch", Path(__file__).parent
 STEPS = str(HERE / "batch_steps.py")
@@ -36,15 +33,6 @@ and the registry. *Plain* is a script with `pandas.read_csv`, `mlflow.pyfunc.loa
 same CSV file and cores: with the same pipeline logged by `mlflow.sklearn`, or with a version of this project, whose
 MLflow model runs ONNX too.
 """
-
-
-class Run(NamedTuple):
-    """A process: its duration and its processor time in seconds, its peak memory in bytes, what it printed."""
-
-    seconds: float
-    cpu: float
-    peak: int
-    output: str
 
 
 def main() -> None:
@@ -75,7 +63,7 @@ class Bench:
     ) -> None:
         self._project, self._cores, self._runs, self._scripts, self._mixed = project, cores, runs, scripts, mixed
         self.report = ""
-        self._say(f"# Batch\n\nPython {platform.python_version()}, {_processor()}, {len(cores)} cores. {EXPLANATION}\n")
+        self._say(f"# Batch\n\nPython {platform.python_version()}, {processor()}, {len(cores)} cores. {EXPLANATION}\n")
         self._make_rows(1)
         start = self._ours("rows.csv", cores[:1])
         self._start = start.cpu
@@ -126,32 +114,6 @@ class Bench:
 
     def _best(self, arguments: list[str], cores: list[int]) -> Run:
         return min((run(self._project, arguments, cores) for _ in range(self._runs)), key=lambda found: found.seconds)
-
-
-def run(project: Path, arguments: list[str], cores: list[int] | None = None) -> Run:
-    """Run the project's Python on some cores."""
-    env = environment(project) | {"PYTHONPATH": str(project), "MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"}
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [python(project), *arguments],
-        cwd=project,
-        env=env,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores) if cores else None,
-    )
-    assert process.stdout
-    output = process.stdout.read()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{' '.join(arguments)} failed:\n{output}")
-    return Run(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, output)
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

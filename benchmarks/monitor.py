@@ -9,14 +9,10 @@ import argparse
 import os
 import platform
 import shutil
-import subprocess
-import sys
-import threading
-import time
 from pathlib import Path
-from typing import NamedTuple
 
-from .project import ROOT, environment, generate, python
+from .process_runs import processor, run
+from .project import ROOT, generate
 
 FOLDER, HERE = ROOT / "build" / "monitor", Path(__file__).parent
 STEPS = str(HERE / "monitor_steps.py")
@@ -30,14 +26,6 @@ others use them too. The memory is the largest sum of all processes of the comma
 the script of docs/monitoring.md: it reads all lines into a DataFrame, joins the labels, and counts the drift of one
 feature and the accuracy, without intervals.
 """
-
-
-class Run(NamedTuple):
-    """A command: its duration and its processor time in seconds, and its peak memory in bytes."""
-
-    seconds: float
-    cpu: float
-    peak: int
 
 
 def main() -> None:
@@ -55,7 +43,7 @@ def main() -> None:
     if not options.keep or not project.exists():
         generate(FOLDER)
     cores = len(os.sched_getaffinity(0))
-    report = f"# Monitor\n\nPython {platform.python_version()}, {_processor()}, {cores} cores. "
+    report = f"# Monitor\n\nPython {platform.python_version()}, {processor()}, {cores} cores. "
     report += EXPLANATION.format(block=options.block, labels=options.labels)
     report += (
         "\n| rows | log MB | run | s | CPU s | peak MB | rows/s |\n| ---: | ---: | --- | ---: | ---: | ---: | ---: |\n"
@@ -70,7 +58,7 @@ def main() -> None:
         if rows <= options.plain:
             runs["plain"] = [STEPS, "plain", str(log)]
         for name, arguments in runs.items():
-            found = run(project, arguments)
+            found = run(project, arguments, with_children=True)
             line = (
                 f"| {rows:,} | {size:,.0f} | {name} | {found.seconds:.1f} | {found.cpu:.1f} | {found.peak / MB:,.0f} | "
             )
@@ -79,47 +67,6 @@ def main() -> None:
             report += line
         shutil.rmtree(log)
     (HERE / "monitor.md").write_text(report)
-
-
-def run(project: Path, arguments: list[str]) -> Run:
-    """Run the project's Python, and watch the memory of all its processes."""
-    env = environment(project) | {"PYTHONPATH": str(project), "MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"}
-    start, peak, ended = time.perf_counter(), [0], threading.Event()
-    process = subprocess.Popen(
-        [python(project), *arguments], cwd=project, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-
-    def watch() -> None:
-        while not ended.wait(0.1):
-            peak[0] = max(peak[0], _memory(process.pid))
-
-    threading.Thread(target=watch, daemon=True).start()
-    assert process.stdout
-    output = process.stdout.read()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    ended.set()
-    if process.returncode:
-        sys.exit(f"{' '.join(arguments)} failed:\n{output}")
-    return Run(time.perf_counter() - start, used.ru_utime + used.ru_stime, peak[0])
-
-
-def _memory(session: int) -> int:
-    """Return the proportional set size of the processes of a session, in bytes."""
-    total = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.getsid(int(folder.name)) == session:
-                lines = (folder / "smaps_rollup").read_text().splitlines()
-                total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-        except OSError:  # it has ended meanwhile
-            continue
-    return total
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def sent_again(trained: Project, folder: Path, url: str, labels: list[dict[str, 
     said = trained.make("feedback", f"INPUT={file}", SERVICE_URL=url, LOG_FOLDER=str(folder))
     assert re.search(rf"New labels: +1, now in {url}\n", said)
     assert re.search(rf"Already known: +{len(labels)} labels", said)
-    assert re.search(rf"Rejected: +1 rows, with the reasons in {folder}/labels.rejects.csv", said)
+    assert re.search(rf"Rejected: +1 row with the reasons in {folder}/labels.rejects.csv", said)
     wait_for(lambda: value(url, "model_feedback_rows_total") == len(labels) + 1, 5)
     said = trained.make("feedback", f"INPUT={file}", LOG_FOLDER=str(folder))
     assert re.search(rf"New labels: +0\nAlready known: +{len(labels) + 1} labels", said)

@@ -223,6 +223,7 @@ def write_log() -> Callable[..., Logged]:
         time: datetime | None = None,
         hours: float = 1,
         shadow_of: Logged | None = None,
+        key: str | None = None,
     ) -> Logged:
         predictions = version.runtime.score(columns)
         rows = len(next(iter(predictions.values())))
@@ -233,7 +234,7 @@ def write_log() -> Callable[..., Logged]:
         last = np.datetime64((time or datetime.now(UTC)).replace(tzinfo=None), "us")
         times = last - (np.linspace(hours, 0, rows) * 3.6e9).astype("timedelta64[us]")
         counters: Any = SimpleNamespace(number=number, contract=version.contract)
-        block = Block(counters, bool(shadow_of), times, ids, [None], np.zeros(rows, int), columns, predictions)
+        block = Block(counters, bool(shadow_of), times, ids, [key], np.zeros(rows, int), columns, predictions)
         folder.mkdir(parents=True, exist_ok=True)
         count = len(list(folder.glob("predictions-*")))
         (folder / f"predictions-20260101T000000-1-{count}.jsonl").write_bytes(b"".join(map(log_line, _parts(block))))

@@ -17,10 +17,11 @@ from .toolkit.analysis.label_index import LabelCounts, LabelIndex, build_index
 from .toolkit.analysis.label_join import join_by_id, join_by_key
 from .toolkit.analysis.label_rejects import write_rejects
 from .toolkit.analysis.label_sinks import LogSink, ServiceSink, Taken, open_log
-from .toolkit.analysis.log_files import PREDICTIONS, LogBlock, ReadProblems, find, read_blocks
+from .toolkit.analysis.log_blocks import LogBlock, read_blocks
+from .toolkit.analysis.log_files import PREDICTIONS, ReadProblems, find
 from .toolkit.batch import formats, recorded
 from .toolkit.batch.locations import Location, locate
-from .toolkit.common import console, progress
+from .toolkit.common import console, plurals, progress
 from .toolkit.common.errors import UserError, explain_os_errors
 from .toolkit.common.scratch import alone
 from .toolkit.contract.schema import Contract
@@ -69,7 +70,7 @@ def _contract(settings: config.Settings) -> tuple[Contract, str]:
 def _run(settings: config.Settings, source: str, files: LabelFiles, folder: Location) -> None:
     with progress.step("read", "rows") as step:
         index, counts = build_index(files, files.read(step.update))
-        step.detail = f"{counts.rows} rows of {source}"
+        step.detail = f"{plurals.count(counts.rows, 'row')} of {source}"
     rejects = folder.child(f"{formats.stem(locate(source).fixed.name)}.rejects{formats.REJECTS}")
     _reject(settings, files, index, counts, rejects)
     problems = ReadProblems()
@@ -82,15 +83,18 @@ def _run(settings: config.Settings, source: str, files: LabelFiles, folder: Loca
             joining = join_by_key(files, index, _logged(folder, problems, step.update), used)
         for joined in joining:
             taken = taken.plus(sink.take(joined))
-        step.detail = f"{taken.taken} labels of predictions, by {files.reference.name}"
+        step.detail = f"{plurals.count(taken.taken, 'label')} of predictions, by {files.reference.name}"
     for note in problems.notes():
         console.warn(note)
     _report(counts, taken, settings.service_url or folder.address, rejects)
     if files.reference.by != "id" and (missing := int((~used & ~index.ambiguous).sum())):
-        console.say(f"No prediction:  {missing} labels, whose {files.reference.name} is in no logged row before them")
+        labels = plurals.count(missing, "label")
+        console.say(f"No prediction:  {labels}, whose {files.reference.name} is in no logged row before")
     if isinstance(sink, ServiceSink):
         if sink.reason:
-            raise UserError(f"The service has rejected {taken.rejected} labels. The first: {sink.reason}")
+            raise UserError(
+                f"The service has rejected {plurals.count(taken.rejected, 'label')}. The first: {sink.reason}"
+            )
     elif sink.bytes:
         _advise(settings, sink, folder)
     console.next_steps(("make monitor", "quality by these labels, drift, and what they mean"))
@@ -121,7 +125,7 @@ def _reject(
     if too_many or counts.rejected + counts.unlabelled == counts.rows:
         limit = f", more than MAX_REJECTS={settings.max_rejects:g} allows" if too_many else ""
         raise UserError(
-            f"{counts.rejected} of {counts.rows} rows were rejected{limit}, and no label was taken; "
+            f"No label was taken: {counts.rejected:,} of {plurals.count(counts.rows, 'row')} cannot be used{limit}; "
             f"{rejects.address} has the reasons"
         )
 
@@ -148,12 +152,12 @@ def _logged(folder: Location, problems: ReadProblems, update: Progress) -> Itera
 
 def _report(counts: LabelCounts, taken: Taken, place: str, rejects: Location) -> None:
     new = taken.taken - taken.known
-    console.say(f"\nNew labels:     {new}{f', now in {place}' if new else ''}")
-    for name, count, meaning in (
-        ("Already known:", taken.known, "labels that were sent before; each counts once"),
-        ("Repeated:", counts.repeated, "rows that say what another row says"),
-        ("No label yet:", counts.unlabelled, "rows without a label"),
-        ("Rejected:", counts.rejected, f"rows, with the reasons in {rejects.address}"),
+    console.say(f"\nNew labels:     {new:,}{f', now in {place}' if new else ''}")
+    for name, count, thing, meaning in (
+        ("Already known:", taken.known, "label", "sent before; each counts once"),
+        ("Repeated:", counts.repeated, "row", "with what another row has"),
+        ("No label yet:", counts.unlabelled, "row", "without a label"),
+        ("Rejected:", counts.rejected, "row", f"with the reasons in {rejects.address}"),
     ):
         if count:
-            console.say(f"{name:<15} {count} {meaning}")
+            console.say(f"{name:<15} {plurals.count(count, thing)} {meaning}")

@@ -10,17 +10,17 @@ from typing import NamedTuple
 
 from . import config, retraining, training_data
 from .model import quality
-from .toolkit.analysis import counters, figures, label_log, log_counts, log_files, summarize
+from .toolkit.analysis import counters, figures, label_log, log_counts, log_files, summarize, terminal
 from .toolkit.analysis.counters import Counted, CountedVersion
 from .toolkit.analysis.report import render
 from .toolkit.analysis.summarize import Analysis
-from .toolkit.analysis.summary import RuleResult, Summary
+from .toolkit.analysis.summary import Summary
 from .toolkit.analysis.version_analysis import VersionAnalysis
 from .toolkit.analysis.version_counts import VersionCounts
 from .toolkit.analysis.version_sources import Sources
 from .toolkit.analysis.window import EPOCH, Window
 from .toolkit.batch.locations import locate
-from .toolkit.common import console, progress
+from .toolkit.common import console, plurals, progress
 from .toolkit.common.errors import UserError, attribute_errors_to, explain_os_errors
 from .toolkit.common.redaction import redact
 from .toolkit.monitoring.prometheus_api import PrometheusApi
@@ -122,7 +122,8 @@ def _from_log(
     with progress.step("read", "rows") as step:
         counts = log_counts.count_log(place, window, sources.folder, criteria.slices, step.update)
         rows = sum(found.rows.total() for found in counts.versions.values())
-        step.detail = f"{rows:,} rows and {len(counts.labels.numbers):,} labels in {place.address}"
+        labels = plurals.count(len(counts.labels.numbers), "label")
+        step.detail = f"{plurals.count(rows, 'row')} and {labels} in {place.address}"
     versions = [
         VersionAnalysis(sources.of(number), counts.versions.get(number, VersionCounts(False)), counts.labels, criteria)
         for number in sources.with_champion(counts.versions)
@@ -161,8 +162,19 @@ def _decide(
     if champion is None:
         note = "There is no champion, so no rule is evaluated. First: make promote"
         return _with_note(summary, note) if wanted else summary
+    if summary.versions and not _is_shown(champion.number, summary):
+        summary = _with_note(
+            summary,
+            f"Version {champion.number} is the champion, and no prediction of it was logged in these days: it is not "
+            "deployed, or nobody has called it yet.",
+        )
     results = rules.evaluate(wanted, champion, window, now)
     return summary.model_copy(update={"rules": tuple(results), "decision": rules.decision(results)})
+
+
+def _is_shown(champion: int | None, summary: Summary) -> bool:
+    """Whether the champion has rows in the days that are shown."""
+    return any(version.number == champion for version in summary.versions)
 
 
 def _with_note(summary: Summary, note: str) -> Summary:
@@ -189,19 +201,21 @@ def _show(found: Monitored, criteria: Criteria, address: str) -> None:
     summary = found.summary
     console.say()
     if summary.versions:
-        headings, rows = figures.table(summary, _metrics(criteria))
+        headings, rows = terminal.versions(summary, _metrics(criteria))
         console.table(headings, rows)
     if summary.rules:
         console.say()
-        console.table(["rule", "found", "result"], [_row(result) for result in summary.rules], COLOURS)
+        headings, rows = terminal.rules(summary)
+        console.table(headings, rows, COLOURS)
     console.say()
-    for note in _notes(summary):
+    for note in terminal.notes(summary):
         console.say(f"Note: {note}", "yellow")
     console.say(f"Report:   {found.report}")
     console.say(f"Run:      {address}")
-    console.say(f"Decision: {_sentence(summary)}", "bold")
-    if not summary.versions:
-        console.next_steps(("make deploy", "serve the champion; what it predicts is logged"))
+    console.say(f"Decision: {terminal.decision(summary)}", "bold")
+    if not _is_shown(found.champion, summary):
+        version = f"version {found.champion}, the champion" if found.champion else "the champion"
+        console.next_steps(("make deploy", f"serve {version}; what it predicts is logged"))
 
 
 def _act(settings: config.Settings, registry: Registry, found: Monitored, tracking: Run) -> Monitored:
@@ -218,26 +232,3 @@ def _act(settings: config.Settings, registry: Registry, found: Monitored, tracki
 def _metrics(criteria: Criteria) -> list[str]:
     """Return the metric of the first gate: a terminal has 80 characters."""
     return [next(iter(criteria.gates)).partition("/")[0]] if criteria.gates else []
-
-
-def _row(result: RuleResult) -> list[str]:
-    estimate, over = result.estimate, f" over {result.days:g} days"
-    shown = figures.interval(estimate)
-    if result.metric == rules.AGE:
-        over, shown = " days", "-" if estimate is None else f"{estimate.value:.1f} days"
-    rule = f"{result.metric} {result.direction} {result.bound:g}{over}"
-    return [rule, shown, result.action if result.fired else "quiet" if result.evaluated else "not evaluated"]
-
-
-def _notes(summary: Summary) -> list[str]:
-    """Return the notes on the whole, on versions, and on rules that could not be evaluated."""
-    of_versions = [f"version {version.number}: {note}" for version in summary.versions for note in version.notes]
-    of_rules = [f"{result.metric}: {result.reason}" for result in summary.rules if not result.evaluated]
-    return [*summary.notes, *of_versions, *of_rules]
-
-
-def _sentence(summary: Summary) -> str:
-    reasons = "; ".join(result.reason for result in summary.rules if result.fired)
-    if summary.decision == "nothing":
-        return "nothing to do" + ("" if summary.rules else "; model/quality.py has no RULES")
-    return f"{summary.decision}, since {reasons}"

@@ -44,6 +44,21 @@ def test_interval_of_the_psi_narrows_with_the_rows() -> None:
     assert intervals.of_psi(0.3, 12, 50_000_000, 1000).low < 0.27
 
 
+@pytest.mark.parametrize(("rows", "reference_rows"), [(300, 300), (5000, 250), (200, 2000)])
+@pytest.mark.parametrize("change", [0.0, -0.1])
+def test_interval_of_a_difference_holds_the_true_one(rows: int, reference_rows: int, change: float) -> None:
+    random, held, exact, times = np.random.default_rng(0), 0, 0, 2000
+    for _ in range(times):
+        now = intervals.of_share(random.binomial(rows, 0.8 + change), rows)
+        reference = random.binomial(reference_rows, 0.8) / reference_rows
+        found = intervals.of_difference(now, reference, reference_rows)
+        assert found.value == now.value - reference
+        held += found.low <= change <= found.high
+        exact += now.low - reference <= change <= now.high - reference
+    assert 0.93 <= held / times <= 0.975
+    assert exact / times < 0.93 if reference_rows <= rows else exact / times < held / times
+
+
 def test_both_ways_to_invert_the_distribution_agree() -> None:
     for freedom, probability in ((1, 0.025), (19, 0.975)):
         near = [intervals._noncentrality(intervals.LARGE * f, freedom, probability) for f in (0.9999, 1.0001)]

@@ -15,7 +15,7 @@ from titanic_survival.toolkit.analysis.label_files import LabelFiles, open_label
 from titanic_survival.toolkit.analysis.label_index import LabelCounts, build_index
 from titanic_survival.toolkit.analysis.label_join import join_by_id, join_by_key
 from titanic_survival.toolkit.analysis.label_rejects import write_rejects
-from titanic_survival.toolkit.analysis.log_files import LogBlock
+from titanic_survival.toolkit.analysis.log_blocks import LogBlock
 from titanic_survival.toolkit.batch.locations import locate
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.derivation import derive

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from titanic_survival.model import data
-from titanic_survival.toolkit.analysis import log_counts, log_files
+from titanic_survival.toolkit.analysis import log_counts, log_files, outlier_rows
 from titanic_survival.toolkit.analysis.log_counts import LogCounts, count_log
+from titanic_survival.toolkit.analysis.summarize import notes
 from titanic_survival.toolkit.analysis.window import Window
 from titanic_survival.toolkit.batch.locations import locate
+from titanic_survival.toolkit.common.names import GOLDEN_KEY
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import Columns, take
 from titanic_survival.toolkit.monitoring.bin_counts import BinCounts
@@ -67,6 +69,37 @@ def test_rows_outside_of_the_window_do_not_count(
     found = count(tmp_path, version).versions[1]
     inside = 100 - np.searchsorted(np.linspace(-48, 0, 100), (WINDOW.start - NOW).total_seconds() / 3600)
     assert found.rows.total() == found.bins_of(range(WINDOW.intervals)).rows == inside
+
+
+def test_rows_of_golden_requests_are_left_out_and_said(
+    version: Artifact, columns: Columns, write_log: Write, write_labels: Callable[..., None], tmp_path: Path
+) -> None:
+    some = take(columns, slice(40))
+    write_log(tmp_path, version, some, time=NOW)
+    logged = write_log(tmp_path, version, some, time=NOW, hours=48, key=GOLDEN_KEY)
+    write_log(tmp_path, version, some, 2, time=NOW, key=GOLDEN_KEY)
+    write_labels(tmp_path, "survived", logged.ids, [True] * 40)
+    found = count(tmp_path, version, 1, 2)
+    assert {number: one.rows.total() for number, one in found.versions.items()} == {1: 40, 2: 0}
+    assert found.versions[1].bins_of(range(WINDOW.intervals)).rows == 40
+    assert found.versions[1].labelled == []
+    inside = found.versions[1].golden
+    assert 15 < inside < 25  # of the last day
+    assert found.versions[2].golden == 40
+    assert any(note.startswith(f"{inside + 40} rows of golden requests are left out") for note in notes(found))
+
+
+def test_rows_of_a_clock_that_is_ahead_are_left_out_and_said(
+    version: Artifact, columns: Columns, write_log: Write, tmp_path: Path
+) -> None:
+    write_log(tmp_path, version, take(columns, slice(30)), time=NOW)
+    write_log(tmp_path, version, take(columns, slice(7)), time=NOW + timedelta(hours=9))
+    (damaged,) = tmp_path.glob("*-1.jsonl")
+    damaged.write_text(damaged.read_text().replace('"time":["2026', '"time":["soon', 1))
+    found = count(tmp_path, version)
+    assert (found.versions[1].rows.total(), found.versions[1].late) == (30, 7)
+    (note,) = notes(found)
+    assert note.startswith("7 rows are left out, with a time in the future or none that can be read: ")
 
 
 def test_rarest_rows_are_kept_with_what_they_are(
@@ -167,7 +200,7 @@ def test_rows_of_another_model_count_as_traffic(
     file.write_text(text + text.replace('"fare":', '"price":') + text.replace('"sex":["', '"sex":[["x"],"', 1))
     found = count(tmp_path, version)
     assert (found.versions[1].misfits, found.versions[1].bins_of(range(WINDOW.intervals)).rows) == (40, 40)
-    assert found.problems.notes() == [f"1 damaged line in {file} left out."]
+    assert found.problems.notes() == [f"1 damaged line is left out of {file}."]
 
 
 @pytest.mark.parametrize(
@@ -189,6 +222,23 @@ def test_row_that_does_not_fit_costs_the_others_nothing(
     assert rows > 40
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("number", [1e39, -1e300])
+def test_number_that_no_float32_has_is_an_outlier_without_a_warning(
+    number: float, version: Artifact, columns: Columns, write_log: Write, tmp_path: Path
+) -> None:
+    write_log(tmp_path, version, take(columns, slice(40)), time=NOW)
+    (file,) = tmp_path.glob("predictions-*")
+    content = json.loads(file.read_text())
+    content["inputs"]["fare"][3] = number
+    content["outputs"]["probability"][3] = number
+    file.write_text(json.dumps(content) + "\n")
+    found = count(tmp_path, version).versions[1]
+    assert (found.misfits, found.bins_of(range(WINDOW.intervals)).rows) == (0, 40)
+    (rarest, *_) = outlier_rows.of(found.rare, version.contract, WINDOW, range(WINDOW.intervals))
+    assert rarest.inputs["fare"] is None or abs(rarest.inputs["fare"]) > 1e38
+
+
 def test_log_that_is_removed_meanwhile_is_said(
     version: Artifact, columns: Columns, write_log: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +255,7 @@ def test_log_that_is_removed_meanwhile_is_said(
     monkeypatch.setattr(log_files, "find", find_and_remove)
     found = count(tmp_path, version)
     assert found.versions[1].rows.total() == 40
-    assert "removed before it could be read" in found.problems.notes()[0]
+    assert "Removed before it could be read" in found.problems.notes()[0]
 
 
 def test_empty_folder_has_nothing(version: Artifact, tmp_path: Path) -> None:

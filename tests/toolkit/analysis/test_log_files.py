@@ -1,14 +1,16 @@
 """The files of the prediction log and of the feedback log: what is in them is read, and what cannot be is said."""
 
 import json
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from titanic_survival.toolkit.analysis import log_files
-from titanic_survival.toolkit.analysis.log_files import LogBlock, ReadProblems, find, read_blocks, read_lines
+from titanic_survival.toolkit.analysis import log_blocks, log_files
+from titanic_survival.toolkit.analysis.log_blocks import LogBlock, read_blocks
+from titanic_survival.toolkit.analysis.log_files import ReadProblems, find, read_lines
 from titanic_survival.toolkit.batch.locations import locate
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -53,8 +55,8 @@ def test_rows_of_many_lines_come_in_one_block_of_each_version(tmp_path: Path) ->
 def test_blocks_stay_small_however_many_lines_and_versions_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_files, "ROWS_AT_ONCE", 10)
-    monkeypatch.setattr(log_files, "ROWS_WAITING", 25)
+    monkeypatch.setattr(log_blocks, "ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(log_blocks, "BLOCKS_WAITING", 2.5)
     with (tmp_path / "predictions-1.jsonl").open("w") as file:
         file.writelines(line([f"{i}", f"{i}-"], version=1 + i % 5) for i in range(200))
     blocks = read(tmp_path)
@@ -62,6 +64,46 @@ def test_blocks_stay_small_however_many_lines_and_versions_there_are(
     assert sorted(name for block in blocks for name in block.ids) == sorted(
         name for i in range(200) for name in (f"{i}", f"{i}-")
     )
+
+
+@pytest.mark.parametrize("versions", [1, 50])
+def test_blocks_of_long_rows_have_fewer(versions: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_blocks, "BYTES_AT_ONCE", 10_000)
+    with (tmp_path / "predictions-1.jsonl").open("w") as file:
+        file.writelines(line([f"{i}"], 1 + i % versions, inputs={"note": ["x" * 3000]}) for i in range(100))
+    files, problems = find(locate(str(tmp_path)), log_files.PREDICTIONS, LONG_AGO), ReadProblems()
+    tracemalloc.start()
+    rows = [len(block.ids) for block in read_blocks(files[0], problems)]
+    peak = tracemalloc.get_traced_memory()[1] - log_files.BUFFER_BYTES
+    tracemalloc.stop()
+    assert (sum(rows), max(rows)) == (100, 3 if versions == 1 else 1)
+    assert peak < 100_000 < 100 * 3000
+
+
+def test_endless_line_is_left_out_and_not_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(log_files.MOST_BYTES, log_files.PREDICTIONS, 100_000)
+    for end in ("\n", ""):
+        long = '{"version": 1, "shadow": ' + "[" * 20_000_000 + end
+        (tmp_path / "predictions-1.jsonl").write_text(line(["a"]) + long + (line(["b"]) if end else ""))
+        problems = ReadProblems()
+        tracemalloc.start()
+        (block,) = read(tmp_path, problems)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert block.ids == (["a", "b"] if end else ["a"])
+        assert peak < 5_000_000
+        assert problems.notes() == [
+            f"1 line is left out of {tmp_path}/predictions-1.jsonl, longer than the service writes any."
+        ]
+
+
+def test_line_of_the_most_bytes_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = line(["a"])
+    (tmp_path / "predictions-1.jsonl").write_text(whole + line(["bb"]) + whole)
+    monkeypatch.setitem(log_files.MOST_BYTES, log_files.PREDICTIONS, len(whole))
+    problems = ReadProblems()
+    assert [block.ids for block in read(tmp_path, problems)] == [["a", "a"]]
+    assert problems.long.total() == 1
 
 
 def test_lines_with_other_fields_are_no_part_of_the_same_block(tmp_path: Path) -> None:
@@ -113,7 +155,7 @@ def test_file_that_is_removed_meanwhile_is_said(tmp_path: Path) -> None:
     (tmp_path / "predictions-1.jsonl").unlink()
     problems = ReadProblems()
     assert [block.ids for file in files for block in read_blocks(file, problems)] == [["2"]]
-    assert "predictions-1.jsonl removed" in problems.notes()[0]
+    assert "Removed before it could be read: " in problems.notes()[0]
 
 
 def test_files_of_a_log_are_found_in_folders_of_replicas_unless_they_are_old(tmp_path: Path) -> None:
@@ -132,7 +174,7 @@ def test_lines_of_feedback_are_read(tmp_path: Path) -> None:
     (tmp_path / "feedback-1.jsonl").write_text('{"id": "a", "survived": true}\n\n{"id": "b", "survived": false}\n')
     (file,) = find(locate(str(tmp_path)), log_files.FEEDBACK, LONG_AGO)
     problems = ReadProblems()
-    assert [found["id"] for found in read_lines(file, problems)] == ["a", "b"]
+    assert [found.content["id"] for found in read_lines(file, problems)] == ["a", "b"]
     assert problems.notes() == []
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -84,145 +85,116 @@ def counted() -> float:
     return sum(sample.value for sample in metrics.FEEDBACK_ROWS.collect()[0].samples if sample.name.endswith("_total"))
 
 
-def labels_of(predictions: list[dict[str, Any]], label: str) -> pd.DataFrame:
-    return pd.DataFrame({"id": [row["id"] for row in predictions], label: [row[label] for row in predictions]})
+class Labels:
+    """Labels for the predictions, as many as were logged, and the file from which the command takes them."""
+
+    def __init__(self, settings: config.Settings, ids: list[str], label: str, folder: Path, output: Any) -> None:
+        self.settings, self.ids, self.label, self.folder, self._output = settings, ids, label, folder, output
+        self.table = pd.DataFrame({"id": ids, label: [True] * len(ids)})
+
+    def take(self, rows: pd.DataFrame | str, name: str = "labels.csv", **changes: Any) -> str:
+        """Write rows to the file, run the command with some other settings, and return what it prints."""
+        source = self.folder / name
+        if isinstance(rows, str):
+            source.write_text(rows)
+        elif source.suffix == ".parquet":
+            rows.to_parquet(source)
+        else:
+            rows.to_csv(source, index=False)
+        self._output.readouterr()
+        feedback.run(self.settings.model_copy(update=changes), str(source))
+        return str(self._output.readouterr().out)
 
 
-def test_labels_are_written_as_the_route_writes_them_and_each_once(
+@pytest.fixture
+def labels(
     settings: config.Settings,
-    routes: app.Routes,
     predictions: list[dict[str, Any]],
     contract: Contract,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:
-    label, source = contract.label.name, tmp_path / "labels.csv.gz"
-    table = labels_of(predictions, label)
+) -> Labels:
+    return Labels(settings, [row["id"] for row in predictions], contract.label.name, tmp_path, capsys)
+
+
+def test_labels_are_written_as_the_route_writes_them_and_each_once(labels: Labels, routes: app.Routes) -> None:
+    table, settings = labels.table, labels.settings
     given = json.loads(table.to_json(orient="records"))
     TestClient(app.ScoringMiddleware(routes._predict, routes)).post("/feedback", json=given[:5])
     by_route = recorded(settings)
-    pd.concat([table, table[:3]]).to_csv(source, index=False)
-    feedback.run(settings, str(source))
-    said = capsys.readouterr().out
+    said = labels.take(pd.concat([table, table[:3]]), "labels.csv.gz")
     assert f"New labels:     {len(table) - 5}, now in" in said
     assert "Already known:  5 labels" in said
     assert "Repeated:       3 rows" in said
     assert "make monitor" in said
     found = recorded(settings)
-    assert [{name: line[name] for name in ("id", label)} for line in found] == given
+    assert [{name: line[name] for name in ("id", labels.label)} for line in found] == given
     assert [list(line) for line in found] == [list(by_route[0])] * len(given)
-    assert {type(line[label]) for line in found} == {bool}
-    feedback.run(settings, str(source))
-    assert f"Already known:  {len(table)} labels" in capsys.readouterr().out
+    assert {type(line[labels.label]) for line in found} == {bool}
+    assert f"Already known:  {len(table)} labels" in labels.take(table)
     assert recorded(settings) == found
 
 
-def test_a_corrected_label_is_written_and_the_last_one_is_known(
-    settings: config.Settings, predictions: list[dict[str, Any]], contract: Contract, tmp_path: Path
-) -> None:
-    label, source = contract.label.name, tmp_path / "labels.csv"
-    for actual in ("true", "false", "false", "True"):
-        source.write_text(f"id,{label}\n{predictions[0]['id']},{actual}\n")
-        feedback.run(settings, str(source))
-    assert [line[label] for line in recorded(settings)] == [True, False, True]
+def test_a_corrected_label_is_written_and_the_last_one_is_known(labels: Labels) -> None:
+    actual = ("true", "false", "false", "True")
+    said = [labels.take(f"id,{labels.label}\n{labels.ids[0]},{value}\n") for value in actual]
+    assert ["Already known:  1 label sent before" in text for text in said] == [False, False, True, False]
+    assert [line[labels.label] for line in recorded(labels.settings)] == [True, False, True]
 
 
-def test_labels_join_by_the_key_of_the_caller(
-    settings: config.Settings,
-    predictions: list[dict[str, Any]],
-    contract: Contract,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    source = tmp_path / "labels.parquet"
-    pd.DataFrame({"key": [3, 5, 1000], contract.label.name: [True, False, True]}).to_parquet(source)
-    feedback.run(settings, str(source))
-    assert {line["id"]: line[contract.label.name] for line in recorded(settings)} == {
-        predictions[3]["id"]: True,
-        predictions[5]["id"]: False,
-    }
-    assert "No prediction:  1 labels, whose key is in no logged row" in capsys.readouterr().out
+def test_labels_join_by_the_key_of_the_caller(labels: Labels) -> None:
+    said = labels.take(pd.DataFrame({"key": [3, 5, 1000], labels.label: [True, False, True]}), "labels.parquet")
+    found = {line["id"]: line[labels.label] for line in recorded(labels.settings)}
+    assert found == {labels.ids[3]: True, labels.ids[5]: False}
+    assert "No prediction:  1 label, whose key is in no logged row" in said
 
 
-def test_rows_without_a_label_yet_are_counted_and_nothing_is_written(
-    settings: config.Settings,
-    predictions: list[dict[str, Any]],
-    contract: Contract,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    (tmp_path / "labels.csv").write_text(f"key,{contract.label.name}\n3,\n5,\n")
-    feedback.run(settings, str(tmp_path / "labels.csv"))
-    assert "No label yet:   2 rows without a label" in capsys.readouterr().out
-    assert recorded(settings) == []
+def test_rows_without_a_label_yet_are_counted_and_nothing_is_written(labels: Labels) -> None:
+    assert "No label yet:   2 rows without a label" in labels.take(f"key,{labels.label}\n3,\n5,\n")
+    assert recorded(labels.settings) == []
 
 
-def test_log_that_is_too_small_for_the_labels_is_said(
-    settings: config.Settings,
-    predictions: list[dict[str, Any]],
-    contract: Contract,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    labels_of(predictions, contract.label.name).to_csv(tmp_path / "labels.csv", index=False)
-    feedback.run(settings.model_copy(update={"log_megabytes": 0}), str(tmp_path / "labels.csv"))
-    assert "LOG_MEGABYTES=0: the oldest were removed. Raise it and run again." in capsys.readouterr().out
+def test_log_that_is_too_small_for_the_labels_is_said(labels: Labels) -> None:
+    said = labels.take(labels.table, log_megabytes=0)
+    assert "LOG_MEGABYTES=0: the oldest were removed. Raise it and run again." in said
 
 
-def test_two_commands_at_once_are_one_too_many(
-    settings: config.Settings, predictions: list[dict[str, Any]], contract: Contract, tmp_path: Path
-) -> None:
-    labels_of(predictions, contract.label.name).to_csv(tmp_path / "labels.csv", index=False)
-    with alone(settings.log_folder, ""), pytest.raises(UserError, match="another make feedback is writing there"):
-        feedback.run(settings, str(tmp_path / "labels.csv"))
-    assert recorded(settings) == []
+def test_two_commands_at_once_are_one_too_many(labels: Labels) -> None:
+    with (
+        alone(labels.settings.log_folder, ""),
+        pytest.raises(UserError, match="another make feedback is writing there"),
+    ):
+        labels.take(labels.table)
+    assert recorded(labels.settings) == []
 
 
-def test_rejected_rows_are_counted_and_their_file_goes_when_there_are_none(
-    settings: config.Settings,
-    predictions: list[dict[str, Any]],
-    contract: Contract,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    label, source = contract.label.name, tmp_path / "labels.csv"
-    name, other = predictions[0]["id"], predictions[1]["id"]
-    source.write_text(f"id,{label}\n{name},5\nx,true\n{other},true\n")
-    feedback.run(settings, str(source))
-    rejects = settings.log_folder / "labels.rejects.csv"
-    assert f"Rejected:       2 rows, with the reasons in {rejects}" in capsys.readouterr().out
+def test_rejected_rows_are_counted_and_their_file_goes_when_there_are_none(labels: Labels) -> None:
+    label, (name, other, *_) = labels.label, labels.ids
+    rejects = labels.settings.log_folder / "labels.rejects.csv"
+    rows = f"id,{label}\n{name},5\nx,true\n{other},true\n"
+    assert f"Rejected:       2 rows with the reasons in {rejects}" in labels.take(rows)
     assert pd.read_csv(rejects)["row"].tolist() == [0, 1]
-    with pytest.raises(UserError, match=r"2 of 3 rows were rejected, more than MAX_REJECTS=0.5 allows, and no label"):
-        feedback.run(settings.model_copy(update={"max_rejects": 0.5}), str(source))
-    source.write_text(f"id,{label}\n{name},5\n{other},\n")
-    with pytest.raises(UserError, match=r"1 of 2 rows were rejected, and no label was taken; .*labels.rejects.csv"):
-        feedback.run(settings, str(source))
-    source.write_text(f"id,{label}\n{name},true\n")
-    feedback.run(settings, str(source))
+    with pytest.raises(UserError, match=r"taken: 2 of 3 rows cannot be used, more than MAX_REJECTS=0.5 allows"):
+        labels.take(rows, max_rejects=0.5)
+    with pytest.raises(UserError, match=r"No label was taken: 1 of 2 rows cannot be used; .*labels.rejects.csv has"):
+        labels.take(f"id,{label}\n{name},5\n{other},\n")
+    labels.take(f"id,{label}\n{name},true\n")
     assert not rejects.exists()
-    assert [line["id"] for line in recorded(settings)] == [other, name]
+    assert [line["id"] for line in recorded(labels.settings)] == [other, name]
 
 
-def test_service_takes_and_counts_labels_once(
-    settings: config.Settings,
-    service: str,
-    predictions: list[dict[str, Any]],
-    contract: Contract,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    source, before = tmp_path / "labels.csv", counted()
+def test_service_takes_and_counts_labels_once(labels: Labels, service: str, contract: Contract) -> None:
+    before = counted()
     # More than the service takes at once.
-    ids = IdGenerator(settings.model_name, 2, contract.label).make({contract.label.name: np.zeros(3 * MAX_ROWS)})
-    pd.DataFrame({"id": ids, contract.label.name: [True] * len(ids)}).to_csv(source, index=False)
-    settings = settings.model_copy(update={"service_url": f"{service}/"})
-    feedback.run(settings, str(source))
-    assert f"New labels:     {len(ids)}, now in {service}" in capsys.readouterr().out
+    maker = IdGenerator(labels.settings.model_name, 2, contract.label)
+    ids = maker.make({labels.label: np.zeros(3 * MAX_ROWS)})
+    table = pd.DataFrame({"id": ids, labels.label: [True] * len(ids)})
+    said = labels.take(table, service_url=f"{service}/")
+    assert f"New labels:     {len(ids)}, now in {service}" in said
     assert counted() - before == len(ids)
-    feedback.run(settings, str(source))
-    assert f"Already known:  {len(ids)} labels" in capsys.readouterr().out
+    assert f"Already known:  {len(ids)} labels" in labels.take(table, service_url=f"{service}/")
     assert counted() - before == len(ids)
-    assert [line["id"] for line in recorded(settings)] == ids
+    assert [line["id"] for line in recorded(labels.settings)] == ids
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -256,51 +228,33 @@ class Answers(BaseHTTPRequestHandler):
         ([(200, {})], "SERVICE_URL is the address of the service"),
         (
             [(202, {"taken": 29, "problems": [{"field": "id", "reason": "other labels", "value": "a"}]})],
-            "has rejected 1 labels. The first: id: other labels",
+            "has rejected 1 label. The first: id: other labels",
         ),
         ([(429, {}), (503, {}), (202, {"taken": 30, "problems": []})], ""),
     ],
 )
 def test_what_a_service_answers_is_said(
-    settings: config.Settings,
-    predictions: list[dict[str, Any]],
-    contract: Contract,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    answers: list[Any],
-    said: str,
+    labels: Labels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[Any], said: str
 ) -> None:
     monkeypatch.setattr(label_sinks, "RETRY_SECONDS", (0.0, 0.0))
     monkeypatch.setattr(Answers, "answers", answers, raising=False)
     monkeypatch.setattr(Answers, "seen", [], raising=False)
     (tmp_path / "tokens").write_text(f"{TOKEN}\n")
-    labels_of(predictions, contract.label.name).to_csv(tmp_path / "labels.csv", index=False)
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        changed = settings.model_copy(update={"service_url": url, "auth": "token", "tokens": tmp_path / "tokens"})
-        if said:
-            with pytest.raises(UserError, match=said):
-                feedback.run(changed, str(tmp_path / "labels.csv"))
-        else:
-            feedback.run(changed, str(tmp_path / "labels.csv"))
+        with pytest.raises(UserError, match=said) if said else nullcontext():
+            labels.take(labels.table, service_url=url, auth="token", tokens=tmp_path / "tokens")
         server.shutdown()
     assert set(Answers.seen) == {f"Bearer {TOKEN}"}
-    assert recorded(settings) == []
+    assert recorded(labels.settings) == []
 
 
-def test_service_that_does_not_answer_is_named(
-    settings: config.Settings,
-    predictions: list[dict[str, Any]],
-    contract: Contract,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_service_that_does_not_answer_is_named(labels: Labels, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(label_sinks, "RETRY_SECONDS", (0.0,))
-    labels_of(predictions, contract.label.name).to_csv(tmp_path / "labels.csv", index=False)
     address = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(UserError, match=rf"{address}/feedback does not take labels \(ConnectionError\)"):
-        feedback.run(settings.model_copy(update={"service_url": address}), str(tmp_path / "labels.csv"))
+        labels.take(labels.table, service_url=address)
 
 
 def test_killed_in_the_middle_the_next_run_completes_and_doubles_nothing(
@@ -332,10 +286,7 @@ def test_missing_input_is_named(settings: config.Settings) -> None:
         feedback.run(settings, "")
 
 
-def test_without_a_release_the_champion_of_the_registry_says_what_a_label_is(
-    trained: config.Settings, predictions: list[dict[str, Any]], contract: Contract, tmp_path: Path
-) -> None:
-    settings = trained.model_copy(update={"store": tmp_path / "store", "log_folder": tmp_path / "other"})
-    labels_of(predictions, contract.label.name).to_csv(tmp_path / "labels.csv", index=False)
-    feedback.run(settings, str(tmp_path / "labels.csv"))
-    assert [line["id"] for line in recorded(settings)] == [row["id"] for row in predictions]
+def test_without_a_release_the_champion_of_the_registry_says_what_a_label_is(labels: Labels, tmp_path: Path) -> None:
+    other = {"store": tmp_path / "store", "log_folder": tmp_path / "other"}
+    labels.take(labels.table, **other)
+    assert [line["id"] for line in recorded(labels.settings.model_copy(update=other))] == labels.ids

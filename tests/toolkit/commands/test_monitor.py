@@ -14,8 +14,10 @@ import pytest
 from titanic_survival import __main__ as command_line
 from titanic_survival import config, monitor, retraining
 from titanic_survival.model import data, quality
+from titanic_survival.toolkit.analysis import intervals
 from titanic_survival.toolkit.analysis.summary import Summary
 from titanic_survival.toolkit.common.errors import UserError
+from titanic_survival.toolkit.common.names import CHAMPION
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import Columns, take
 from titanic_survival.toolkit.retraining import action
@@ -137,7 +139,10 @@ def test_nothing_is_retrained_because_of_few_rows(
     found = served.monitor()
     assert found.summary.decision == "nothing"
     assert "No drift is computed below 500 rows" in found.summary.versions[0].notes[0]
-    assert "not evaluated" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "not evaluated" in out
+    assert "Decision: nothing to do; 2 rules could not be evaluated" in out
+    assert "accuracy: accuracy" not in out and "drift: drift" not in out
 
 
 def test_rules_are_of_the_champion_and_all_versions_are_shown(
@@ -151,6 +156,41 @@ def test_rules_are_of_the_champion_and_all_versions_are_shown(
     assert (other.number, other.rows, other.drift, champion.rows) == (7, 600, (), 600)
     assert "version 7 is not in" in other.notes[0]
     assert "Note: version 7: Only its traffic is known" in capsys.readouterr().out
+
+
+def test_champion_without_rows_is_named_with_the_next_step(
+    served: Project, versions: Callable[[int], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    served.serve(600)
+    versions(2).set_alias(CHAMPION, 2)  # as a training does
+    found = served.monitor()
+    assert [version.number for version in found.summary.versions] == [1]
+    assert [result.evaluated for result in found.summary.rules] == [False, False]
+    (note,) = found.summary.notes
+    assert note.startswith("Version 2 is the champion, and no prediction of it was logged in these days: ")
+    out = capsys.readouterr().out
+    assert "drift is not known: version 2 has no rows in 7 days" in out
+    assert out.endswith("Next:\n  make deploy  serve version 2, the champion; what it predicts is logged\n")
+    served.serve(600, number=2)
+    served.monitor()
+    assert "Next:" not in capsys.readouterr().out
+
+
+def test_quality_is_compared_with_the_hold_out_rows_by_their_number(served: Project) -> None:
+    served.serve(3000, wrong=0.3)
+    (version,) = served.monitor().summary.versions
+    details = served.version.details
+    overall, group = (
+        next(one for one in version.quality if (one.metric, one.group) == ("accuracy", name))
+        for name in ("", "sex/female")
+    )
+    for one, known, rows in (
+        (overall, details["metrics"]["accuracy"], details["data"]["holdout_rows"]),
+        (group, details["metrics"]["accuracy/sex/female"], details["groups"]["sex/female"]),
+    ):
+        assert one.difference == intervals.of_difference(one.estimate, known, rows)
+        assert one.difference.high < 0
+        assert one.difference.high - one.difference.low > 1.5 * (one.estimate.high - one.estimate.low)
 
 
 def test_champion_that_cannot_be_had_is_an_error(served: Project) -> None:
@@ -169,7 +209,7 @@ def test_late_and_repeated_labels_and_damage_are_said(served: Project) -> None:
     notes = "\n".join(served.monitor().summary.notes)
     assert "1 damaged line" in notes and "is incomplete" in notes
     assert "8 labels were sent again" in notes
-    assert "1 labels belong to no prediction" in notes
+    assert "1 label belongs to no prediction" in notes
     assert "3 labels are none that the schema allows" in "\n".join(served.monitor().summary.versions[0].notes)
 
 
@@ -198,7 +238,7 @@ def test_without_rules_it_reports(served: Project, monkeypatch: pytest.MonkeyPat
 def test_empty_log_is_no_error_and_a_missing_one_is(served: Project, tmp_path: Path) -> None:
     found = served.monitor()
     assert (found.summary.versions, found.summary.decision) == ((), "nothing")
-    assert found.summary.rules[0].reason == "no rows in these days"
+    assert found.summary.rules[0].reason == "drift is not known: version 1 has no rows in 7 days"
     with pytest.raises(UserError, match="there is no such folder"):
         served.monitor(source=str(tmp_path / "missing"))
 

@@ -166,8 +166,8 @@ def test_rarest_of_50_categories_are_added_up() -> None:
 
 def test_quality_has_intervals_groups_and_the_hold_out_rows() -> None:
     found = page(summary(version()))
-    assert row(found, "accuracyall rows") == "accuracyall rows0.760.75 to 0.770.8046lower1,000"
-    assert row(found, "accuracysex = female") == "accuracysex = female0.80.79 to 0.810.78higher1,000"
+    assert row(found, "accuracyall rows") == "accuracyall rows0.760.75 to 0.770.8046-0.0446 (-0.07 to -0.02)lower1,000"
+    assert row(found, "accuracysex = female") == "accuracysex = female0.80.79 to 0.810.78\N{EN DASH}unknown1,000"
     assert cards(found)[-3:] == ["accuracy", "sex = female", "Predicted and observed"]
     assert "accuracy by group" in found.texts("h4")
     assert "02 Mar 09:00: 0.8 (0.79 to 0.81), 1,000 rows" in found.texts("title")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..contract.schema import Contract, FieldSpec
 from ..version.outputs import DTYPES
-from .log_files import LogBlock
+from .log_blocks import LogBlock
 
 
 def fits(block: LogBlock, contract: Contract) -> np.ndarray:

@@ -1,13 +1,10 @@
-"""The figures of a summary: as metrics of an MLflow run, and as a table for the terminal."""
+"""The figures of a summary as metrics of an MLflow run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from ..common.names import version_label
-from .summary import Estimate, FieldDrift, Summary, VersionSummary
-
-HEADINGS = ("version", "rows", "labels", "largest drift", "outliers")
+from .summary import FieldDrift, Summary, VersionSummary
 
 
 def run_metrics(summary: Summary, champion: int | None) -> dict[str, float]:
@@ -40,41 +37,3 @@ def largest_drift(version: VersionSummary) -> FieldDrift | None:
     """Return the feature that has drifted most, None if there are too few rows."""
     found = [field for field in version.drift if field.part == "feature" and field.psi]
     return max(found, key=lambda field: field.psi.value if field.psi else 0, default=None)
-
-
-def table(summary: Summary, metrics: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Return headings and rows of a table of the versions; `metrics` are the metrics of quality that it shows."""
-    shown = [name for name in metrics if any(_quality(version, name) for version in summary.versions)]
-    rows = [
-        [
-            version_label(version.number, version.aliases),
-            f"{version.rows:,}",
-            f"{version.labels:,}",
-            _drift(version),
-            "-" if version.outliers is None else f"{100 * version.outliers.value:.1f} %",
-            *(_with_error(_quality(version, name)) for name in shown),
-        ]
-        for version in summary.versions
-    ]
-    return [*HEADINGS, *shown], rows
-
-
-def _drift(version: VersionSummary) -> str:
-    largest = largest_drift(version)
-    return "-" if largest is None or largest.psi is None else f"{largest.psi.value:.2f} {largest.field}"
-
-
-def _quality(version: VersionSummary, metric: str) -> Estimate | None:
-    return next((one.estimate for one in version.quality if (one.metric, one.group) == (metric, "")), None)
-
-
-def _with_error(estimate: Estimate | None) -> str:
-    """Return a value with half the width of its interval: a terminal has 80 characters."""
-    return "-" if estimate is None else f"{estimate.value:.3f} ± {(estimate.high - estimate.low) / 2:.3f}"
-
-
-def interval(estimate: Estimate | None) -> str:
-    """Return a value with its interval, as in "0.31 (0.28 to 0.35)"."""
-    if estimate is None:
-        return "-"
-    return f"{estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"

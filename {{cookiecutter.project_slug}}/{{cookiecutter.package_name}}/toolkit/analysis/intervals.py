@@ -1,4 +1,4 @@
-"""Confidence intervals of shares and of the population stability index; rows count as independent of each other."""
+"""Confidence intervals of shares, differences and the population stability index; rows count as independent."""
 
 from __future__ import annotations
 
@@ -51,6 +51,20 @@ def of_psi(psi: float, bins: int, rows: int, reference_rows: int | None) -> Esti
     low, high = (max(0.0, _noncentrality(size * psi, bins - 1, p)) / size for p in (1 - TAIL, TAIL))
     # The PSI itself is too high by (bins - 1) / n on average, so without drift it may lie above the interval.
     return Estimate(value=psi, low=min(low, psi), high=max(high, psi), count=rows)
+
+
+def of_difference(now: Estimate, reference: float, reference_rows: int) -> Estimate:
+    """Return by how much a metric differs from the same metric on other rows, `reference_rows`, with its interval.
+
+    The other rows have no interval of their own here. Theirs is that of `now`, widened or narrowed as the number of
+    rows has it: a row varies as much there. The errors of both add up in squares. Source: R. G. Newcombe, "Interval
+    estimation for the difference between independent proportions", Statistics in Medicine 17 (1998), 873-890.
+    """
+    scale = math.sqrt(now.count / reference_rows)
+    below, above = now.value - now.low, now.high - now.value
+    difference = now.value - reference
+    low, high = math.hypot(below, scale * above), math.hypot(above, scale * below)
+    return Estimate(value=difference, low=difference - low, high=difference + high, count=now.count)
 
 
 def _noncentrality(statistic: float, freedom: int, probability: float) -> float:

@@ -15,7 +15,7 @@ from .id_numbers import id_numbers
 from .log_files import FEEDBACK, ReadProblems, find, read_lines, times
 
 #: Lines that become arrays at once.
-LINES_AT_ONCE = 100_000
+LINES_AT_ONCE = 10_000
 #: The number of labels of another kind than those asked for.
 OTHER = np.uint64(2**64 - 1)
 
@@ -47,9 +47,9 @@ def read_known(folder: Location, labels: Sequence[FieldSpec]) -> KnownLabels:
     problems = ReadProblems()
     waiting: list[dict[str, Any]] = []
     for file in find(folder, FEEDBACK, datetime.min.replace(tzinfo=UTC)):
-        for line in read_lines(file, problems):
-            if isinstance(line.get("id"), str) and isinstance(line.get("time"), str):
-                waiting.append(line)
+        for content, _ in read_lines(file, problems):
+            if isinstance(content.get("id"), str) and isinstance(content.get("time"), str):
+                waiting.append(content)
             if len(waiting) >= LINES_AT_ONCE:
                 parts.append(_arrays(waiting, labels))
                 waiting = []

@@ -15,7 +15,7 @@ from ..monitoring.prediction_ids import decode
 from .id_numbers import id_numbers
 from .label_files import LabelBatch, LabelFiles, Reference
 from .label_index import LabelIndex, numbers_of
-from .log_files import LogBlock
+from .log_blocks import LogBlock
 
 
 class Joined(NamedTuple):

@@ -75,9 +75,10 @@ def latest(parts: Sequence[Labels], share: float) -> Labels:
 
 
 def _valid_lines(file: LogFileInfo, problems: ReadProblems) -> Iterator[dict[str, Any]]:
-    for line in read_lines(file, problems):
-        if isinstance(line.get("id"), str) and isinstance(line.get("time"), str) and len(line) > len(OTHER_KEYS) - 1:
-            yield line
+    for content, _ in read_lines(file, problems):
+        is_label = isinstance(content.get("id"), str) and isinstance(content.get("time"), str)
+        if is_label and len(content) > len(OTHER_KEYS) - 1:
+            yield content
         else:
             problems.damaged[file.address] += 1
 

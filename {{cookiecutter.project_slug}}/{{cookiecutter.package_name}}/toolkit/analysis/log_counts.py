@@ -22,7 +22,7 @@ import numpy as np
 from ..batch.locations import Location
 from ..batch.pipeline import processors
 from ..common.errors import UserError
-from . import label_log, log_files
+from . import label_log, log_blocks, log_files
 from .label_log import Labels
 from .log_files import LogFileInfo, ReadProblems
 from .version_counts import Reference, VersionCounts, of_block
@@ -83,7 +83,7 @@ def count_log(
         found.labels = label_log.latest(parts, share)
         np.save(numbers, found.labels.numbers)
         numbers.flush()
-        task = _Task(LogFileInfo("", "", 0), window, {}, numbers.name, tuple(groups))
+        task = _Task(LogFileInfo("", "", 0, ""), window, {}, numbers.name, tuple(groups))
         _count_files(found, pool, [task._replace(file=file) for file in predictions], folder_of, progress)
     return found
 
@@ -122,7 +122,7 @@ def _count_file(task: _Task) -> tuple[dict[int, VersionCounts], ReadProblems]:
     """Return what was counted of a file, by version; runs in another process."""
     problems, found = ReadProblems(), dict[int, VersionCounts]()
     labels = _numbers(task.labels)
-    for block in log_files.read_blocks(task.file, problems):
+    for block in log_blocks.read_blocks(task.file, problems):
         if task.only and block.version not in task.only:
             continue
         folder = task.folders.get(block.version)

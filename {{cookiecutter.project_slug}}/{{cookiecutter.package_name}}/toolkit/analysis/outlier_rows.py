@@ -30,5 +30,6 @@ def of(rows: Iterable[RareRow], contract: Contract, window: Window, where: range
 
 
 def _as_sent(value: Any, field: FieldSpec) -> Any:
-    array = np.array([value], dtype=object if field.is_text else np.float32)
+    with np.errstate(over="ignore"):  # see `of_block`
+        array = np.array([value], dtype=object if field.is_text else np.float32)
     return json_values(array, field)[0]

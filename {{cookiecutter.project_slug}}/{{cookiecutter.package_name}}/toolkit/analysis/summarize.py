@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..common import plurals
+from ..common.names import GOLDEN_KEY
 from ..monitoring.bin_counts import MIN_DRIFT_ROWS
 from . import quality
 from .label_log import Labels
@@ -80,7 +82,7 @@ def _version(
         labels=version.labels(where),
         traffic=tuple(_traffic(version, window, spans)),
         drift=version.drift(where),
-        quality=tuple(_quality(version, window, [where], OVERALL)),
+        quality=tuple(_with_difference(one, version) for one in _quality(version, window, [where], OVERALL)),
         quality_over_time=tuple(_quality(version, window, spans, OVER_TIME)) if len(spans) > 1 else (),
         quality_reference=version.details.get("metrics", {}),
         calibration=version.calibration(where),
@@ -110,6 +112,10 @@ def _quality(version: VersionAnalysis, window: Window, spans: Iterable[range], e
                 )
 
 
+def _with_difference(one: Quality, version: VersionAnalysis) -> Quality:
+    return one.model_copy(update={"difference": version.difference(one.metric, one.group, one.estimate)})
+
+
 def _version_notes(version: VersionAnalysis, where: range, labels: Labels, slices: Sequence[str]) -> Iterator[str]:
     contract, rows, sample = version.contract, version.rows(where), version.labelled(where)
     if contract is None:
@@ -117,20 +123,22 @@ def _version_notes(version: VersionAnalysis, where: range, labels: Labels, slice
         return
     if version.counts.misfits:
         yield (
-            f"{version.counts.misfits:,} rows have other fields or values than version {version.number} was trained "
-            "with, and count as traffic alone: another model, or another registry's version of this number, wrote them."
+            f"Traffic alone: {plurals.count(version.counts.misfits, 'row')} with other fields or values than "
+            f"version {version.number} was trained with. Another model, or another registry's version of this number, "
+            "is logged here too."
         )
     if rows < MIN_DRIFT_ROWS:
-        yield f"No drift is computed below {MIN_DRIFT_ROWS} rows; there are {rows}."
+        yield f"No drift is computed below {MIN_DRIFT_ROWS} rows; this version has {rows:,}."
     if not contract.labels:
         yield "The model learns without a label, so there is no quality."
         return
     if (count := version.labels(where)) < quality.FEWEST_ROWS:
-        yield f"No quality is computed below {quality.FEWEST_ROWS} rows with labels; there are {count}."
+        yield f"No quality is computed below {quality.FEWEST_ROWS} rows with labels; this version has {count:,}."
     elif sample is not None and labels.share < 1:
         yield f"Quality is computed on a random sample of {len(sample):,} rows with labels."
     if sample is not None and version.sample and version.sample.invalid:
-        yield f"{version.sample.invalid:,} labels are none that the schema allows, and were left out."
+        invalid = plurals.count(version.sample.invalid, "label is none", "labels are none")
+        yield f"{invalid} that the schema allows, and left out."
     if unknown := [name for name in slices if name not in contract.by_name]:
         yield f"Quality is not grouped by {', '.join(unknown)}: SLICES names it, but it is no field of Row."
 
@@ -138,17 +146,27 @@ def _version_notes(version: VersionAnalysis, where: range, labels: Labels, slice
 def notes(counts: LogCounts) -> Iterator[str]:
     """Yield what could not be used of a log, in sentences."""
     yield from counts.problems.notes()
-    labels = counts.labels
+    labels, versions = counts.labels, counts.versions.values()
+    if late := sum(found.late for found in versions):
+        yield (
+            f"{plurals.count(late, 'row is', 'rows are')} left out, with a time in the future or none that can be "
+            "read: a clock was ahead, or the log is damaged."
+        )
+    if golden := sum(found.golden for found in versions):
+        yield (
+            f"{plurals.count(golden, 'row of a golden request is', 'rows of golden requests are')} left out "
+            f"(X-Key: {GOLDEN_KEY}): make deploy and make doctor check a service by them."
+        )
     about = "" if labels.share == 1 else "About "
     if labels.replaced:
-        again = round(labels.replaced / labels.share)
-        yield f"{about}{again:,} labels were sent again for the same prediction; the last one counts."
-    joined = [part.numbers for found in counts.versions.values() for part in found.labelled]
+        again = plurals.count(round(labels.replaced / labels.share), "label was", "labels were")
+        yield f"{about}{again} sent again for the same prediction; the last one counts."
+    joined = [part.numbers for found in versions for part in found.labelled]
     known = np.unique(np.concatenate(joined)) if joined else np.array([], np.uint64)
     lost = round((len(labels.numbers) - len(known)) / labels.share)
     if lost:
-        unknown = "" if all(found.has_bins for found in counts.versions.values()) else ", or is of an unknown version"
+        unknown = "" if all(found.has_bins for found in versions) else ", or is of an unknown version"
         yield (
-            f"{about}{lost:,} labels belong to no prediction that was logged in these days: it is older, was removed "
-            f"(LOG_MEGABYTES), or was not logged (LOG_SHARE){unknown}."
+            f"{about}{plurals.count(lost, 'label belongs', 'labels belong')} to no prediction that was logged in these "
+            f"days: it is older, was removed (LOG_MEGABYTES), or was not logged (LOG_SHARE){unknown}."
         )

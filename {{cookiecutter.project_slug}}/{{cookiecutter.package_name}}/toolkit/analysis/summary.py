@@ -54,6 +54,8 @@ class Quality(Figures):
     start: datetime
     end: datetime
     estimate: Estimate
+    #: From the hold-out rows of the training; None where their figure or their number is not known.
+    difference: Estimate | None = None
 
 
 class CalibrationPoint(Figures):

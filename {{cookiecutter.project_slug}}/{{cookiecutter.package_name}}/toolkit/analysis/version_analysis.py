@@ -73,6 +73,12 @@ class VersionAnalysis:
         assert self._criteria is not None
         return quality.kinds(self.sample, self._criteria, self.contract)
 
+    def difference(self, metric: str, group: str, now: Estimate) -> Estimate | None:
+        """Return by how much a metric differs from that of the hold-out rows, None if that is not known."""
+        reference = self.details.get("metrics", {}).get(f"{metric}/{group}" if group else metric)
+        rows = self.details.get("groups", {}).get(group) if group else self.details.get("data", {}).get("holdout_rows")
+        return intervals.of_difference(now, reference, rows) if reference is not None and rows else None
+
     def rows(self, where: Iterable[int]) -> int:
         """Return the number of rows in some intervals."""
         return sum(self.counts.rows[i] for i in where)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..common.names import GOLDEN_KEY
 from ..contract.columns import Columns, concatenate, take
 from ..contract.schema import Contract, FieldSpec
 from ..monitoring.bin_counts import BinCounts
@@ -22,7 +23,7 @@ from ..version.reference_profile import Profile
 from . import block_values
 from .id_numbers import id_numbers
 from .label_log import Labels
-from .log_files import LogBlock
+from .log_blocks import LogBlock
 from .window import Window
 
 #: The rarest rows that are kept of each version.
@@ -74,6 +75,9 @@ class VersionCounts:
     labelled: list[LabelledPart] = field(default_factory=list)
     #: Rows whose fields are not those of the contract.
     misfits: int = 0
+    #: Rows that are left out: those of golden requests, and those without a time, or with one after the window.
+    golden: int = 0
+    late: int = 0
 
     def add(self, other: VersionCounts) -> None:
         """Add what was counted of other rows of this version."""
@@ -85,6 +89,8 @@ class VersionCounts:
         self.rare = heapq.nlargest(MOST_OUTLIERS, [*self.rare, *other.rare], key=lambda row: row.score)
         self.labelled += other.labelled
         self.misfits += other.misfits
+        self.golden += other.golden
+        self.late += other.late
 
     def bins_of(self, intervals: Iterable[int]) -> BinCounts:
         """Return the counts of some intervals."""
@@ -104,6 +110,7 @@ class VersionCounts:
         )
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a number that no float32 has counts as infinite
 def of_block(
     block: LogBlock, window: Window, reference: Reference | None, labels: Labels, groups: Iterable[str]
 ) -> VersionCounts | None:
@@ -113,11 +120,17 @@ def of_block(
     kept of rows with labels.
     """
     intervals = window.positions(block.time)
+    found = VersionCounts(reference is not None, late=window.count_late(block.time))
+    if GOLDEN_KEY in block.keys:
+        golden = np.array([key == GOLDEN_KEY for key in block.keys])
+        found.golden = int(np.count_nonzero(golden & (intervals >= 0)))
+        intervals[golden] = -1
     inside = np.flatnonzero(intervals >= 0)
     if not len(inside):
-        return None
-    rows = Counter(dict(zip(*(a.tolist() for a in np.unique(intervals[inside], return_counts=True)), strict=True)))
-    found = VersionCounts(reference is not None, rows, Counter(rows) if block.shadow else Counter())
+        return found if found.late or found.golden else None
+    numbers, sizes = np.unique(intervals[inside], return_counts=True)
+    found.rows = Counter(dict(zip(numbers.tolist(), sizes.tolist(), strict=True)))
+    found.shadow = Counter(found.rows) if block.shadow else Counter()
     if reference is None:
         return found
     try:
@@ -128,11 +141,11 @@ def of_block(
         _count(found, _Rows(block, inside, intervals, columns, outputs), reference.profile)
     except (KeyError, TypeError, ValueError, OverflowError):
         return _without_misfits(block, window, reference, labels, groups, found)
-    numbers = id_numbers(block.ids)[inside] if len(labels.numbers) else np.array([], np.uint64)
-    has_label = np.flatnonzero(labels.positions(numbers) >= 0)
+    ids = id_numbers(block.ids)[inside] if len(labels.numbers) else np.array([], np.uint64)
+    has_label = np.flatnonzero(labels.positions(ids) >= 0)
     if len(has_label):
         kept = {name: columns[name][has_label] for name in groups if name in columns}
-        part = LabelledPart(numbers[has_label], intervals[has_label], take(outputs, has_label), kept)
+        part = LabelledPart(ids[has_label], intervals[has_label], take(outputs, has_label), kept)
         found.labelled.append(part)
     return found
 
@@ -147,14 +160,12 @@ def _without_misfits(
 ) -> VersionCounts:
     """Return the counts of a block's rows, of which some or all were not logged by this version: these are traffic."""
     fits = np.flatnonzero(block_values.fits(block, reference.contract)).tolist()
-    misfits = traffic.rows.total()
+    found = None
     if 0 < len(fits) < len(block.ids):
         found = of_block(block_values.rows_at(block, fits), window, reference, labels, groups)
-        if found:
-            found.misfits += misfits - found.rows.total()
-            found.rows, found.shadow = traffic.rows, traffic.shadow
-            return found
-    return VersionCounts(traffic.has_bins, traffic.rows, traffic.shadow, misfits=misfits)
+    found = found or VersionCounts(traffic.has_bins)
+    found.misfits += traffic.rows.total() - found.rows.total()
+    return replace(found, rows=traffic.rows, shadow=traffic.shadow, golden=traffic.golden, late=traffic.late)
 
 
 class _Rows(NamedTuple):

@@ -55,6 +55,11 @@ class Window(NamedTuple):
         found = since.astype("timedelta64[us]").astype(np.int64) // (self.seconds * 1_000_000)
         return np.where(outside | (found < 0) | (found >= self.intervals), -1, found)
 
+    def count_late(self, time: np.ndarray) -> int:
+        """Return how many of some times (n,) are after the window, or are NaT."""
+        end = np.datetime64(self.end.replace(tzinfo=None), "us")
+        return int(np.count_nonzero(~(time < end)))
+
     def last(self, days: float) -> range:
         """Return the intervals of the last so many days, and the one that is not over."""
         return range(max(0, self.intervals - _intervals(days, self.seconds)), self.intervals)

@@ -1,4 +1,4 @@
-"""Names of versions, aliases and tags in the registry, shared by training, release and serving."""
+"""Names of versions, aliases and tags in the registry, and the key of golden requests; several rooms share them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ SERVE = "serve"
 TRAFFIC, SHADOW = "traffic", "shadow"
 #: Prefix of the tags of the model that keep canaries.
 CANARY = "canary."
+#: The key (header X-Key) of golden requests, by which a version's example rows reach a service. The service counts and
+#: logs these rows as any others; `make monitor` leaves them out, and tells their number.
+GOLDEN_KEY = "golden-request"
 #: Tag of the model: which of those that follow the registry rolls the champion back for an alert.
 ROLLBACK_CLAIM = "rollback.claim"
 

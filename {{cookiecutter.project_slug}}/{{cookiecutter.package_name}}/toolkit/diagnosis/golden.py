@@ -16,6 +16,7 @@ import requests
 from ..batch.scoring import Scorer
 from ..common.errors import UserError
 from ..common.findings import Finding, error, ok, warning
+from ..common.names import GOLDEN_KEY
 from ..live.live_release import LiveVersion, ReleaseSnapshot
 from ..release.store import Release, Store
 from ..release.targets.kubernetes.golden import signed
@@ -136,12 +137,15 @@ def stream(version: Version) -> Predictions:
 
 
 def by_service(url: str, authorization: str) -> Way:
-    """Return what asks the service at a URL, which counts and logs these rows as any others."""
+    """Return what asks the service at a URL, which counts and logs these rows as any others, under a key of theirs."""
 
     def ask(version: Version) -> Predictions:
         path, rows = f"{url}/versions/{version.number}/predict", version.artifact.example.rows
         try:
-            answer = requests.post(path, json=rows, timeout=REQUEST_SECONDS, auth=signed(authorization))
+            headers = {"X-Key": GOLDEN_KEY}
+            answer = requests.post(
+                path, json=rows, headers=headers, timeout=REQUEST_SECONDS, auth=signed(authorization)
+            )
             if not answer.ok:
                 raise UserError(f"{path} answers {answer.status_code} {answer.text[:300]}")
             predictions: Predictions = answer.json()

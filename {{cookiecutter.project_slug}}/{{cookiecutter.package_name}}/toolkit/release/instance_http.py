@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..common.names import GOLDEN_KEY
 from ..common.unix_sockets import connect_unix
 
 TIMEOUT_SECONDS = 5
@@ -24,7 +25,8 @@ class _UnixConnection(http.client.HTTPConnection):
 def scores(path: Path, rows: list[dict[str, Any]], authorization: str = "") -> bool:
     """Whether the instance at a Unix socket returns a prediction for each row; False also if nothing answers there."""
     connection = _UnixConnection(path)
-    headers = {"Content-Type": "application/json"} | ({"Authorization": authorization} if authorization else {})
+    headers = {"Content-Type": "application/json", "X-Key": GOLDEN_KEY}
+    headers |= {"Authorization": authorization} if authorization else {}
     try:
         connection.request("POST", "/predict", json.dumps(rows), headers)
         answer = connection.getresponse()

@@ -12,11 +12,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from ..analysis.quality import FEWEST_ROWS as FEWEST_LABELS
 from ..analysis.quality import Effort
 from ..analysis.summary import Estimate, FieldDrift, RuleResult
 from ..analysis.version_analysis import VersionAnalysis
 from ..analysis.window import Window
+from ..common import plurals
 from ..common.errors import UserError
+from ..monitoring.bin_counts import MIN_DRIFT_ROWS
 
 EXAMPLE = 'For example: RULES = [{"metric": "drift", "above": 0.25, "days": 7, "action": "retrain"}]'
 DRIFT, OUTPUT_DRIFT, OUTLIERS, MISSING, AGE = "drift", "output_drift", "outliers", "missing", "age"
@@ -66,13 +69,6 @@ class Rule(BaseModel):
         bound = self.below if self.above is None else self.above
         assert bound is not None  # the validator allows no rule without one
         return bound
-
-    @property
-    def text(self) -> str:
-        """The rule in a few words, without figures that change."""
-        return f"{self.metric} {self.direction} {self.bound:g}" + (
-            "" if self.metric == AGE else f" over {self.days:g} days"
-        )
 
     def is_beyond(self, estimate: Estimate) -> bool:
         """Whether a whole interval lies beyond the bound."""
@@ -155,18 +151,19 @@ def _judge(rule: Rule, found: Found) -> tuple[bool, str]:
     """Return whether a rule fires, and why, in one sentence."""
     estimate = found.estimate
     if estimate is None:
-        return False, found.problem
+        return False, f"{rule.metric} is not known: {found.problem}"
     if rule.metric == AGE:
         fired = rule.is_beyond(estimate)
         return fired, f"the champion was trained {estimate.value:.1f} days ago"
     figures = f"{found.name or rule.metric} is {estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"
+    figures += f" of {plurals.count(estimate.count, 'row')}"
     if not _is_enough(rule, estimate):
-        return False, f"{figures} of {estimate.count:,} rows; the rule needs {rule.rows:,}"
+        return False, f"{figures}; the rule needs {rule.rows:,}"
     if rule.is_beyond(estimate):
-        return True, f"{figures} of {estimate.count:,} rows: all of the interval is {rule.direction} {rule.bound:g}"
+        return True, f"{figures}: all of the interval is {rule.direction} {rule.bound:g}"
     point = estimate.value > rule.bound if rule.direction == "above" else estimate.value < rule.bound
     why = f"not all of the interval is {rule.direction} {rule.bound:g}" if point else f"not {rule.direction}"
-    return False, f"{figures} of {estimate.count:,} rows: {why}{'' if point else f' {rule.bound:g}'}"
+    return False, f"{figures}: {why}{'' if point else f' {rule.bound:g}'}"
 
 
 def _measure(rule: Rule, champion: VersionAnalysis, where: range, now: datetime) -> Found:
@@ -176,7 +173,7 @@ def _measure(rule: Rule, champion: VersionAnalysis, where: range, now: datetime)
     if kind in (DRIFT, OUTPUT_DRIFT):
         return _drift(rule, champion, where, "feature" if kind == DRIFT else "output", name)
     if rule.metric == OUTLIERS:
-        return Found(champion.outliers(where), problem=_no_rows(champion, where))
+        return Found(champion.outliers(where), problem=_no_rows(rule, champion, where))
     if kind == MISSING:
         return _missing(rule, champion, where, name)
     return _quality(rule, champion, where)
@@ -195,7 +192,9 @@ def _drift(rule: Rule, champion: VersionAnalysis, where: range, part: str, name:
         fields = [_named(rule, fields, name)] if fields else []
     found = [(field.psi, field.field) for field in fields if field.psi]
     if not found:
-        return Found(None, problem=_no_rows(champion, where) or f"{champion.rows(where):,} rows are too few for drift")
+        return Found(
+            None, problem=_no_rows(rule, champion, where) or _too_few(champion.rows(where), "row", MIN_DRIFT_ROWS, rule)
+        )
     # By its lower end: the rule fires if that of any field is above the bound.
     psi, largest = max(found, key=lambda one: (one[0].low, one[0].value))
     return Found(psi, f"{rule.metric.partition('/')[0]} of {largest}")
@@ -204,7 +203,7 @@ def _drift(rule: Rule, champion: VersionAnalysis, where: range, part: str, name:
 def _missing(rule: Rule, champion: VersionAnalysis, where: range, name: str) -> Found:
     fields = [field for field in champion.drift(where) if field.part == "feature"]
     if not fields:
-        return Found(None, problem=_no_rows(champion, where))
+        return Found(None, problem=_no_rows(rule, champion, where))
     field = _named(rule, fields, name)
     if field.missing is None:
         raise UserError(f"model/quality.py: RULES names {rule.metric!r}, but {name} is a field that is never missing")
@@ -229,14 +228,20 @@ def _quality(rule: Rule, champion: VersionAnalysis, where: range) -> Found:
     for found in champion.quality(where, Effort(), group):
         if metric in found.estimates:
             return Found(found.estimates[metric])
-    count = champion.labels(where)
-    return Found(None, problem=f"{rule.metric} cannot be computed: {count:,} rows with labels in {rule.days:g} days")
+    labels = champion.labels(where)
+    if labels < FEWEST_LABELS:
+        return Found(None, problem=_too_few(labels, "label", FEWEST_LABELS, rule))
+    return Found(None, problem=f"it cannot be computed on the {labels:,} labels of {plurals.days(rule.days)}")
 
 
-def _no_rows(champion: VersionAnalysis, where: range) -> str:
+def _no_rows(rule: Rule, champion: VersionAnalysis, where: range) -> str:
     if champion.reference is None:
         return f"version {champion.number} cannot be read: {champion.source.problem}"
     rows = champion.rows(where)
     if not rows:
-        return "no rows in these days"
+        return f"version {champion.number} has no rows in {plurals.days(rule.days)}"
     return "" if champion.outliers(where) else f"none of {rows:,} rows has the champion's fields"
+
+
+def _too_few(count: int, thing: str, fewest: int, rule: Rule) -> str:
+    return f"{plurals.count(count, thing)} in {plurals.days(rule.days)}; {fewest} are needed"

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import NamedTuple
 
+from ...common.plurals import count
 from ..summary import CalibrationPoint, Estimate, FieldDrift, Quality, Traffic
 from .drawing import WIDTH, Drawing, Scale
-from .texts import clean, count, fitting, index, share, short, tick, utc, with_interval
+from .texts import clean, fitting, index, share, short, tick, utc, with_interval
 
 #: Of more bins, those with the fewest rows are added up.
 MOST_BINS = 14
@@ -112,7 +113,7 @@ def over_time(title: str, points: Sequence[Quality], reference: float | None, sp
     middles = [times(span.share(one.start + (one.end - one.start) / 2)) for one in found]
     picture.path([(x, scale(one.estimate.value)) for x, one in zip(middles, found, strict=True)], "trend")
     for x, one in zip(middles, found, strict=True):
-        rows = f"{one.estimate.count:,} rows"
+        rows = count(one.estimate.count, "row")
         _interval(picture, x, one.estimate, scale, f"{tick(one.start, 3)}: {with_interval(one.estimate)}, {rows}")
     return picture
 
@@ -132,7 +133,7 @@ def calibration(points: Sequence[CalibrationPoint]) -> Drawing:
     picture.path([(across(one.predicted), scale(one.observed.value)) for one in found], "trend")
     for one in found:
         text = f"predicted {share(one.predicted)}, observed {with_interval(one.observed, share)}"
-        _interval(picture, across(one.predicted), one.observed, scale, f"{text}, {one.observed.count:,} rows")
+        _interval(picture, across(one.predicted), one.observed, scale, f"{text}, {count(one.observed.count, 'row')}")
     return picture
 
 
@@ -154,7 +155,7 @@ def in_bars(parts: Sequence[Traffic]) -> list[Traffic]:
 def traffic(title: str, parts: Sequence[Traffic], span: Span, scale: Scale) -> Drawing:
     """Return the rows of a version over time: those answered as bars, those of a shadow as hollow ones on top."""
     total, shadow = sum(one.rows for one in parts), sum(one.shadow for one in parts)
-    picture = _plane(title, f"{total - shadow:,} rows answered, {shadow:,} as a shadow", scale)
+    picture = _plane(title, f"{count(total - shadow, 'row')} answered, {shadow:,} as a shadow", scale)
     times = Scale(0, 1, LEFT, RIGHT)
     _time_axis(picture, span)
     for one in parts:

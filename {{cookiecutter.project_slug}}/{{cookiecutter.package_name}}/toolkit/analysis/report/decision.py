@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ...common.plurals import count, days
 from ..summary import RuleResult, Summary
-from .texts import NONE, brief, clean, count, number, with_interval
+from .texts import NONE, brief, clean, number, with_interval
 
 DONE = {"retrain": "Retrain", "report": "Report only", "nothing": "Nothing to do"}
 #: More rules than these do not fit into a sentence.
@@ -50,7 +51,7 @@ def rules(results: Sequence[RuleResult]) -> list[Rule]:
     return [
         Rule(
             condition=f"{clean(rule.metric)} {rule.direction} {number(rule.bound)}",
-            window=NONE if _is_exact(rule) else _days(rule.days),
+            window=NONE if _is_exact(rule) else days(rule.days),
             version=rule.version,
             found=number(rule.estimate.value)
             if rule.estimate and _is_exact(rule)
@@ -74,7 +75,3 @@ def _found(rule: RuleResult) -> str:
 def _is_exact(rule: RuleResult) -> bool:
     """Whether the figure was not computed from rows: the age of a version has no interval, and no window."""
     return rule.estimate is not None and not rule.estimate.count and rule.estimate.low == rule.estimate.high
-
-
-def _days(days: float) -> str:
-    return f"{number(days)} {'day' if days == 1 else 'days'}"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jinja2
 
+from ...common import plurals
 from ..summary import CalibrationPoint, OutlierRow, Summary, VersionSummary
 from . import charts, decision, drift_section, quality_section, texts
 from .charts import Span
@@ -60,8 +61,8 @@ def render(summary: Summary) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    functions = ("clean", "count", "group", "minute", "moment", "number", "share", "value", "with_interval")
-    environment.filters["soft"] = texts.soft
+    functions = ("clean", "group", "minute", "moment", "number", "share", "value", "with_interval")
+    environment.filters |= {"soft": texts.soft, "count": plurals.count}
     environment.filters |= {name: getattr(texts, name) for name in functions}
     versions = sorted(summary.versions, key=lambda one: ("champion" not in one.aliases, -one.number))
     return environment.get_template("page.html").render(

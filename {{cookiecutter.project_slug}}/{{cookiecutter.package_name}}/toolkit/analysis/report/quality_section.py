@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from ..summary import Quality, VersionSummary
+from ..summary import Estimate, Quality, VersionSummary
 from .charts import Span, over_time, plane_scale
 from .drawing import Drawing
-from .texts import clean, group, interval, number
+from .texts import brief, clean, group, interval, number, with_interval
 
 #: Of a metric of more groups, charts are shown of those with the most labels.
 MOST_GROUPS = 12
@@ -25,7 +25,8 @@ class QualityRow(NamedTuple):
     interval: str
     labels: str
     reference: str
-    changed: str
+    difference: str
+    verdict: str
 
 
 class Groups(NamedTuple):
@@ -91,13 +92,13 @@ def _row(one: Quality, reference: float | None) -> QualityRow:
         interval=interval(one.estimate),
         labels=number(one.estimate.count),
         reference=number(reference),
-        changed=_changed(one, reference),
+        difference=with_interval(one.difference, brief),
+        verdict=_verdict(one.difference),
     )
 
 
-def _changed(one: Quality, reference: float | None) -> str:
-    """Return where the figure lies beside that of the hold-out rows, by its whole interval."""
-    low, high = one.estimate.low, one.estimate.high
-    if reference is None or not all(map(math.isfinite, (low, high, reference))):
+def _verdict(difference: Estimate | None) -> str:
+    """Return what a difference from the hold-out rows says, by its whole interval."""
+    if difference is None or not all(map(math.isfinite, (difference.low, difference.high))):
         return "unknown"
-    return "lower" if high < reference else "higher" if low > reference else "no difference shown"
+    return "lower" if difference.high < 0 else "higher" if difference.low > 0 else "may be chance"

@@ -111,11 +111,6 @@ def with_interval(estimate: Estimate | None, form: Callable[[float | None], str]
     return NONE if estimate is None else f"{form(estimate.value)} ({interval(estimate, form)})"
 
 
-def count(number: int, singular: str, plural: str = "") -> str:
-    """Return how many things there are."""
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
-
-
 def group(name: str) -> str:
     """Return the name of a group of rows, "" for all of them."""
     return clean(name.replace("/", " = ", 1)) if name else "all rows"

@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from ....common.errors import UserError
+from ....common.names import GOLDEN_KEY
 from ....version.artifact import TOLERANCE, Artifact
 from .. import RolloutError
 from .cluster import Cluster
@@ -45,7 +46,8 @@ def ask(url: str, champion: Artifact, version: int, authorization: str) -> str:
     rows = champion.example.rows
     try:
         path = f"{url}/versions/{version}/predict"
-        answer = requests.post(path, json=rows, timeout=REQUEST_SECONDS, auth=signed(authorization))
+        headers = {"X-Key": GOLDEN_KEY}
+        answer = requests.post(path, json=rows, headers=headers, timeout=REQUEST_SECONDS, auth=signed(authorization))
         if not answer.ok:
             return f"{answer.status_code} {answer.text[:300]}"
         predictions: list[dict[str, Any]] = answer.json()
