@@ -16,7 +16,7 @@ from .texts import clean, fitting, index, share, short, tick, utc, with_interval
 
 #: Of more bins, those with the fewest rows are added up.
 MOST_BINS = 14
-LABEL_WIDTH, BARS_END, BIN_HEIGHT = 98.0, 278.0, 21.0
+LABEL_WIDTH, BARS_END, BIN_HEIGHT = 98.0, 228.0, 21.0
 LABEL_PLACES = 14
 #: The plane of a chart with two axes.
 LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 44.0, 312.0, 8.0, 128.0, 148.0
@@ -63,7 +63,8 @@ def histogram(drift: FieldDrift) -> Drawing:
         picture.label(LABEL_WIDTH - 6, y + 12, fitting(one.name, LABEL_PLACES), anchor="end", title=one.name)
         picture.bar(LABEL_WIDTH, y, scale(one.now) - LABEL_WIDTH, 8, "now", title)
         picture.bar(LABEL_WIDTH, y + 9, scale(one.training) - LABEL_WIDTH, 7, "training", title)
-        picture.label(scale(max(one.now, one.training)) + 5, y + 12, _percent(one.now), "label quiet")
+        shares = f"{_percent(one.now)} (was {_percent(one.training)})"
+        picture.label(scale(max(one.now, one.training)) + 5, y + 12, shares, "label quiet")
     return picture
 
 
