@@ -27,6 +27,7 @@ from .toolkit.monitoring.prometheus_api import PrometheusApi
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.runs import Run, start_run
+from .toolkit.release.store import Release
 from .toolkit.retraining import rules
 from .toolkit.retraining.request import Outcome
 from .toolkit.retraining.rules import Rule
@@ -87,7 +88,8 @@ def run(settings: config.Settings, source: str = "", *, as_json: bool = False, f
     days = Days(max(settings.days, rules.most_days(wanted)), min(settings.days, rules.fewest_days(wanted)))
     registry = connect(settings.mlflow_tracking_uri, settings.model_name)
     with mlflow_errors(settings.mlflow_tracking_uri), start_run(registry, "monitor") as tracking:
-        sources = Sources(registry, model_store(settings))
+        store = model_store(settings)
+        sources = Sources(registry, store)
         sources.check_champion()
         analysis = read(settings, source, sources, criteria, now, days)
         with console.step("analyse") as one, attribute_errors_to(training_data.MODEL):
@@ -98,6 +100,7 @@ def run(settings: config.Settings, source: str = "", *, as_json: bool = False, f
         _record(tracking, summary, sources.champion, folder)
         found = Monitored(summary, sources.champion, folder / REPORT, tracking.id)
         _show(found, criteria, tracking.address)
+        _show_next(found, store.readable_release())
         found = _act(settings, registry, found, tracking)
     if as_json:
         console.say(found.line())
@@ -197,7 +200,7 @@ def _record(tracking: Run, summary: Summary, champion: int | None, folder: Path)
 
 
 def _show(found: Monitored, criteria: Criteria, address: str) -> None:
-    """Print what was found, what the rules say of it, and the next commands."""
+    """Print what was found, and what the rules say of it."""
     summary = found.summary
     console.say()
     if summary.versions:
@@ -213,9 +216,17 @@ def _show(found: Monitored, criteria: Criteria, address: str) -> None:
     console.say(f"Report:   {found.report}")
     console.say(f"Run:      {address}")
     console.say(f"Decision: {terminal.decision(summary)}", "bold")
-    if not _is_shown(found.champion, summary):
-        version = f"version {found.champion}, the champion" if found.champion else "the champion"
-        console.next_steps(("make deploy", f"serve {version}; what it predicts is logged"))
+
+
+def _show_next(found: Monitored, released: Release | None) -> None:
+    """Print the next command if the champion has no rows; `released` is what was deployed from this machine."""
+    if _is_shown(found.champion, found.summary):
+        return
+    champion = f"version {found.champion}, the champion" if found.champion else "the champion"
+    if released and released.champion == found.champion:
+        console.next_steps(("make status", f"whether {champion}, is served: it was deployed, and has no rows"))
+    else:
+        console.next_steps(("make deploy", f"serve {champion}; what it predicts is logged"))
 
 
 def _act(settings: config.Settings, registry: Registry, found: Monitored, tracking: Run) -> Monitored:

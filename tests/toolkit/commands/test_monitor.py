@@ -20,6 +20,7 @@ from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.names import CHAMPION
 from titanic_survival.toolkit.contract import dataframes
 from titanic_survival.toolkit.contract.columns import Columns, take
+from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.retraining import action
 from titanic_survival.toolkit.retraining.request import Request, Start
 from titanic_survival.toolkit.version.artifact import Artifact
@@ -169,8 +170,13 @@ def test_champion_without_rows_is_named_with_the_next_step(
     (note,) = found.summary.notes
     assert note.startswith("Version 2 is the champion, and no prediction of it was logged in these days: ")
     out = capsys.readouterr().out
-    assert "drift is not known: version 2 has no rows in 7 days" in out
+    for metric in ("drift", "accuracy"):
+        assert f"Note: {metric} is not known: version 2 has no rows in 7 days" in out
     assert out.endswith("Next:\n  make deploy  serve version 2, the champion; what it predicts is logged\n")
+    store = Store(served.settings.store)
+    store.write(Release.now(served.settings.model_name, 2, {2: ("champion",)}))
+    served.monitor()
+    assert "make status  whether version 2, the champion, is served: it was deployed" in capsys.readouterr().out
     served.serve(600, number=2)
     served.monitor()
     assert "Next:" not in capsys.readouterr().out

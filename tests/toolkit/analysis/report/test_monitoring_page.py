@@ -23,7 +23,7 @@ from summaries import (
     version,
 )
 from titanic_survival.toolkit.analysis.report import render
-from titanic_survival.toolkit.analysis.report.texts import clean, fitting, moment, number, short
+from titanic_survival.toolkit.analysis.report.texts import clean, fitting, moment, number, rounded, short
 from titanic_survival.toolkit.analysis.summary import Estimate, Summary, Traffic
 
 
@@ -122,8 +122,8 @@ def test_features_are_sorted_by_drift_with_both_histograms() -> None:
         [float(bar.attributes["width"]) for bar in found.all("rect", kind)] for kind in ("now", "training")
     )
     # The largest share of the chart, 70 %, takes all of the width.
-    assert now[7:9] == [pytest.approx(130 * 20 / 70, abs=0.1), 130]
-    assert training[7:9] == [pytest.approx(130 * 25 / 70, abs=0.1), pytest.approx(130 * 50 / 70, abs=0.1)]
+    assert now[7:9] == [pytest.approx(112 * 20 / 70, abs=0.1), 112]
+    assert training[7:9] == [pytest.approx(112 * 25 / 70, abs=0.1), pytest.approx(112 * 50 / 70, abs=0.1)]
     assert "20 % (was 25 %)" in [text.text.strip() for text in found.all("text", "label")]
 
 
@@ -167,8 +167,10 @@ def test_rarest_of_50_categories_are_added_up() -> None:
 
 def test_quality_has_intervals_groups_and_the_hold_out_rows() -> None:
     found = page(summary(version()))
-    assert row(found, "accuracyall rows") == "accuracyall rows0.760.75 to 0.770.8046-0.0446 (-0.0696 to -0.0196)lower1,000"
-    assert row(found, "accuracysex = female") == "accuracysex = female0.80.79 to 0.810.78\N{EN DASH}unknown1,000"
+    assert (
+        row(found, "accuracyall rows") == "accuracyall rows0.7600 (0.7500 to 0.7700)0.8046-0.0446 (-0.0696 to -0.0196)lower1,000"
+    )
+    assert row(found, "accuracysex = female") == "accuracysex = female0.8000 (0.7900 to 0.8100)0.78\N{EN DASH}unknown1,000"
     assert cards(found)[-3:] == ["accuracy", "sex = female", "Predicted and observed"]
     assert "accuracy by group" in found.texts("h4")
     assert "02 Mar 09:00: 0.8 (0.79 to 0.81), 1,000 rows" in found.texts("title")
@@ -356,6 +358,21 @@ def test_colours_have_contrast_in_light_dark_and_print() -> None:
 )
 def test_numbers_are_plain(item: float | None, text: str) -> None:
     assert number(item) == text
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (estimate(-0.063712, 0.059), "-0.064 (-0.123 to -0.005)"),
+        (estimate(31_234.4, 250), "+31,234 (+30,984 to +31,484)"),
+        (estimate(0.5, 0), "0.5 (0.5 to 0.5)"),
+        (estimate(1e-200, 1e-201), "1e-200 (9e-201 to 1.1e-200)"),
+        (estimate(NAN, 1), "not a number (not a number to not a number)"),
+        (None, "\N{EN DASH}"),
+    ],
+)
+def test_estimate_has_the_digits_that_its_interval_leaves(found: Estimate | None, text: str) -> None:
+    assert rounded(found, "+") == text
 
 
 def test_labels_of_axes_are_short() -> None:

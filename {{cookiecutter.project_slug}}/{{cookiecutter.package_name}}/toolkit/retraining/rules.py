@@ -228,6 +228,8 @@ def _quality(rule: Rule, champion: VersionAnalysis, where: range) -> Found:
     for found in champion.quality(where, Effort(), group):
         if metric in found.estimates:
             return Found(found.estimates[metric])
+    if problem := _no_rows(rule, champion, where):
+        return Found(None, problem=problem)
     labels = champion.labels(where)
     if labels < FEWEST_LABELS:
         return Found(None, problem=_too_few(labels, "label", FEWEST_LABELS, rule))

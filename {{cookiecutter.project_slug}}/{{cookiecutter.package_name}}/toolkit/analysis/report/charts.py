@@ -16,8 +16,8 @@ from .texts import clean, fitting, index, share, short, tick, utc, with_interval
 
 #: Of more bins, those with the fewest rows are added up.
 MOST_BINS = 14
-LABEL_WIDTH, BARS_END, BIN_HEIGHT = 98.0, 228.0, 21.0
-LABEL_PLACES = 14
+LABEL_WIDTH, BARS_END, BIN_HEIGHT = 108.0, 220.0, 21.0
+LABEL_PLACES = 16
 #: The plane of a chart with two axes.
 LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 44.0, 312.0, 8.0, 128.0, 148.0
 #: More bars of traffic would be thinner than a line.

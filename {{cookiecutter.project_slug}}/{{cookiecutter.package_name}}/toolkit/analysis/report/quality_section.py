@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ..summary import Estimate, Quality, VersionSummary
 from .charts import Span, over_time, plane_scale
 from .drawing import Drawing
-from .texts import brief, clean, group, interval, number, with_interval
+from .texts import clean, group, number, rounded
 
 #: Of a metric of more groups, charts are shown of those with the most labels.
 MOST_GROUPS = 12
@@ -22,7 +22,6 @@ class QualityRow(NamedTuple):
     metric: str
     group: str
     value: str
-    interval: str
     labels: str
     reference: str
     difference: str
@@ -88,11 +87,10 @@ def _row(one: Quality, reference: float | None) -> QualityRow:
     return QualityRow(
         metric=clean(one.metric),
         group=group(one.group),
-        value=number(one.estimate.value),
-        interval=interval(one.estimate),
+        value=rounded(one.estimate),
         labels=number(one.estimate.count),
         reference=number(reference),
-        difference=with_interval(one.difference, brief),
+        difference=rounded(one.difference, "+"),
         verdict=_verdict(one.difference),
     )
 

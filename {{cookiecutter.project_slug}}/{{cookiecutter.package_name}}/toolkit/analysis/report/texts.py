@@ -18,6 +18,8 @@ from ..summary import Estimate
 NONE = "\N{EN DASH}"
 #: Longer names and values are cut.
 MOST_CHARACTERS = 200
+#: Digits behind the point of a number with its interval, at most.
+MOST_PLACES = 9
 SPACE = "\N{NO-BREAK SPACE}"
 #: Characters that turn the direction of the text behind them.
 DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -94,6 +96,16 @@ def share(item: float | None) -> str:
     if item is None or not math.isfinite(item):
         return number(item)
     return f"{100 * item:.1f}{SPACE}%"
+
+
+def rounded(estimate: Estimate | None, sign: str = "") -> str:
+    """Return an estimate with its interval, to three digits of the interval's width; `sign` is "+" of a difference."""
+    width = estimate.high - estimate.low if estimate else math.nan
+    places = max(0, 2 - math.floor(math.log10(width))) if 0 < width < math.inf else MOST_PLACES + 1
+    if estimate is None or places > MOST_PLACES or not math.isfinite(estimate.value):
+        return with_interval(estimate)
+    value, low, high = (f"{item:{sign},.{places}f}" for item in (estimate.value, estimate.low, estimate.high))
+    return f"{value} ({low} to {high})"
 
 
 def index(item: float | None) -> str:
