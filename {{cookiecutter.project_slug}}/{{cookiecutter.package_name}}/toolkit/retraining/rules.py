@@ -173,7 +173,7 @@ def _measure(rule: Rule, champion: VersionAnalysis, where: range, now: datetime)
     if kind in (DRIFT, OUTPUT_DRIFT):
         return _drift(rule, champion, where, "feature" if kind == DRIFT else "output", name)
     if rule.metric == OUTLIERS:
-        return Found(champion.outliers(where), problem=_no_rows(rule, champion, where))
+        return Found(champion.outliers(where), "the share of outliers", _no_rows(rule, champion, where))
     if kind == MISSING:
         return _missing(rule, champion, where, name)
     return _quality(rule, champion, where)
