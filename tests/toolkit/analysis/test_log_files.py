@@ -93,7 +93,7 @@ def test_endless_line_is_left_out_and_not_kept_in_memory(tmp_path: Path, monkeyp
         assert block.ids == (["a", "b"] if end else ["a"])
         assert peak < 5_000_000
         assert problems.notes() == [
-            f"1 line is left out of {tmp_path}/predictions-1.jsonl, longer than the service writes any."
+            f"1 line is left out of {tmp_path}/predictions-1.jsonl, too long: the most is 32 MB, of a label 50 kB."
         ]
 
 

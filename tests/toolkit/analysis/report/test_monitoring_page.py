@@ -168,9 +168,12 @@ def test_rarest_of_50_categories_are_added_up() -> None:
 def test_quality_has_intervals_groups_and_the_hold_out_rows() -> None:
     found = page(summary(version()))
     assert (
-        row(found, "accuracyall rows") == "accuracyall rows0.7600 (0.7500 to 0.7700)0.8046-0.0446 (-0.0696 to -0.0196)lower1,000"
+        row(found, "accuracyall rows")
+        == "accuracyall rows0.7600 (0.7500 to 0.7700)0.8046-0.0446 (-0.0696 to -0.0196)lower1,000"
     )
-    assert row(found, "accuracysex = female") == "accuracysex = female0.8000 (0.7900 to 0.8100)0.78\N{EN DASH}unknown1,000"
+    assert (
+        row(found, "accuracysex = female") == "accuracysex = female0.8000 (0.7900 to 0.8100)0.78\N{EN DASH}unknown1,000"
+    )
     assert cards(found)[-3:] == ["accuracy", "sex = female", "Predicted and observed"]
     assert "accuracy by group" in found.texts("h4")
     assert "02 Mar 09:00: 0.8 (0.79 to 0.81), 1,000 rows" in found.texts("title")

@@ -25,8 +25,9 @@ from ..batch.locations import Location, locate
 from ..common import plurals
 
 PREDICTIONS, FEEDBACK = "predictions", "feedback"
-#: The most bytes of a line. The recorder writes no longer one, unless a single row is as long; a label takes a hundred.
+#: The most bytes of a line: the recorder's have at most half a million values, unless a single row has more.
 MOST_BYTES = {PREDICTIONS: 32_000_000, FEEDBACK: 50_000}
+MOST_TEXT = "32 MB, of a label 50 kB"
 #: Bytes that are read at once.
 BUFFER_BYTES = 1 << 20
 #: Files that a sentence names.
@@ -80,7 +81,7 @@ class ReadProblems:
             notes.append(f"{lines} left out of {_names(self.damaged)}.")
         if self.long:
             lines = plurals.count(self.long.total(), "line is", "lines are")
-            notes.append(f"{lines} left out of {_names(self.long)}, longer than the service writes any.")
+            notes.append(f"{lines} left out of {_names(self.long)}, too long: the most is {MOST_TEXT}.")
         if self.cut:
             notes.append(
                 f"The last line of {_names(self.cut)} is incomplete and left out: the process that wrote it ended in "
