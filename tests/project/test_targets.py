@@ -222,7 +222,7 @@ def test_a_new_deployment_replaces_the_old_one_without_a_failed_request(trained:
 
 def test_sync_updates_a_running_service_without_a_failed_request(trained: Project) -> None:
     trained.calls("sync")
-    # The champion before is removed at once.
+    # The previous champion is removed at once.
     env = trained.env | {"SYNC_SECONDS": "1", "GRACE_SECONDS": "0", "ROLLBACK_SECONDS": "0"}
     command = ["make", "sync"]
     with running(command, f"{trained.url}/readyz", trained.path, env), RequestLoop(trained) as loop:

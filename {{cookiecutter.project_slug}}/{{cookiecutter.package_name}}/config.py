@@ -170,7 +170,7 @@ class Settings(BaseSettings):
         3600,
         ge=0,
         le=30 * 86_400,
-        description="seconds for which the champion before stays in memory after a promotion; 0: not at all",
+        description="seconds for which the previous champion stays in memory after a promotion; 0: not at all",
     )
     webhook_secret: SecretStr = Field(
         SecretStr(""), description="secret that signs MLflow's webhooks; when set, sync listens for them"
