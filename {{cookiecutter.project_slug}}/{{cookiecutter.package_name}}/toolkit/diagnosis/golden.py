@@ -14,11 +14,11 @@ import pyarrow as pa
 import requests
 
 from ..batch.scoring import Scorer
+from ..common.authorization import authorized
 from ..common.errors import UserError
 from ..common.findings import Finding, error, ok, warning
 from ..live.live_release import LiveVersion, ReleaseSnapshot
 from ..release.store import Release, Store
-from ..release.targets.kubernetes.golden import signed
 from ..serving.protocols.predict import JSON_CODEC
 from ..streaming import micro_batch
 from ..version.artifact import Artifact, is_close
@@ -141,7 +141,7 @@ def by_service(url: str, authorization: str) -> Way:
     def ask(version: Version) -> Predictions:
         path, rows = f"{url}/versions/{version.number}/predict", version.artifact.example.rows
         try:
-            answer = requests.post(path, json=rows, timeout=REQUEST_SECONDS, auth=signed(authorization))
+            answer = requests.post(path, json=rows, timeout=REQUEST_SECONDS, auth=authorized(authorization))
             if not answer.ok:
                 raise UserError(f"{path} answers {answer.status_code} {answer.text[:300]}")
             predictions: Predictions = answer.json()
