@@ -371,7 +371,7 @@ def test_serve_runs_in_the_foreground_until_a_signal(trained: Project) -> None:
             wait_for(lambda: 'model_rows_total{version="2"} 12.0' in call(f"{url}/metrics")[1], 5)
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
-    # The same, by the Makefile's word: a port that is taken is said in a sentence.
+    # The same, by its Makefile target: a port that is taken is said in a sentence.
     assert f"PORT={trained.port + 1}" in trained.make("serve", ok=False)
 
 
