@@ -10,7 +10,6 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel, ConfigDict
 
-from ..common.authorization import authorized
 from ..common.errors import UserError
 from .prometheus_api import PrometheusApi, PrometheusError, Series
 
@@ -98,8 +97,15 @@ class VersionCounts(BaseModel):
 
 def scrape(address: str, authorization: str = "") -> dict[int, VersionCounts]:
     """Return what the service at an address has counted since its start, by version; `UserError` without an answer."""
+
+    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if authorization:
+            request.headers["Authorization"] = authorization
+        return request
+
     try:
-        answer = requests.get(f"{address}/metrics", timeout=TIMEOUT_SECONDS, auth=authorized(authorization))
+        # By a function, since requests would replace a plain header by credentials of ~/.netrc for this host.
+        answer = requests.get(f"{address}/metrics", timeout=TIMEOUT_SECONDS, auth=authorize)
         answer.raise_for_status()
     except requests.RequestException as error:
         status = error.response.status_code if error.response is not None else type(error).__name__
