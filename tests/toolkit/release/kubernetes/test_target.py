@@ -406,6 +406,7 @@ def test_image_with_another_version_of_the_same_number_is_not_taken_for_ours() -
     for prediction, words in (
         ({"label": "yes", "proba": 0.2500001}, ""),
         ({"label": "no", "proba": 0.25}, "another version 3"),
+        ({"label": "yes", "proba": None}, "another version 3"),
     ):
         answer = SimpleNamespace(ok=True, json=lambda found=prediction: [found | {"version": 3}])
         with pytest.MonkeyPatch.context() as patch:
