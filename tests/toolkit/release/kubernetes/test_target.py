@@ -74,7 +74,7 @@ class Cluster:
     def __init__(self, root: Path, namespace: str, stand_in: StandIn | None, rows: list[dict[str, Any]]) -> None:
         self.root, self.namespace, self.stand_in = root, namespace, stand_in
         self.store = Store(root / "store")
-        self.champion: Any = SimpleNamespace(example=SimpleNamespace(rows=rows, predictions=[]))
+        self.champion: Any = SimpleNamespace(example=SimpleNamespace(rows=rows, predictions=[{} for _ in rows]))
         self.release(VERSION)
 
     def release(self, number: int, aliases: tuple[str, ...] = ("champion",)) -> Release:
