@@ -31,7 +31,7 @@ def generate(folder: Path) -> Path:
 
 
 def make(project: Path, *words: str) -> None:
-    """Run a word of the project's Makefile."""
+    """Run a target of the project's Makefile."""
     subprocess.run(["make", *words], cwd=project, env=environment(project), check=True, stdout=sys.stderr)
 
 

@@ -18,8 +18,8 @@ SLUG_LENGTH, MODEL_NAME_LENGTH = 40, 60
 #: Files and folders of a project, now or later.
 FOLDERS = frozenset(
     """
-    build conftest data deploy dist docs env log mlartifacts mlruns monitoring requirements setup store tests tokens
-    venv
+    build conftest data days deploy dist docs env log mlartifacts mlruns monitoring report requirements scores setup
+    store tests tokens venv
     """.split()
 )
 

@@ -132,6 +132,13 @@ def test_project_is_a_git_repository_of_its_own(bake: Bake) -> None:
     assert git(made, "symbolic-ref", "--short", "HEAD") == "main"
 
 
+@pytest.mark.parametrize("name", ["Predictions of churn", "Scores of teams"])
+def test_git_ignores_no_file_of_a_project(bake: Bake, name: str) -> None:
+    made = bake(project_name=name)
+    git(made, "add", "--all")
+    assert set(git(made, "ls-files").splitlines()) == set(files(made))
+
+
 def test_project_inside_a_repository_joins_it(bake: Bake, tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     assert not (bake() / ".git").exists()

@@ -177,6 +177,9 @@ def test_folders_and_modules_of_a_project_are_rejected_as_package_names(bake: Ba
     made = bake(package_name="its_package")
     modules = {path.stem for path in made.iterdir() if path.is_dir() or path.suffix == ".py"} - {"its_package"}
     assert {name for name in modules if name.isidentifier()} <= FOLDERS
+    ignored = re.findall(r"^/?([a-z]+)/$", (made / ".gitignore").read_text(), re.MULTILINE)
+    assert set(ignored) > {"report", "store"}
+    assert set(ignored) <= FOLDERS
 
 
 def test_locked_distributions_are_rejected_as_names(bake: Bake) -> None:

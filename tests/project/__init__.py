@@ -1,1 +1,1 @@
-"""The real run of a generated project: one bake, one environment, every word of its Makefile."""
+"""The real run of a generated project: one bake, one environment, every target of its Makefile."""

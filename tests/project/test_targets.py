@@ -222,7 +222,7 @@ def test_a_new_deployment_replaces_the_old_one_without_a_failed_request(trained:
 
 def test_sync_updates_a_running_service_without_a_failed_request(trained: Project) -> None:
     trained.calls("sync")
-    # The champion before is removed at once.
+    # The previous champion is removed at once.
     env = trained.env | {"SYNC_SECONDS": "1", "GRACE_SECONDS": "0", "ROLLBACK_SECONDS": "0"}
     command = ["make", "sync"]
     with running(command, f"{trained.url}/readyz", trained.path, env), RequestLoop(trained) as loop:
@@ -371,7 +371,7 @@ def test_serve_runs_in_the_foreground_until_a_signal(trained: Project) -> None:
             wait_for(lambda: 'model_rows_total{version="2"} 12.0' in call(f"{url}/metrics")[1], 5)
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
-    # The same, by the Makefile's word: a port that is taken is said in a sentence.
+    # The same, by its Makefile target: a port that is taken is said in a sentence.
     assert f"PORT={trained.port + 1}" in trained.make("serve", ok=False)
 
 

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     canary_labels: int = Field(0, ge=0, description="labels for the challenger's predictions that each step needs")
     canary_seconds: float = Field(3600, gt=0, description="seconds that a step may take before the canary goes back")
     target: Literal["local", "docker", "kubernetes", "sagemaker", "lambda"] = Field(
-        "local", description="deployment target"
+        "local", description="where the service runs: local, docker, kubernetes, sagemaker or lambda"
     )
     image: str = Field(
         "",
@@ -170,7 +170,7 @@ class Settings(BaseSettings):
         3600,
         ge=0,
         le=30 * 86_400,
-        description="seconds for which the champion before stays in memory after a promotion; 0: not at all",
+        description="seconds for which the previous champion stays in memory after a promotion; 0: not at all",
     )
     webhook_secret: SecretStr = Field(
         SecretStr(""), description="secret that signs MLflow's webhooks; when set, sync listens for them"

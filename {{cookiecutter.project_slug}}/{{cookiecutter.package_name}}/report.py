@@ -49,8 +49,9 @@ def _outcome(version: RegisteredVersion) -> str:
 
 def _save(registry: Registry, folder: Path, version: RegisteredVersion, champion: int | None) -> str:
     """Download the plots of a version and of the champion then, and return the Markdown that shows them."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    # Those of an earlier report; what else is in the folder is somebody's.
+    shutil.rmtree(folder / "plots", ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
     shown = [version]
     if champion is not None and (found := registry.find(str(champion))):
         shown.append(found)

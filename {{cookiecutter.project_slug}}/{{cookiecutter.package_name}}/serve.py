@@ -66,17 +66,13 @@ def run(settings: config.Settings, *, pull: bool = True, record: Path | None = N
         # Each worker writes its counters to files in this directory; /metrics adds them up.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
         if listener:
-            _serve(settings, partial(_duplicate, listener), None, listener.close)
+            _serve(settings, listener.dup, None, listener.close)
             return
         assert instances
         with Handover(
             instances, instance, settings.bind_address, settings.port, workers=settings.workers, bind=bind
         ) as handover:
             _serve(settings, partial(instances.listener, instance), handover.http, handover.stop)
-
-
-def _duplicate(listener: socket.socket) -> socket.socket:
-    return listener.dup()
 
 
 def _serve(settings: config.Settings, take: Take, http: socket.socket | None, stopping: Callable[[], None]) -> None:

@@ -51,7 +51,7 @@ def run(settings: config.Settings, *, once: bool = False) -> None:
     if _watches(settings):
         console.say(
             f"For {settings.rollback_seconds:g} s after a promotion, an alert with the label rollback at "
-            f"{settings.prometheus_url} brings the champion before back."
+            f"{settings.prometheus_url} brings the previous champion back."
         )
     changed = threading.Event()
     with _webhooks(settings, changed) if settings.webhook_secret else nullcontext():

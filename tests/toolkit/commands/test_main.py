@@ -48,6 +48,19 @@ def test_help_of_each_command_has_an_example_and_what_comes_next() -> None:
     assert "Next: make status shows what runs" in said.stdout
 
 
+def test_commands_have_the_headings_of_their_targets() -> None:
+    sections = re.split(r"^##@ (.+)$", (config.ROOT / "Makefile").read_text(), flags=re.MULTILINE)[1:]
+    headings = {
+        target: heading
+        for heading, text in zip(sections[::2], sections[1::2], strict=True)
+        for target in re.findall(r"^([a-z]+):", text, re.MULTILINE)
+    }
+    headings["edits"] = headings["lint"]  # a part of that target
+    for info in __main__.app.registered_commands:
+        assert info.callback
+        assert info.rich_help_panel == headings[info.callback.__name__]
+
+
 def test_mistake_is_said_in_one_line(tmp_path: Path) -> None:
     said = command("serve", "--no-pull", STORE=str(tmp_path))
     assert (said.returncode, said.stdout) == (1, "")

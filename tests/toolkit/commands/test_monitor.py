@@ -11,8 +11,9 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
-from titanic_survival import __main__ as command_line
 from titanic_survival import config, monitor, retraining
+from titanic_survival.__main__ import app
+from titanic_survival.command_line import monitoring
 from titanic_survival.model import data, quality
 from titanic_survival.toolkit.analysis import intervals
 from titanic_survival.toolkit.analysis.summary import Summary
@@ -299,12 +300,12 @@ def test_counters_of_a_prometheus_are_read_where_no_log_is_left(served: Project,
 def test_exit_code_says_the_decision(served: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor, "FOLDER", served.folder)
     monkeypatch.setattr(monitor.run, "__kwdefaults__", {"as_json": False, "folder": served.folder})
-    monkeypatch.setattr(command_line, "_settings", lambda: served.settings)
+    monkeypatch.setattr(monitoring, "_settings", lambda: served.settings)
     served.serve(600)
     run = CliRunner().invoke
-    assert run(command_line.app, ["monitor", "--check"]).exit_code == 0
+    assert run(app, ["monitor", "--check"]).exit_code == 0
     served.serve(3000, age=80)
-    assert run(command_line.app, ["monitor", str(served.log), "--check"]).exit_code == 3
+    assert run(app, ["monitor", str(served.log), "--check"]).exit_code == 3
 
 
 class Counting:

@@ -43,6 +43,16 @@ def test_report_of_a_run_without_plots_is_written(
     assert "![" not in (tmp_path / "report/report.md").read_text()
 
 
+def test_report_replaces_its_own_files_alone(project: config.Settings, tmp_path: Path) -> None:
+    earlier, notes = tmp_path / "report/plots/7/roc.png", tmp_path / "report/notes.md"
+    earlier.parent.mkdir(parents=True)
+    earlier.touch()
+    notes.touch()
+    report.run(project, "1", tmp_path / "report")
+    assert not earlier.exists()
+    assert notes.exists()
+
+
 def test_version_that_does_not_exist_is_named(project: config.Settings, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'9'"):
         report.run(project, "9", tmp_path / "report")

@@ -1,4 +1,4 @@
-"""Which version stays warm: the champion before, by the registry's history, for as long as the settings say."""
+"""Which version stays warm: the previous champion, by the registry's history, for as long as the settings say."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -142,3 +142,26 @@ def test_version_outlives_the_next_change_to_its_code(
 def test_numbers_are_said_in_the_shortest_form_of_the_same_float32() -> None:
     assert plain(np.array([0.1, 16777216, 3.4e38], np.float32)) == [0.1, 16777216, 3.4e38]
     assert plain(np.array([[0.2, 0.3]], np.float32)) == [[0.2, 0.3]]
+
+
+TRAINED = {"grade": "b", "score": None, "probabilities": [0.2, 0.8], "by_name": {"a": 0.2, "b": 0.8}}
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"id": "1", "version": 3}, True),
+        ({"probabilities": [0.2000001, 0.7999999]}, True),
+        ({"probabilities": [0.3, 0.7]}, False),
+        ({"by_name": {"a": 0.3, "b": 0.7}}, False),
+        ({"grade": "a"}, False),
+        ({"score": 0.0}, False),
+    ],
+)
+def test_served_predictions_are_compared_in_every_field(change: dict[str, Any], same: bool) -> None:
+    assert artifact.same_predictions([TRAINED], [TRAINED | change]) is same
+
+
+def test_served_predictions_have_all_rows_and_fields_of_the_training() -> None:
+    assert not artifact.same_predictions([TRAINED, TRAINED], [TRAINED])
+    assert not artifact.same_predictions([TRAINED], [{"grade": "b"}])

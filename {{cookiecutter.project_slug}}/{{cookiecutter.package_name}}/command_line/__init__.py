@@ -1,4 +1,7 @@
-"""The command line: what the commands share, such as settings, help texts, and how a mistake is shown."""
+"""The command line: a module for each heading of `make help`, and what they share.
+
+A command imports its module when it runs: `--help` must not wait for MLflow or BentoML.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""The commands that watch a model: its labels, and what they show; part of the command line."""
+"""The commands that watch what a model predicts."""
 
-# Each command imports its module when it runs: `--help` must not wait for MLflow.
 from __future__ import annotations
 
 from typing import Annotated
@@ -12,6 +11,29 @@ from . import guide as _guide
 from . import settings as _settings
 
 monitoring = typer.Typer()
+
+
+@monitoring.command(
+    epilog=_guide(
+        "make monitor",
+        "open the report that it names; make train, if a rule asks for it and RETRAIN_TRIGGER is not set.",
+    )
+)
+def monitor(
+    source: Annotated[str, typer.Argument(help="Folder of the log, or s3://...; LOG_FOLDER if not given.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the decision as a last line of JSON.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="End with exit code 3 if the decision is to retrain.")] = False,
+) -> None:
+    """Show drift, quality and outliers of the predictions that were logged, and decide on retraining.
+
+    Settings: DAYS, LOG_FOLDER; RETRAIN_TRIGGER and others start a training. See docs/monitoring.md, docs/retraining.md.
+    """
+    from .. import monitor
+
+    with terminable():
+        found = monitor.run(_settings(), source, as_json=as_json)
+    if check and found.summary.decision == "retrain":
+        raise typer.Exit(monitor.RETRAIN)
 
 
 @monitoring.command(epilog=_guide("make feedback INPUT=labels.csv", "make monitor shows the quality by these labels."))

@@ -1,4 +1,4 @@
-"""The command line of promotions; `__main__` adds these commands to its own."""
+"""The commands that change the champion, and tell who did."""
 
 from __future__ import annotations
 

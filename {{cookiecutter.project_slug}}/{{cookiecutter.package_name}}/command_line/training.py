@@ -1,6 +1,5 @@
-"""The commands that make a version, and compare it with the champion; part of the command line."""
+"""The commands that make a version, and compare it with the champion."""
 
-# Each command imports its module when it runs: `--help` must not wait for MLflow.
 from __future__ import annotations
 
 from typing import Annotated

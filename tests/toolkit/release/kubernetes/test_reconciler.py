@@ -102,7 +102,7 @@ class Cell:
 
     def reconciler(self, cluster: Cluster | None = None, **options: Any) -> Reconciler:
         """Return a reconciler of another process."""
-        example = SimpleNamespace(example=SimpleNamespace(rows=[{}], predictions=[]))
+        example = SimpleNamespace(example=SimpleNamespace(rows=[{}], predictions=[{}]))
         store: Any = SimpleNamespace(load=lambda number: example)
         history = partial(DeploymentHistory, self.registry.uri, self.registry.name, "kubernetes")
         options = {"rollout_seconds": 2, "holder": "one"} | options

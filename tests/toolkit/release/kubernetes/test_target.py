@@ -74,7 +74,7 @@ class Cluster:
     def __init__(self, root: Path, namespace: str, stand_in: StandIn | None, rows: list[dict[str, Any]]) -> None:
         self.root, self.namespace, self.stand_in = root, namespace, stand_in
         self.store = Store(root / "store")
-        self.champion: Any = SimpleNamespace(example=SimpleNamespace(rows=rows, predictions=[]))
+        self.champion: Any = SimpleNamespace(example=SimpleNamespace(rows=rows, predictions=[{} for _ in rows]))
         self.release(VERSION)
 
     def release(self, number: int, aliases: tuple[str, ...] = ("champion",)) -> Release:
@@ -406,6 +406,7 @@ def test_image_with_another_version_of_the_same_number_is_not_taken_for_ours() -
     for prediction, words in (
         ({"label": "yes", "proba": 0.2500001}, ""),
         ({"label": "no", "proba": 0.25}, "another version 3"),
+        ({"label": "yes", "proba": None}, "another version 3"),
     ):
         answer = SimpleNamespace(ok=True, json=lambda found=prediction: [found | {"version": 3}])
         with pytest.MonkeyPatch.context() as patch:

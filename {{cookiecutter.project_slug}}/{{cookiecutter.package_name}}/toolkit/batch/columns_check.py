@@ -30,7 +30,7 @@ def check(schema: pa.Schema, contract: Contract, source: str, *, strict: bool) -
         raise UserError(f"{source} has none of the columns {expected}; its columns are {', '.join(schema.names)}")
     found = column_names.check(schema.names, contract).sentences
     if found and strict:
-        raise UserError(f"{source}: {'; '.join(found)}. With STRICT=1 that is an error: mend the columns, or unset it")
+        raise UserError(f"{source}: {'; '.join(found)}. With STRICT=1 that is an error: correct them, or unset it")
     return tuple(found)
 
 

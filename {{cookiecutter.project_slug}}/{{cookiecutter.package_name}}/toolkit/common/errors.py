@@ -74,19 +74,19 @@ def explain_missing_extras() -> Iterator[None]:
         raise
 
 
-#: What a person can mend: no space, no permission, a read-only file system, a quota, a disk that fails.
-MENDABLE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EFBIG}
-MENDABLE |= {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
+#: What a person can fix: no space, no permission, a read-only file system, a quota, a disk that fails.
+FIXABLE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EFBIG}
+FIXABLE |= {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
 
 @contextmanager
 def explain_os_errors(path: Path | None = None) -> Iterator[None]:
-    """Turn an error of the operating system that a person can mend into a `UserError`, with the path or that given."""
+    """Turn an error of the operating system that a person can fix into a `UserError`, with the path or that given."""
     try:
         yield
     except OSError as error:
         number = error.errno or _errno_in(str(error))
-        if number not in MENDABLE:
+        if number not in FIXABLE:
             raise
         where = path or error.filename or tempfile.gettempdir()
         raise UserError(

@@ -62,15 +62,15 @@ def is_given(field: FieldSpec, names: Collection[str]) -> bool:
 
 def nearest(name: str, fields: Iterable[FieldSpec]) -> str:
     """Return the field whose name is nearly the same, "" if there is none."""
-    by_letters = {_letters(field.name): field.name for field in fields}
-    found = difflib.get_close_matches(_letters(name[:MAX_LENGTH]), by_letters, 1)
+    by_letters = {letters(field.name): field.name for field in fields}
+    found = difflib.get_close_matches(letters(name[:MAX_LENGTH]), by_letters, 1)
     return by_letters[found[0]] if found else ""
 
 
 def misspelled(field: FieldSpec, unknown: Iterable[str]) -> str:
     """Return the name, of some that are no fields, that is nearly that of a field, "" if there is none."""
-    by_letters = {_letters(name[:MAX_LENGTH]): name for name in heapq.nsmallest(MAX_COMPARED, unknown)}
-    found = difflib.get_close_matches(_letters(field.name), by_letters, 1)
+    by_letters = {letters(name[:MAX_LENGTH]): name for name in heapq.nsmallest(MAX_COMPARED, unknown)}
+    found = difflib.get_close_matches(letters(field.name), by_letters, 1)
     return by_letters[found[0]] if found else ""
 
 
@@ -82,7 +82,7 @@ def guesses(missing: Iterable[FieldSpec], unknown: Iterable[str]) -> str:
     return f" ({', '.join(texts)})" if texts else ""
 
 
-def _letters(name: str) -> str:
+def letters(name: str) -> str:
     """Return a name without what people write now so, now so: capitals, spaces, hyphens, underscores."""
     return "".join(character for character in name.lower() if character.isalnum())
 

@@ -14,12 +14,12 @@ import pyarrow as pa
 import requests
 
 from ..batch.scoring import Scorer
+from ..common.authorization import authorized
 from ..common.errors import UserError
 from ..common.findings import Finding, error, ok, warning
 from ..common.names import GOLDEN_KEY
 from ..live.live_release import LiveVersion, ReleaseSnapshot
 from ..release.store import Release, Store
-from ..release.targets.kubernetes.golden import signed
 from ..serving.protocols.predict import JSON_CODEC
 from ..streaming import micro_batch
 from ..version.artifact import Artifact, is_close
@@ -144,7 +144,7 @@ def by_service(url: str, authorization: str) -> Way:
         try:
             headers = {"X-Key": GOLDEN_KEY}
             answer = requests.post(
-                path, json=rows, headers=headers, timeout=REQUEST_SECONDS, auth=signed(authorization)
+                path, json=rows, headers=headers, timeout=REQUEST_SECONDS, auth=authorized(authorization)
             )
             if not answer.ok:
                 raise UserError(f"{path} answers {answer.status_code} {answer.text[:300]}")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ..common.commands import run
 from ..common.errors import UserError
+from .image_name import is_local
 
 ENGINES = ("docker", "podman", "buildah")
 #: The time of every file and layer, in seconds since 1970. Another one for each commit would keep an engine that has
@@ -84,13 +85,14 @@ class Engine:
             return str(found[-1])
         with tempfile.TemporaryDirectory() as scratch:
             digest = Path(scratch) / "digest"
-            plain = ["--tls-verify=false"] if _is_local(name.partition("/")[0]) else []
+            # As docker does by itself: a registry on this machine needs no certificate.
+            plain = ["--tls-verify=false"] if is_local(name.partition("/")[0]) else []
             run([self.name, "push", *plain, "--digestfile", str(digest), name], progress)
             return digest.read_text().strip()
 
     def login(self, registry: str, user: str, password: str) -> None:
         """Log in to an image registry; `UserError` if it does not accept the credentials."""
-        plain = ["--tls-verify=false"] if self.name != "docker" and _is_local(registry) else []
+        plain = ["--tls-verify=false"] if self.name != "docker" and is_local(registry) else []
         command = [self.name, "login", "--username", user, "--password-stdin", *plain, registry]
         # Not by `run`: the password goes through standard input, where no list of processes shows it.
         done = subprocess.run(command, input=password, capture_output=True, text=True, check=False)
@@ -111,11 +113,6 @@ def find_engine(wanted: str = "") -> Engine | None:
     if wanted:
         raise UserError(f"CONTAINER_ENGINE is {wanted}, which does not work here: install or start it.")
     return None
-
-
-def _is_local(registry: str) -> bool:
-    """Whether an image registry is on this machine and so, as for docker, needs no certificate."""
-    return re.fullmatch(r"(localhost|127\.[\d.]+)(:\d+)?", registry) is not None
 
 
 def _daemon_answers(name: str) -> bool:

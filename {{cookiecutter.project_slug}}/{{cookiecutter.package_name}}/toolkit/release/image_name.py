@@ -41,7 +41,7 @@ class ImageName(NamedTuple):
     @property
     def on_this_machine(self) -> bool:
         """Whether the registry runs here, where it needs neither certificate nor proxy."""
-        return re.fullmatch(r"(([\w.-]+\.)?localhost|127\.[\d.]+|\[::1\])(:\d+)?", self.registry) is not None
+        return is_local(self.registry)
 
     @property
     def address(self) -> str:
@@ -49,3 +49,8 @@ class ImageName(NamedTuple):
         # Docker Hub's API has a host of its own.
         host = "registry-1.docker.io" if self.registry == DOCKER_HUB else self.registry
         return f"{'http' if self.on_this_machine else 'https'}://{host}"
+
+
+def is_local(registry: str) -> bool:
+    """Whether an image registry is on this machine."""
+    return re.fullmatch(r"(([\w.-]+\.)?localhost|127\.[\d.]+|\[::1\])(:\d+)?", registry) is not None

@@ -1,4 +1,4 @@
-"""Rollback: the champion before becomes champion again, by a person or by an alert."""
+"""Rollback: the previous champion becomes champion again, by a person or by an alert."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .approval import ApprovalRules
 
 
 def previous_champion(registry: Registry) -> int:
-    """Return the champion before; `UserError` if there is none."""
+    """Return the previous champion; `UserError` if there is none."""
     champion = registry.find(CHAMPION)
     if champion is None:
         first = "make promote" if registry.versions() else "make train"
@@ -29,7 +29,7 @@ def previous_champion(registry: Registry) -> int:
 
 
 def roll_back(registry: Registry, approvals: ApprovalRules, why: str, user: Person | None = None) -> Event:
-    """Make the champion before the champion again, and return the event; each further call goes one back.
+    """Make the previous champion the champion again, and return the event; each further call goes one back.
 
     `user` is who decided, by default the current user. `UserError` if there is none, or if it may not be served.
     """

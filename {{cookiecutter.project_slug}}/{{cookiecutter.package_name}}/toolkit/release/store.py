@@ -2,7 +2,7 @@
 
     store/versions/3/      a version; present only when it is complete and its digest is verified
     store/release.json     the current release; replaced atomically
-    store/warm.json        the champion before, if it stays in memory for a rollback
+    store/warm.json        the previous champion, if it stays in memory for a rollback
     store/problem.txt      why the current release may not be in sync with the registry, blank if it is
 
 The service reads nothing else, so it starts and runs while the registry is down.

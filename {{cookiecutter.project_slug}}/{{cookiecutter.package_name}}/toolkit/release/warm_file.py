@@ -1,4 +1,4 @@
-"""The warm version: the champion before, which services keep in memory, so that a rollback neither pulls nor loads.
+"""The warm version: the previous champion, which services keep in memory, so that a rollback neither pulls nor loads.
 
 It is in a file of its own beside the release, `store/warm.json`. So it is part of no image and of no comparison with
 the registry, and services of earlier templates do not see it.

@@ -1,4 +1,4 @@
-"""Which version stays warm, by the history of the registry: the champion before, for a while after a promotion."""
+"""Which version stays warm, by the history of the registry: the previous champion, for a while after a promotion."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Warmer:
-    """Names in a store the version that stays warm: the champion before, for some seconds after a promotion."""
+    """Names in a store the version that stays warm: the previous champion, for some seconds after a promotion."""
 
     def __init__(self, store: Store, seconds: float, *, pull: bool = False) -> None:
         """`seconds` is 0 for no warm version; with `pull` it is pulled unless the store has it."""
@@ -50,9 +50,9 @@ class Warmer:
     def _champion_before(
         self, tags: dict[str, str], release: Release, served: Release | None
     ) -> tuple[int | None, datetime]:
-        """Return the champion before and until when it stays warm, by the registry's history.
+        """Return the previous champion and until when it stays warm, by the registry's history.
 
-        That has no event of a champion whose alias was moved in MLflow itself. The champion before is then the one
+        That has no event of a champion whose alias was moved in MLflow itself. The previous champion is then the one
         that was served until now.
         """
         now, current = datetime.now(UTC), self._file.read()

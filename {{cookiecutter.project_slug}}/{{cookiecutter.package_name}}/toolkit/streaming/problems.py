@@ -24,7 +24,7 @@ PERMISSIONS = (
     errors.GroupAuthorizationFailedError,
     errors.TransactionalIdAuthorizationFailed,
 )
-#: What trying again does not mend.
+#: What a retry does not fix.
 FATAL = (*CREDENTIALS, *PERMISSIONS, errors.InvalidTopicError, errors.InvalidGroupIdError)
 #: Words of what aiokafka warns of though nothing is wrong: a group is rebalanced whenever a consumer comes or goes; the
 #: writer says itself when it gets no producer id.

@@ -77,7 +77,7 @@ class Stream:
         return self._problems.current or ("" if self._ready else "the group has not assigned partitions yet")
 
     async def run(self) -> None:
-        """Score until stopped; `UserError` for what trying again does not mend."""
+        """Score until stopped; `UserError` for what a retry does not fix."""
         pause = FIRST_PAUSE
         with self._problems:
             while not self._stopping.is_set():

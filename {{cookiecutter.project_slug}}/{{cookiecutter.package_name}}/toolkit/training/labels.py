@@ -91,16 +91,12 @@ def _unknown(names: set[str], contract: Contract) -> list[str]:
 
 def _is_misspelled(name: str, expected: str) -> bool:
     """Whether two names differ by a letter or two: not by a prefix, and not by a number, as measurements do."""
-    letters, wanted = _letters(name), _letters(expected)
+    letters, wanted = column_names.letters(name), column_names.letters(expected)
     if letters == wanted:
         return True
     same_numbers = [c for c in letters if c.isdecimal()] == [c for c in wanted if c.isdecimal()]
     near = same_numbers and abs(len(letters) - len(wanted)) <= 1
     return near and difflib.SequenceMatcher(None, letters, wanted).ratio() >= SIMILAR
-
-
-def _letters(name: str) -> str:
-    return "".join(character for character in name.lower() if character.isalnum())
 
 
 def text(contract: Contract) -> str:

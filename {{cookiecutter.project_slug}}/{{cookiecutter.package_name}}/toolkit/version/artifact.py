@@ -152,6 +152,15 @@ def digest(folder: Path) -> str:
     return total.hexdigest()
 
 
+def same_predictions(expected: list[dict[str, Any]], predicted: list[dict[str, Any]]) -> bool:
+    """Whether predictions are those of the training, but for the tolerance; a service adds fields, such as the id."""
+    return len(expected) == len(predicted) and all(
+        name in row and is_close(value, row[name])
+        for wanted, row in zip(expected, predicted, strict=True)
+        for name, value in wanted.items()
+    )
+
+
 def is_close(expected: Any, predicted: Any) -> bool:
     """Whether a value of a prediction is the one of the training, but for the tolerance."""
     if isinstance(expected, bool | str):

@@ -8,6 +8,7 @@ from typing import Any
 
 import requests
 
+from ...common.authorization import authorized
 from ..store import Release
 
 #: The service checks the store every second, then loads and verifies new versions.
@@ -55,10 +56,4 @@ class ServiceClient:
         return f"serves an earlier release: {content['problem']}" if content.get("problem") else health
 
     def _get(self, url: str) -> requests.Response:
-        def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
-            if self._authorization:
-                request.headers["Authorization"] = self._authorization
-            return request
-
-        # By a function, since requests would replace a plain header by credentials of ~/.netrc for this host.
-        return requests.get(url, timeout=5, auth=authorize)
+        return requests.get(url, timeout=5, auth=authorized(self._authorization))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ....version.artifact import Artifact, is_close
+from ....version.artifact import Artifact, same_predictions
 from .. import RolloutError
 from .function import Function
 
@@ -28,10 +28,7 @@ def check(function: Function, version: str, champion: Artifact, number: int, aut
         words = str(payload.get("errorMessage") or payload.get("body") or payload)[:500].rstrip(".")
         log = f"aws logs tail /aws/lambda/{function.name}"
         raise RolloutError(f"The function {function.name} failed on rows of the hold-out: {words}. Its log: {log}")
-    predictions, expected = json.loads(payload["body"]), champion.example.predictions
-    pairs = zip(expected, predictions, strict=False)
-    same = (is_close(value, row.get(name)) for wanted, row in pairs for name, value in wanted.items())
-    if len(predictions) != len(expected) or not all(same):
+    if not same_predictions(champion.example.predictions, json.loads(payload["body"])):
         raise RolloutError(
             f"The function predicts otherwise than version {number} did at its training: the image has another "
             f"version {number}. Build it anew: unset IMAGE, and run make deploy"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from contextlib import nullcontext
 from typing import Any
 
 import requests
 
+from ....common.authorization import authorized
 from ....common.errors import UserError
 from ....common.names import GOLDEN_KEY
-from ....version.artifact import TOLERANCE, Artifact
+from ....version.artifact import Artifact, same_predictions
 from .. import RolloutError
 from .cluster import Cluster
 
@@ -47,7 +47,7 @@ def ask(url: str, champion: Artifact, version: int, authorization: str) -> str:
     try:
         path = f"{url}/versions/{version}/predict"
         headers = {"X-Key": GOLDEN_KEY}
-        answer = requests.post(path, json=rows, headers=headers, timeout=REQUEST_SECONDS, auth=signed(authorization))
+        answer = requests.post(path, json=rows, headers=headers, timeout=REQUEST_SECONDS, auth=authorized(authorization))
         if not answer.ok:
             return f"{answer.status_code} {answer.text[:300]}"
         predictions: list[dict[str, Any]] = answer.json()
@@ -56,29 +56,6 @@ def ask(url: str, champion: Artifact, version: int, authorization: str) -> str:
     served = {prediction.get("version") for prediction in predictions}
     if len(predictions) != len(rows) or served - {version}:
         return f"{len(predictions)} predictions for {len(rows)} rows, of version {served}, not of {version}"
-    if not all(map(_same, champion.example.predictions, predictions)):
+    if not same_predictions(champion.example.predictions, predictions):
         return f"other predictions than version {version} gave at its training: the image has another version {version}"
     return ""
-
-
-def _same(expected: dict[str, Any], predicted: dict[str, Any]) -> bool:
-    """Whether a prediction is the one recorded at training, as far as numbers and labels say it."""
-    for name, value in expected.items():
-        if isinstance(value, float):
-            if not math.isclose(value, predicted.get(name, math.nan), rel_tol=TOLERANCE, abs_tol=TOLERANCE):
-                return False
-        elif isinstance(value, str | int) and predicted.get(name) != value:
-            return False
-    return True
-
-
-def signed(authorization: str) -> Any:
-    """Return what gives a request its Authorization header, unless that is ""."""
-
-    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if authorization:
-            request.headers["Authorization"] = authorization
-        return request
-
-    # By hand: a header alone would be replaced by what ~/.netrc may have for this host.
-    return sign

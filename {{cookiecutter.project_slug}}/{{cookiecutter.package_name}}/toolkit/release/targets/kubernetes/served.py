@@ -6,9 +6,10 @@ from typing import Any
 
 import requests
 
+from ....common.authorization import authorized
 from ....common.errors import UserError
 from ...store import Release
-from .golden import REQUEST_SECONDS, signed
+from .golden import REQUEST_SECONDS
 from .kubectl import Kubectl
 
 
@@ -22,7 +23,7 @@ def ask(kubectl: Kubectl, name: str, authorization: str) -> dict[str, Release | 
             continue  # It takes no more requests.
         try:
             with kubectl.forwarded(f"pod/{pod_name}") as url:
-                answer = requests.get(f"{url}/model", timeout=REQUEST_SECONDS, auth=signed(authorization))
+                answer = requests.get(f"{url}/model", timeout=REQUEST_SECONDS, auth=authorized(authorization))
             found[pod_name] = _release(answer.json()) if answer.ok else f"{answer.status_code} {answer.text[:100]}"
         except (requests.RequestException, ValueError, KeyError, UserError) as error:
             found[pod_name] = f"no answer ({type(error).__name__})"

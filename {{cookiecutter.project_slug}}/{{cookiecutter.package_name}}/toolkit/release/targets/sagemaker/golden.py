@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
 
 from ....common.errors import UserError
-from ....version.artifact import Artifact, is_close
+from ....version.artifact import Artifact, same_predictions
 from .. import RolloutError
 from ..aws import Aws, AwsError
 from .specification import Options
@@ -28,8 +27,7 @@ def check(aws: Aws, endpoint: str, champion: Artifact, version: int, options: Op
         raise kind(f"The endpoint is in service, but a golden request failed: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise RolloutError(f"The endpoint answers a golden request with no predictions: {answer[:300]!r}") from error
-    expected = champion.example.predictions
-    if len(predictions) != len(expected) or not all(map(_same, expected, predictions)):
+    if not same_predictions(champion.example.predictions, predictions):
         raise RolloutError(
             f"The endpoint predicts otherwise than version {version} did at its training: the image has another "
             f"version {version}. Build it anew: unset IMAGE, and run make deploy"
@@ -92,7 +90,3 @@ def _await_object(aws: Aws, answer: str, failure: str, seconds: float) -> bytes:
         if time.monotonic() > deadline:
             raise AwsError(f"no answer in {answer} after {seconds:g} s")
         time.sleep(1)
-
-
-def _same(expected: dict[str, Any], predicted: dict[str, Any]) -> bool:
-    return all(name in predicted and is_close(value, predicted[name]) for name, value in expected.items())

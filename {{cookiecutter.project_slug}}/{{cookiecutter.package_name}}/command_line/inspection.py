@@ -1,4 +1,4 @@
-"""The command line of a project's upkeep; `__main__` adds these commands to its own."""
+"""The commands that look at the project."""
 
 from __future__ import annotations
 
@@ -9,18 +9,10 @@ import typer
 from . import guide as _guide
 from . import settings as _settings
 
-upkeep = typer.Typer()
+inspection = typer.Typer()
 
 
-@upkeep.command(epilog=_guide("make workflows", "commit what it wrote; run it again after make update."))
-def workflows() -> None:
-    """Write this project's GitHub workflows to the top of the repository, if the project is in a folder of it."""
-    from .. import workflows
-
-    workflows.run()
-
-
-@upkeep.command(epilog=_guide("make mlflow", "open the URL that it prints; Ctrl-C ends it."))
+@inspection.command(epilog=_guide("make mlflow", "open the URL that it prints; Ctrl-C ends it."))
 def mlflow(port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000) -> None:
     """Show runs, plots and versions in a browser: a local MLflow server for the project's database."""
     from .. import mlflow_ui
@@ -28,7 +20,7 @@ def mlflow(port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000)
     mlflow_ui.run(_settings(), port)
 
 
-@upkeep.command(
+@inspection.command(
     epilog=_guide("make doctor", "do what it says of each line with a cross; the exit code is 1 if there is one.")
 )
 def doctor(
@@ -40,7 +32,7 @@ def doctor(
     raise typer.Exit(doctor.run(_settings(), as_json=as_json))
 
 
-@upkeep.command(epilog=_guide("make sbom", "make audit asks an advisory service about what they list."))
+@inspection.command(epilog=_guide("make sbom", "make audit asks an advisory service about what they list."))
 def sbom() -> None:
     """List what the environment, the image and the served versions consist of, in build/sbom/ (CycloneDX).
 
@@ -51,7 +43,7 @@ def sbom() -> None:
     sbom.run(_settings())
 
 
-@upkeep.command(
+@inspection.command(
     epilog=_guide("make audit", "make lock UPGRADE=1 takes newer libraries; make build takes a newer base.")
 )
 def audit() -> None:
@@ -62,19 +54,3 @@ def audit() -> None:
     from .. import audit
 
     raise typer.Exit(audit.run(_settings()))
-
-
-@upkeep.command(epilog=_guide("make update", "commit the changes, or undo them with the command that it prints."))
-def update() -> None:
-    """Merge what is new in the template into the project, renew the locks, and run the tests."""
-    from .. import update
-
-    update.run()
-
-
-@upkeep.command(epilog=_guide("make lint", "propose the edits to the template, or write model/endpoints.py."))
-def edits() -> None:
-    """Warn if files of toolkit/ were edited in this project; never fails."""
-    from .. import toolkit_edits
-
-    toolkit_edits.run()
