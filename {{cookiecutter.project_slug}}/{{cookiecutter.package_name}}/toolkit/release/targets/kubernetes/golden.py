@@ -46,8 +46,8 @@ def ask(url: str, champion: Artifact, version: int, authorization: str) -> str:
     rows = champion.example.rows
     try:
         path = f"{url}/versions/{version}/predict"
-        headers = {"X-Key": GOLDEN_KEY}
-        answer = requests.post(path, json=rows, headers=headers, timeout=REQUEST_SECONDS, auth=authorized(authorization))
+        headers, auth = {"X-Key": GOLDEN_KEY}, authorized(authorization)
+        answer = requests.post(path, json=rows, headers=headers, timeout=REQUEST_SECONDS, auth=auth)
         if not answer.ok:
             return f"{answer.status_code} {answer.text[:300]}"
         predictions: list[dict[str, Any]] = answer.json()
