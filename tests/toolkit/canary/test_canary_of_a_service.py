@@ -14,8 +14,10 @@ import pytest
 import requests
 from titanic_survival import canary, config, history, targets
 from titanic_survival.model import quality
+from titanic_survival.toolkit.canary import begin
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.sockets import free_port
+from titanic_survival.toolkit.monitoring.version_counts import scrape
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.version import artifact
@@ -103,6 +105,7 @@ def served(
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
+        patch.setattr(begin, "CLAIM_SECONDS", 0)
         patch.setattr(quality, "CANARY", {"errors": 0.06, "slow": 0.15, "rejected": 0.06}, raising=False)
         number = found.add(candidates.Fine())
         registry.set_alias("champion", number)
@@ -191,3 +194,9 @@ def test_fine_challenger_is_promoted_in_steps(
         assert {figure["criterion"] for figure in entry["figures"]} >= {"errors", "slow", "rejected", "wrong"}
         assert all(figure["counts"][1] >= 60 for figure in entry["figures"])
     assert time.monotonic() - start < 60
+
+
+def test_metrics_have_the_start_of_the_service(served: Served) -> None:
+    started = targets.target(served.settings).running().since.timestamp()
+    found = scrape(f"http://127.0.0.1:{served.settings.port}")
+    assert started <= found.started < started + 60 and found.started < time.time()

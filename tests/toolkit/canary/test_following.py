@@ -122,9 +122,10 @@ def test_history_has_what_was_served_in_each_step(
     service.deploy({1: 50, 2: 50})
     service.follow_store({1: 50, 2: 50})
     history.move_champion(registry, 2, history.PROMOTED, "a test")
+    registry.delete_tag("traffic")
     service.deploy({2: 100})
     served = [event.serves for event in deployments.events(registry)]
-    assert served == ["versions 1 = champion, 2; traffic: 50 % to 1, 50 % to 2", "version 2 = champion"]
+    assert served == ["versions 1 = challenger = champion, 2; traffic: 50 % to 1, 50 % to 2", "version 2 = champion"]
 
 
 def test_full_disk_is_a_sentence_and_the_service_stays(

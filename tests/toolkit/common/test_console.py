@@ -27,8 +27,8 @@ def test_step_shows_how_long_it_took(capsys: pytest.CaptureFixture[str]) -> None
     for seconds in (0.04, 37.6, 608.0):
         console.done("10 %", seconds, "go on")
     assert capsys.readouterr().out.splitlines() == [
-        "✓ 10 %           0.0 s  go on",
-        "✓ 10 %          37.6 s  go on",
+        "✓ 10 %         0.0 s  go on",
+        "✓ 10 %        37.6 s  go on",
         "✓ 10 %       10 min 8 s  go on",
     ]
 
