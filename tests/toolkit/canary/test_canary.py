@@ -367,6 +367,15 @@ def test_canary_is_taken_back_by_hand(run: Callable[..., Outcome], registry: Reg
         begin.abort(registry, "")
 
 
+def test_canary_that_is_taken_back_while_it_rolls_out_stays_ended(
+    run: Callable[..., Outcome], registry: Registry, service: Service
+) -> None:
+    service.at_serve = lambda weights: _ignore(begin.abort(registry, "complaints"))
+    with pytest.raises(EndedError, match=r"aborted by .*: complaints"):
+        run()
+    assert (champion(registry), left(registry), events(registry)[-1]) == (1, [], ("aborted", 10))
+
+
 STATE = '{"challenger": 2, "champion": 1, "steps": [5, 100], "step": %s, "begun": "2026-01-01T00:00Z", "sign": "%s"}'
 
 

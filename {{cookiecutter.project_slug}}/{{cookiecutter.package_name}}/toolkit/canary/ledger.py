@@ -54,6 +54,8 @@ class Ledger:
     def begin_counting(self, mark: Mark) -> None:
         """Keep the moment from which the current step counts."""
         with self._registry() as registry:
+            # A rollout takes a while, and an ended canary must not come back.
+            self._check(registry)
             self._write(registry, self.state.marked(mark))
 
     def passed(self, before: VersionCounts, why: str, figures: Sequence[Mapping[str, Any]]) -> None:
