@@ -423,7 +423,8 @@ def test_history_shows_what_ran_where_and_until_when(trained: Project) -> None:
     shown = trained.make("history")
     times = r"20[\d-]+ [\d:]+ UTC"
     found = re.findall(rf"{times}  to {times}: version (\d)\b.* on local \S+:{trained.port} \(deployed by \S+\)", shown)
-    assert found == ["2", "1"]
+    assert found == ["2", "1", "2", "1"]  # the second 2 by its canary
+    assert re.search("versions 1 = champion, 2 = challenger; traffic: 50 % to 1, 50 % to 2 on local", shown)
     assert "The rollout of version 2 failed (local" in shown
     entries = [json.loads(line) for line in trained.make("history", "ARGS=--json").splitlines() if "{" in line]
     assert {"champion", "deployment", "rollout", "canary"} == {entry["kind"] for entry in entries}

@@ -171,17 +171,22 @@ def score_files() -> Callable[..., job.Result]:
     return score
 
 
-@pytest.fixture
-def save(tmp_path: Path) -> Callable[..., artifact.Artifact]:
-    """Return a function that makes a version of a schema and a hand-written model."""
+@pytest.fixture(scope="session")
+def save_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., artifact.Artifact]:
+    """Return a function that makes a version of a schema and a hand-written model in a folder that does not exist.
 
-    def save(row: Any, prediction: Any, estimator: Any, examples: list[dict[str, Any]], name: str = "version") -> Any:
+    `package` is the package, or the module, of the model.
+    """
+    lock = tmp_path_factory.mktemp("lock") / "lock"
+    lock.touch()
+
+    def save_in(
+        folder: Path, row: Any, prediction: Any, estimator: Any, examples: list[dict[str, Any]], package: Any = model
+    ) -> Any:
         contract = derive(row, prediction)
         _, columns = RowParser(contract).parse(json.dumps(examples).encode())
         predictions = PythonRuntime(estimator, contract).score(columns)
         label = predictions[contract.label.name]
-        lock = tmp_path / "lock"
-        lock.touch()
         contents = Contents(
             contract=contract,
             model=estimator,
@@ -193,7 +198,17 @@ def save(tmp_path: Path) -> Callable[..., artifact.Artifact]:
             card="",
             lock=lock,
         )
-        return contents.save(tmp_path / name, model)
+        return contents.save(folder, package)
+
+    return save_in
+
+
+@pytest.fixture
+def save(save_in: Callable[..., artifact.Artifact], tmp_path: Path) -> Callable[..., artifact.Artifact]:
+    """Return a function that makes a version of a schema and a hand-written model in the test's folder."""
+
+    def save(row: Any, prediction: Any, estimator: Any, examples: list[dict[str, Any]], name: str = "version") -> Any:
+        return save_in(tmp_path / name, row, prediction, estimator, examples)
 
     return save
 

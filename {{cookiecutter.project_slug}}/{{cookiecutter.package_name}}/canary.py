@@ -14,12 +14,13 @@ from .access import authorization
 from .model import quality
 from .reconciliation import reconciler
 from .toolkit.canary import begin, following
-from .toolkit.canary.canary import Canary, Outcome, Plan, Surroundings
+from .toolkit.canary.canary import Canary, Outcome
 from .toolkit.canary.comparison import Margins
 from .toolkit.canary.counting import Counting, PrometheusCounting, ServiceCounting
 from .toolkit.canary.ledger import Ledger, OpenRegistry
 from .toolkit.canary.state import read
-from .toolkit.common import console, progress
+from .toolkit.canary.step import Plan, Surroundings
+from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.names import CHALLENGER, CHAMPION, GATES
 from .toolkit.monitoring.prometheus_api import PrometheusApi
@@ -27,6 +28,7 @@ from .toolkit.monitoring.version_counts import scrape
 from .toolkit.registry import canaries
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
+from .toolkit.release.deployment_history import DeploymentHistory
 from .toolkit.release.targets import Target
 from .toolkit.release.warmer import Warmer
 from .trust import approval_rules, model_store
@@ -55,7 +57,7 @@ def run(settings: config.Settings, reference: str = "") -> Outcome:
         state = begin.begin(registry, reference, steps)
     console.say(
         f"Canary of version {state.challenger} beside version {state.champion} at {address}, by {counting.source}. "
-        f"Each step needs {plan.requests} requests to it, and may take {progress.duration(plan.seconds)}. Ctrl-C "
+        f"Each step needs {plan.requests} requests to it, and may take {console.duration(plan.seconds)}. Ctrl-C "
         "interrupts it; make canary goes on."
     )
     around = Surroundings(
@@ -148,7 +150,8 @@ def _serving(
     """Return what has the service serve the registry's traffic weights."""
     store = model_store(settings)
     warmer = Warmer(store, settings.rollback_seconds)
-    service = following.Service(target, store, warmer, open_registry, authorization(settings))
+    history = DeploymentHistory(settings.mlflow_tracking_uri, settings.model_name, settings.target, target.place)
+    service = following.Service(target, store, warmer, open_registry, history, authorization(settings))
     if settings.target == "local":
         return service.follow_store
     if settings.target == "docker":

@@ -17,6 +17,17 @@ from .toolkit.release.approval import Approval
 from .toolkit.training import gate_records, gates
 from .trust import approval_rules, model_store
 
+#: What helps against gates that have not passed.
+CURE = "Train a better version, or change the bounds in model/quality.py and train again."
+
+
+class GatesError(UserError):
+    """The gates of a version have not passed, for some reasons."""
+
+    def __init__(self, version: RegisteredVersion, reasons: str) -> None:
+        super().__init__(f"Version {version.number} has not passed its gates: {reasons}. {CURE}")
+        self.reasons = reasons
+
 
 def promote(
     settings: config.Settings, reference: str, why: str, *, force: bool = False, approve: bool = True
@@ -40,9 +51,14 @@ def promote(
         if failures and force:
             action, why = history.FORCED, f"{why}; in spite of its gates: {failures}"
         elif failures:
-            if not gates.is_comparison(failures):
-                raise _not_promoted(version, failures)
-            note, results = _compare_again(settings, registry, version, failures)
+            try:
+                note, results = _compare_again(settings, registry, version, failures)
+            except GatesError as error:
+                raise UserError(
+                    f"Version {version.number} is not promoted: {error.reasons}. {CURE} If the gates are wrong, the "
+                    f"champion's rows having leaked for example: make promote VERSION={version.number} FORCE=1 "
+                    'WHY="..."'
+                ) from error
             why = f"{why}; {note}"
         if approval:
             # First: what follows the registry must not see a champion without it.
@@ -54,10 +70,8 @@ def promote(
 
 
 def require_gates(settings: config.Settings, registry: Registry, version: RegisteredVersion) -> None:
-    """Raise `UserError` if a version has not passed its gates; one that failed in the comparison is compared again."""
+    """Raise `GatesError` if a version has not passed its gates; one that failed in the comparison is compared again."""
     if failures := _failures(version):
-        if not gates.is_comparison(failures):
-            raise _not_promoted(version, failures)
         _compare_again(settings, registry, version, failures)
 
 
@@ -104,8 +118,10 @@ def _compare_again(
 ) -> tuple[str, list[dict[str, Any]]]:
     """Evaluate a version and the champion on the hold-out rows of today, and return that it passed, with the results.
 
-    `UserError` if it fails them again.
+    `GatesError` if it fails them again, or if it did not fail in the comparison.
     """
+    if not gates.is_comparison(failures):
+        raise GatesError(version, failures)
     console.say(f"Version {version.number} failed at its training: {failures}. Both are evaluated again:")
     # Here: a mistake in model/ must not keep anybody from a rollback.
     from . import training_data
@@ -122,19 +138,11 @@ def _compare_again(
         store.pull(version, registry.download)
         found = evaluation.evaluate_version(store.load(version.number), rows, criteria)
         if found is None:
-            raise _not_promoted(version, "its schema is not that of model/schema.py today, so it cannot be evaluated")
+            raise GatesError(version, "its schema is not that of model/schema.py today, so it cannot be evaluated")
         results = evaluation.apply_gates(found, champion, rows, criteria, settings.bootstrap_seconds)
     training_data.show_gates(results)
     if failed := [result.reason for result in results if not result.passed]:
-        raise _not_promoted(version, f"{'; '.join(failed)} (evaluated again, on today's hold-out rows)")
+        raise GatesError(version, f"{'; '.join(failed)} (evaluated again, on today's hold-out rows)")
     registry.set_version_tags(version.number, {GATES: "passed"})
     note = f"gates passed on today's {len(rows.holdout.label)} hold-out rows, {champion.note}"
     return note, gate_records.records(results)
-
-
-def _not_promoted(version: RegisteredVersion, reasons: str) -> UserError:
-    return UserError(
-        f"Version {version.number} is not promoted: {reasons}. Train a better version, or change the bounds in "
-        "model/quality.py and train again. If the gates are wrong, the champion's rows having leaked for example: "
-        f'make promote VERSION={version.number} FORCE=1 WHY="..."'
-    )

@@ -50,7 +50,7 @@ def run(settings: config.Settings, *, once: bool = False) -> None:
     )
     if _watches(settings):
         console.say(
-            f"For {settings.rollback_seconds:g} s after a promotion, an alert with the label rollback at "
+            f"For {console.duration(settings.rollback_seconds)} after a promotion, an alert with the label rollback at "
             f"{settings.prometheus_url} brings the previous champion back."
         )
     changed = threading.Event()

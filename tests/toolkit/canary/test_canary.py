@@ -2,9 +2,11 @@
 
 import json
 import multiprocessing
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,13 +14,15 @@ from titanic_survival import canary as command
 from titanic_survival import config, history, promote, train
 from titanic_survival.model import quality
 from titanic_survival.toolkit.canary import begin, state
-from titanic_survival.toolkit.canary.canary import Canary, Outcome, Plan, Surroundings
+from titanic_survival.toolkit.canary.canary import Canary, Outcome
 from titanic_survival.toolkit.canary.comparison import Margins
 from titanic_survival.toolkit.canary.counting import ServiceCounting
 from titanic_survival.toolkit.canary.ledger import EndedError, Ledger
 from titanic_survival.toolkit.canary.state import Mark, State
+from titanic_survival.toolkit.canary.step import Plan, Surroundings
+from titanic_survival.toolkit.common import progress
 from titanic_survival.toolkit.common.errors import UserError
-from titanic_survival.toolkit.monitoring.version_counts import VersionCounts
+from titanic_survival.toolkit.monitoring.version_counts import ServiceCounts, VersionCounts
 from titanic_survival.toolkit.registry import canaries
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.targets import RolloutError
@@ -61,6 +65,12 @@ class Service:
         return VersionCounts(
             requests={"200": total, "500": self.looks * errors}, seconds={"0.01": total, "+Inf": total}
         )
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for no other that begins at the same moment."""
+    monkeypatch.setattr(begin, "CLAIM_SECONDS", 0)
 
 
 @pytest.fixture
@@ -141,7 +151,7 @@ def test_promotion_names_the_canary_in_the_history(
     assert "Version 2 is champion now, instead of version 1" in said
     assert "canary: not worse: errors, slow requests, rejected requests" in said
     assert "Canary of version 2 beside 1 at 10 %: step passed by " in said
-    assert "errors 0.0 instead of 0.0 (" in said
+    assert "errors 0 instead of 0 (-0.00" in said
     history.run(project, as_json=True)
     entries = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (entry,) = [entry for entry in entries if entry["percent"] == 50]
@@ -174,6 +184,19 @@ def test_without_traffic_it_goes_back_and_says_what_was_missing(
     assert left(registry) == []
 
 
+def test_progress_says_what_it_waits_for(
+    run: Callable[..., Outcome], service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0)
+    service.errors = 3  # of 303 requests: neither worse nor not worse, however many there are
+    outcome = run(seconds=0.2)
+    reason = r"the interval is still too wide: errors may be worse by up to \d\.\d % \(1\.0 % allowed\)"
+    assert re.search(reason, outcome.why)
+    said = capsys.readouterr().out
+    assert "303 of 500 requests to version 2; " in said
+    assert re.search(rf"10 %: 100%  [\d,]+ requests, [\d,]+ a second; {reason}; next look at [\d,]+ requests", said)
+
+
 def test_it_waits_for_labels_if_some_are_wanted(run: Callable[..., Outcome]) -> None:
     assert "0 of 40 labels for version 2" in run(seconds=0.2, labels=40).why
 
@@ -190,17 +213,45 @@ def test_interrupted_it_goes_on_at_the_step_where_it_was_with_what_was_counted(
         run()
     tags = registry.tags()
     assert tags["traffic"] == "champion=50,2=50"
-    mark, before = state.read_mark(tags, state.STEP), state.read_mark(tags, state.BEFORE)
-    assert mark is not None and before is not None and before.counts[1].answered >= 500
+    kept = state.read(tags)
+    assert kept is not None and kept.mark is not None and kept.before.answered >= 500
     registry.set_alias("challenger", 3)  # a training meanwhile
     service.at_look = lambda look: None
     service.served.clear()
     service.marks.clear()
     assert run().action == "promoted"
     assert service.served[0] == {1: 50, 2: 50}
-    assert service.marks[0] == mark
+    assert service.marks[0] == kept.mark
     assert [action for action, _ in events(registry)].count("started") == 1
     assert champion(registry) == 2
+
+
+@pytest.mark.parametrize("written", range(5))
+def test_step_is_counted_once_whenever_the_process_is_killed(
+    written: int, run: Callable[..., Outcome], registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, set_tag = [written], Registry.set_tag
+
+    def kill(registry: Registry, key: str, value: str) -> None:
+        # The second step ends with: its event, the state, that of the next step, its weights, where it begins.
+        if registry.tags().get("traffic") == "champion=50,2=50":
+            left[0] -= 1
+        if left[0] == -1:
+            raise SystemExit
+        set_tag(registry, key, value)
+
+    monkeypatch.setattr(Registry, "set_tag", kill)
+    monkeypatch.setattr(Ledger, "release", lambda ledger: None)
+    monkeypatch.setattr(state.psutil, "pid_exists", lambda pid: False)
+    with pytest.raises(SystemExit):
+        run()
+    assert run().action == "promoted"
+    counts = {
+        event.percent: event.figures[0]["counts"][0]
+        for event in canaries.recorded(registry.tags()).values()
+        if event and event.action == "step passed"
+    }
+    assert counts[100] == counts[10] + counts[50]
 
 
 def test_second_canary_says_that_one_is_in_progress(run: Callable[..., Outcome], service: Service) -> None:
@@ -216,6 +267,19 @@ def test_second_canary_says_that_one_is_in_progress(run: Callable[..., Outcome],
     assert run().action == "promoted"
     assert "A canary of version 2 is in progress, at 10 %" in found[0]
     assert "make canary ARGS=--abort" in found[0]
+
+
+def test_of_two_canaries_that_begin_at_once_one_goes_on(
+    run: Callable[..., Outcome], registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = begin.begin(registry, "3", STEPS)
+    registry.delete_tag(state.STATE)
+    monkeypatch.setattr(begin, "time", SimpleNamespace(sleep=lambda seconds: state.write(registry, other)))
+    with pytest.raises(UserError, match=r"Another make canary of .* has begun at the same moment, so this one ends"):
+        run()
+    assert "traffic" not in registry.tags()
+    found = state.read(registry.tags())
+    assert found is not None and found.holder == other.holder
 
 
 def held(registry: Registry, **changes: Any) -> State:
@@ -303,6 +367,15 @@ def test_canary_is_taken_back_by_hand(run: Callable[..., Outcome], registry: Reg
         begin.abort(registry, "")
 
 
+def test_canary_that_is_taken_back_while_it_rolls_out_stays_ended(
+    run: Callable[..., Outcome], registry: Registry, service: Service
+) -> None:
+    service.at_serve = lambda weights: _ignore(begin.abort(registry, "complaints"))
+    with pytest.raises(EndedError, match=r"aborted by .*: complaints"):
+        run()
+    assert (champion(registry), left(registry), events(registry)[-1]) == (1, [], ("aborted", 10))
+
+
 STATE = '{"challenger": 2, "champion": 1, "steps": [5, 100], "step": %s, "begun": "2026-01-01T00:00Z", "sign": "%s"}'
 
 
@@ -388,28 +461,50 @@ def test_there_is_no_canary_without_two_versions(run: Callable[..., Outcome], re
 
 
 def test_counts_go_on_when_the_service_is_started_anew() -> None:
-    answers = [10, 40, 5, 25]
-    counting = ServiceCounting("", lambda: {1: VersionCounts(requests={"200": answers.pop(0)})})
-    mark = counting.mark()
-    assert [counting.since(mark)[1].answered for _ in range(3)] == [30, 35, 55]
+    # The second start has fewer requests than the first had, the third has more; its clock was set back.
+    answers = [(50.0, 10), (50.0, 40), (60.0, 5), (60.0, 25), (40.0, 300), (40.0, 310)]
+
+    def scrape() -> ServiceCounts:
+        started, requests = answers.pop(0)
+        return ServiceCounts(started, {1: VersionCounts(requests={"200": requests})})
+
+    counting = ServiceCounting("", scrape)
+    first = counting.mark()
+    assert [counting.since(first)[1].answered for _ in range(3)] == [30, 35, 55]
+    second = counting.mark()
+    assert counting.since(second)[1].answered == 10
+    answers.append((40.0, 320))
+    assert counting.since(first)[1].answered == 30 + 25 + 320
 
 
 def test_mark_of_a_service_that_was_started_anew_counts_for_no_version() -> None:
-    def counts(champion: float, challenger: float) -> dict[int, VersionCounts]:
-        return {
+    def counts(started: float, champion: float, challenger: float, errors: float) -> ServiceCounts:
+        versions = {
             1: VersionCounts(requests={"200": champion}),
-            2: VersionCounts(requests={"200": challenger - 3, "500": 3.0}),
+            2: VersionCounts(requests={"200": challenger, "500": errors}),
         }
+        return ServiceCounts(started, versions)
 
-    mark = ServiceCounting("", lambda: counts(1000, 5)).mark()
-    found = ServiceCounting("", lambda: counts(50, 8)).since(mark)
-    assert {number: (one.answered, one.status("5")) for number, one in found.items()} == {1: (50, 0), 2: (8, 3)}
+    mark = ServiceCounting("", lambda: counts(1, 1000, 100, 5)).mark()
+    found = ServiceCounting("", lambda: counts(2, 3000, 200, 9)).since(mark)
+    assert {number: (one.answered, one.status("5")) for number, one in found.items()} == {1: (3000, 0), 2: (209, 9)}
 
 
-def test_mark_that_is_too_large_for_a_tag_is_made_anew(registry: Registry) -> None:
-    outputs = {"y": {f"a bin with a long name {i}": 1.0 for i in range(500)}}
-    state.write_mark(registry, state.STEP, Mark(time=datetime.now(UTC), counts={1: VersionCounts(outputs=outputs)}))
-    assert state.read_mark(registry.tags(), state.STEP) is None
+@pytest.mark.parametrize("bins", [0, 20, 60, 500])
+def test_counts_that_are_too_many_for_a_tag_are_left_out(registry: Registry, bins: int) -> None:
+    counts = VersionCounts(
+        requests={"200": 1.0}, outputs={"y": {f"a bin with a long name {i}": 1.0 for i in range(bins)}}
+    )
+    mark = Mark(time=datetime.now(UTC), started=1.0, counts={1: counts, 2: counts, 3: counts})
+    begun = begin.begin(registry, "", STEPS).in_step(1).marked(mark).model_copy(update={"before": counts})
+    state.write(registry, begun)
+    kept = state.read(registry.tags())
+    assert kept is not None and kept.step == 1
+    assert (kept.mark is not None, kept.begin is not None) == (bins < 60, bins < 60)
+    assert kept.before.answered == (bins < 500)
+    if kept.mark:
+        assert kept == begun
+        assert set(kept.mark.counts) == {1, 2}
 
 
 @pytest.mark.parametrize("steps", ["100", "0,100", "5,50", "50,5,100", "5,5,100", "5,x,100", "", "5,100,200"])

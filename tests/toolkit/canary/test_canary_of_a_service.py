@@ -14,17 +14,13 @@ import pytest
 import requests
 from titanic_survival import canary, config, history, targets
 from titanic_survival.model import quality
+from titanic_survival.toolkit.canary import begin
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.sockets import free_port
-from titanic_survival.toolkit.contract.columns import as_records
-from titanic_survival.toolkit.contract.derivation import derive
-from titanic_survival.toolkit.contract.json_rows import RowParser
+from titanic_survival.toolkit.monitoring.version_counts import scrape
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.version import artifact
-from titanic_survival.toolkit.version.contents import Contents
-from titanic_survival.toolkit.version.reference_profile import Profile
-from titanic_survival.toolkit.version.runtime import PythonRuntime
 
 NAME = "candidates"
 
@@ -35,32 +31,15 @@ class Served(NamedTuple):
     settings: config.Settings
     registry: Registry
     folder: Path
+    save_in: Callable[..., artifact.Artifact]
 
     def add(self, estimator: Any) -> int:
         """Register a version as challenger, and return its number."""
-        contract = derive(candidates.Row, candidates.Prediction)
-        examples = [{"amount": float(amount)} for amount in range(0, 800, 8)]
-        _, columns = RowParser(contract).parse(json.dumps(examples).encode())
-        predictions = PythonRuntime(estimator, contract).score(columns)
-        label = candidates.size(columns["amount"])
-        details = {"trained": "", "commit": "", "runtime": "python", "runtime_note": "", "metrics": {}, "data": {}}
-        lock = self.folder / "lock"
-        lock.touch()
-        contents = Contents(
-            contract=contract,
-            model=estimator,
-            onnx=None,
-            example=artifact.Example(rows=examples, predictions=as_records(predictions, contract)),
-            background=columns,
-            profile=Profile.of(contract, training=columns, holdout=columns, predictions=predictions, label=label),
-            details=details | {"gates": [], "by": "ada"},
-            card="",
-            lock=lock,
-        )
         client = mlflow.MlflowClient()
         number = int(client.create_model_version(NAME, str(self.folder), tags={"gates": "passed"}).version)
         # Where the store has a version, it is not downloaded.
-        saved = contents.save(Store(self.settings.store).path(number), candidates)
+        folder, examples = Store(self.settings.store).path(number), [{"amount": float(i)} for i in range(0, 800, 8)]
+        saved = self.save_in(folder, candidates.Row, candidates.Prediction, estimator, examples, candidates)
         self.registry.set_version_tags(number, {"digest": artifact.digest(saved.folder)})
         self.registry.set_alias("challenger", number)
         return number
@@ -100,7 +79,11 @@ class Traffic:
 
 
 @pytest.fixture(scope="module")
-def served(copied: Callable[[Path], config.Settings], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(
+    copied: Callable[[Path], config.Settings],
+    save_in: Callable[..., artifact.Artifact],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Served]:
     """Deploy a service of version 1."""
     folder = tmp_path_factory.mktemp("canary")
     environment = {"MODEL_NAME": NAME, "LOG_FOLDER": str(folder / "log"), "LOG_SHARE": "0"}
@@ -118,10 +101,11 @@ def served(copied: Callable[[Path], config.Settings], tmp_path_factory: pytest.T
     )
     registry = connect(settings.mlflow_tracking_uri, NAME)
     registry.client.create_registered_model(NAME)
-    found = Served(settings, registry, folder)
+    found = Served(settings, registry, folder, save_in)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
+        patch.setattr(begin, "CLAIM_SECONDS", 0)
         patch.setattr(quality, "CANARY", {"errors": 0.06, "slow": 0.15, "rejected": 0.06}, raising=False)
         number = found.add(candidates.Fine())
         registry.set_alias("champion", number)
@@ -210,3 +194,9 @@ def test_fine_challenger_is_promoted_in_steps(
         assert {figure["criterion"] for figure in entry["figures"]} >= {"errors", "slow", "rejected", "wrong"}
         assert all(figure["counts"][1] >= 60 for figure in entry["figures"])
     assert time.monotonic() - start < 60
+
+
+def test_metrics_have_the_start_of_the_service(served: Served) -> None:
+    started = targets.target(served.settings).running().since.timestamp()
+    found = scrape(f"http://127.0.0.1:{served.settings.port}")
+    assert started <= found.started < started + 60 and found.started < time.time()

@@ -204,7 +204,9 @@ def test_decision_waits_for_what_is_missing_or_unclear() -> None:
     few = VersionCounts(requests={"200": 60}, seconds={"0.02": 60, "+Inf": 60})
     found = compare(champion, few, (champion, few), Margins(), 0.001)
     assert decide(found, []).action == "wait"
-    assert "errors may be worse by up to 6.0 %" in decide(found, []).reason
+    assert (
+        "the interval is still too wide: errors may be worse by up to 6.0 % (1.0 % allowed)" in decide(found, []).reason
+    )
     many = VersionCounts(requests={"200": 600}, seconds={"0.02": 600, "+Inf": 600})
     found = compare(champion, many, (champion, many), Margins(), 0.001)
     assert decide(found, []).action == "go on"

@@ -1,5 +1,6 @@
 """How a service comes to serve the weights of the registry: each target in its way, and services that do not follow."""
 
+import errno
 import http.server
 import json
 import threading
@@ -14,8 +15,9 @@ from titanic_survival import config, targets
 from titanic_survival.toolkit.canary import following
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.sockets import free_port
-from titanic_survival.toolkit.registry import history
+from titanic_survival.toolkit.registry import deployments, history
 from titanic_survival.toolkit.registry.client import Registry, connect
+from titanic_survival.toolkit.release.deployment_history import DeploymentHistory
 from titanic_survival.toolkit.release.store import Release, Store
 from titanic_survival.toolkit.release.targets import Deployment, Rollout, RolloutError
 from titanic_survival.toolkit.release.warm_file import WarmFile
@@ -91,7 +93,8 @@ def service(
         yield registry
 
     store = Store(project.store)
-    return following.Service(target, store, Warmer(store, 3600), open_registry, "")
+    recorded = DeploymentHistory(project.mlflow_tracking_uri, project.model_name, "local", "here")
+    return following.Service(target, store, Warmer(store, 3600), open_registry, recorded, "")
 
 
 def test_champion_before_stays_warm_after_a_promotion(
@@ -110,6 +113,31 @@ def test_container_is_deployed_for_each_step(service: following.Service, target:
     service.deploy({1: 50, 2: 50})
     assert target.applied == 1
     assert target.served is not None and target.served.weights == {1: 50, 2: 50}
+
+
+def test_history_has_what_was_served_in_each_step(
+    service: following.Service, target: Target, project: config.Settings
+) -> None:
+    registry = connect(project.mlflow_tracking_uri, project.model_name)
+    service.deploy({1: 50, 2: 50})
+    service.follow_store({1: 50, 2: 50})
+    history.move_champion(registry, 2, history.PROMOTED, "a test")
+    registry.delete_tag("traffic")
+    service.deploy({2: 100})
+    served = [event.serves for event in deployments.events(registry)]
+    assert served == ["versions 1 = challenger = champion, 2; traffic: 50 % to 1, 50 % to 2", "version 2 = champion"]
+
+
+def test_full_disk_is_a_sentence_and_the_service_stays(
+    service: following.Service, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Store, "write", fail)
+    with pytest.raises(UserError, match=r"No space left on device\. Make room"):
+        service.follow_store({1: 50, 2: 50})
+    assert target.served is not None and target.served.champion == 1
 
 
 def test_process_that_does_not_follow_its_store_is_said(service: following.Service, target: Target) -> None:
@@ -143,6 +171,19 @@ def test_cluster_is_rolled_out_or_follows_by_itself(service: following.Service, 
     target.served = None
     with pytest.raises(UserError, match="Nothing is deployed"):
         service.roll_out({1: 100}, None, 0.1)
+
+
+def test_challenger_with_failed_gates_gets_no_canary(
+    project: config.Settings, target: Target, service: following.Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "target", lambda settings: target)
+    registry = connect(project.mlflow_tracking_uri, project.model_name)
+    registry.set_version_tags(2, {"gates": "failed", "gates.failed": "accuracy is 0.2, it must be at least 0.5"})
+    with pytest.raises(
+        UserError, match=r"Version 2 has not passed its gates: accuracy is 0\.2.*Train a better"
+    ) as error:
+        command.run(project, "2")
+    assert "FORCE" not in str(error.value) and "promoted" not in str(error.value)
 
 
 def test_replicas_of_a_cluster_are_counted_by_prometheus_alone(

@@ -8,7 +8,7 @@ import pytest
 from titanic_survival import config, promote
 from titanic_survival import history as show_history
 from titanic_survival.toolkit.common.errors import UserError
-from titanic_survival.toolkit.registry import audit_log, history
+from titanic_survival.toolkit.registry import audit_log, canaries, history
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.registry.deployments import record
 
@@ -37,6 +37,16 @@ def log(project: config.Settings, capsys: pytest.CaptureFixture[str]) -> list[di
     capsys.readouterr()
     show_history.run(project, as_json=True)
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_figures_of_a_canary_are_short_for_people_and_whole_in_json(
+    project: config.Settings, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figure = {"criterion": "errors", "champion": 0.012346, "challenger": 0.20001, "low": -0.00041237, "high": 1e-06}
+    canaries.record(registry, canaries.PASSED, 2, 1, 10, "not worse", [figure | {"verdict": "not worse"}])
+    assert log(project, capsys)[-1]["figures"] == [figure | {"verdict": "not worse"}]
+    show_history.run(project)
+    assert "errors 0.2 instead of 0.0123 (-0.000412 to 1e-06: not worse)" in capsys.readouterr().out
 
 
 def actions(entries: list[dict[str, Any]]) -> list[tuple[str, int | None, int | None]]:

@@ -16,7 +16,7 @@ def test_meter_says_how_many_how_fast_and_how_long(monkeypatch: pytest.MonkeyPat
     meter.update(1_000_000, 0.25)
     assert shown == [
         ("5,000 rows, 500 a second", 0.0),
-        ("1,005,000 rows, 10,050 a second, 5 min 0 s left", 0.25),
+        ("1,005,000 rows, 10,050 a second, 5 min left", 0.25),
     ]
 
 
@@ -28,11 +28,12 @@ def test_slow_things_have_a_duration_and_a_note(monkeypatch: pytest.MonkeyPatch)
     assert shown == ["4 trials, 2.5 s each, 10 s left; best roc_auc 0.85"]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (125, "2 min 5 s"), (3 * 3600 + 61, "3 h 1 min")]
-)
-def test_duration_is_readable(seconds: float, text: str) -> None:
-    assert progress.duration(seconds) == text
+def test_nothing_is_left_to_estimate_when_all_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 110.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    shown: list[str] = []
+    progress.Meter("requests", lambda text, share: shown.append(text)).update(600, 1.0, "the interval is too wide")
+    assert shown == ["600 requests, 60 a second; the interval is too wide"]
 
 
 def test_lines_come_now_and_then_where_there_is_no_terminal(

@@ -14,12 +14,13 @@ import pytest
 from titanic_survival.toolkit.canary.counting import PrometheusCounting
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.sockets import free_port
-from titanic_survival.toolkit.monitoring import prometheus_api
+from titanic_survival.toolkit.monitoring import prometheus_api, version_counts
 from titanic_survival.toolkit.monitoring.prometheus_api import PrometheusApi, PrometheusError, Series
 from titanic_survival.toolkit.monitoring.version_counts import VersionCounts, increases, scrape
 
 METRICS = """
 model_versions_loaded 2
+model_service_started_seconds 1700000000.5
 model_output_reference_share{{version="2",output="survived",bin="true"}} 0.4
 model_requests_total{{version="1",code="200"}} {0}
 model_requests_total{{version="2",code="200"}} {1}
@@ -109,7 +110,8 @@ def wait_for(address: str, version: int, rows: float) -> None:
 
 def test_counters_of_one_service_are_read_by_version(replicas: list[Replica]) -> None:
     replicas[0].numbers = (100, 30, 4)
-    found = scrape(f"http://{replicas[0].place}")
+    started, found = scrape(f"http://{replicas[0].place}")
+    assert started == 1700000000.5
     assert found[1].answered == 100
     assert (found[2].requests, found[2].status("5")) == ({"200": 30, "500": 4}, 4)
     assert found[2].seconds == {"0.01": 30, "+Inf": 30}
@@ -192,18 +194,48 @@ def test_of_several_models_one_must_be_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class _EndlessAnswer(http.server.BaseHTTPRequestHandler):
-    """Answers 200 with a body that comes byte by byte and never ends."""
+    """Answers 200 with a body that comes in parts and never ends."""
+
+    part, pause = b" ", 0.05
 
     def do_POST(self) -> None:
         self.send_response(200)
         self.end_headers()
         with suppress(OSError):
             while True:
-                self.wfile.write(b" ")
-                time.sleep(0.05)
+                self.wfile.write(self.part)
+                time.sleep(self.pause)
+
+    def do_GET(self) -> None:
+        self.do_POST()
 
     def log_message(self, *arguments: object) -> None:
         pass
+
+
+class _Flood(_EndlessAnswer):
+    part, pause = b'model_requests_total{version="1",code="200"} 1\n' * 1000, 0.0
+
+
+@pytest.mark.parametrize("handler", [_EndlessAnswer, _Flood])
+def test_metrics_that_never_end_are_given_up(handler: type[_EndlessAnswer], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(version_counts, "TIMEOUT_SECONDS", 0.5 if handler is _EndlessAnswer else 60)
+    monkeypatch.setattr(version_counts, "MOST_BYTES", 1_000_000)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        started = time.monotonic()
+        with pytest.raises(UserError, match=r"/metrics has no end within .* s and 1,000,000 bytes"):
+            scrape(f"http://127.0.0.1:{server.server_port}")
+        assert time.monotonic() - started < 5
+        server.shutdown()
+
+
+def test_page_that_is_no_metrics_is_a_sentence(replicas: list[Replica], monkeypatch: pytest.MonkeyPatch) -> None:
+    for page in ("<html><body>Hello</body></html>", '{{"error": "no such page"}}'):
+        monkeypatch.setitem(globals(), "METRICS", page)
+        with pytest.raises(UserError, match="/metrics has no metrics, but"):
+            scrape(f"http://{replicas[0].place}")
 
 
 def test_answer_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

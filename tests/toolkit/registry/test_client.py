@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import mlflow
@@ -123,3 +125,18 @@ def test_run_is_marked_as_failed_when_its_block_raises(project: config.Settings)
     with pytest.raises(ValueError, match="stop"), start_run(found, "train") as run:
         raise ValueError("stop")
     assert mlflow.MlflowClient().get_run(run.id).info.status == "FAILED"
+
+
+def test_of_two_that_add_a_tag_at_the_same_moment_none_fails(project: config.Settings) -> None:
+    registry = client.connect(project.mlflow_tracking_uri, project.model_name)
+    together = Barrier(2)
+
+    def add(value: str) -> None:
+        for number in range(15):
+            together.wait(30)
+            registry.set_tag(f"added.{number}", value)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(add, value) for value in ("one", "other")]:
+            done.result()
+    assert {value for key, value in registry.tags().items() if key.startswith("added.")} <= {"one", "other"}

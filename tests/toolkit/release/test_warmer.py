@@ -132,6 +132,23 @@ def test_version_that_cannot_be_pulled_is_tried_once_and_harms_nobody(
     assert (WarmFile(store.root).read(), pulls) == (None, [2, 1])
 
 
+def test_file_that_cannot_be_written_is_said_once_and_harms_nobody(
+    project: config.Settings, registry: Registry, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promote.run(project, "2", "better")
+    (store.root / "warm.json").mkdir()
+    warmer = Warmer(store, 100)
+    for _ in range(3):
+        assert reconcile(registry, store, warmer).champion == 2
+    said = capsys.readouterr().out
+    assert said.count("warm.json cannot be written (Is a directory): a rollback loads its version.") == 1
+    assert list(store.root.glob(".warm.json*")) == []
+    (store.root / "warm.json").rmdir()
+    reconcile(registry, store, warmer)
+    found = WarmFile(store.root).read()
+    assert found and found.number == 1
+
+
 def test_deploy_pulls_no_version_for_later(project: config.Settings, registry: Registry, store: Store) -> None:
     promote.run(project, "2", "better")
     store.remove(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 from ..common.errors import UserError
@@ -12,6 +13,8 @@ from . import state as states
 from .state import State
 
 ABORT = "make canary ARGS=--abort"
+#: Seconds in which others may begin too: of several, the one that wrote last goes on.
+CLAIM_SECONDS = 1.0
 
 
 def begin(registry: Registry, reference: str, steps: tuple[int, ...]) -> State:
@@ -23,9 +26,10 @@ def begin(registry: Registry, reference: str, steps: tuple[int, ...]) -> State:
     version = registry.get(reference or CHALLENGER) if reference or state is None else None
     begun = _resume(state, version) if state else _new(registry, version, steps)
     states.write(registry, begun)
+    time.sleep(CLAIM_SECONDS)
     kept = states.read(registry.tags())
     if kept is None or kept.holder != begun.holder:
-        raise UserError("Another make canary has begun at the same moment; this one ends.")
+        raise _begun_twice(registry)
     if state is None:
         canaries.record(registry, canaries.STARTED, begun.challenger, begun.champion, 0, f"steps {_list(steps)}")
     return begun
@@ -61,8 +65,11 @@ def _resume(state: State, version: RegisteredVersion | None) -> State:
 
 def _new(registry: Registry, version: RegisteredVersion | None, steps: tuple[int, ...]) -> State:
     """Return the state of a canary before its first step."""
-    champion, traffic = registry.find(CHAMPION), registry.tags().get(TRAFFIC, "")
+    champion, tags = registry.find(CHAMPION), registry.tags()
+    traffic = tags.get(TRAFFIC, "")
     assert version is not None
+    if canaries.STATE in tags:
+        raise _begun_twice(registry)
     if champion is None:
         raise UserError(
             f"{registry.name} has no {CHAMPION} to compare with, so there is no canary. First: make promote "
@@ -78,15 +85,17 @@ def _new(registry: Registry, version: RegisteredVersion | None, steps: tuple[int
             f"The tag {TRAFFIC} of the model splits the traffic already ({traffic}), and no canary has set it. Remove "
             "it in MLflow first."
         )
-    now = datetime.now(UTC)
     return State(
         challenger=version.number,
         champion=champion.number,
         steps=steps,
-        begun=now,
         holder=states.new_holder(),
-        sign=now,
+        sign=datetime.now(UTC),
     )
+
+
+def _begun_twice(registry: Registry) -> UserError:
+    return UserError(f"Another make canary of {registry.name} has begun at the same moment, so this one ends.")
 
 
 def _list(steps: tuple[int, ...]) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from ..monitoring.prometheus_api import PrometheusApi
-from ..monitoring.version_counts import VersionCounts, increases
+from ..monitoring.version_counts import ServiceCounts, VersionCounts, increases
 from .state import Mark
 
 #: Seconds that Prometheus needs until an increase is right: some scrapes of most configurations.
@@ -36,36 +36,28 @@ class ServiceCounting:
 
     settling = 0.0
 
-    def __init__(self, source: str, scrape: Callable[[], dict[int, VersionCounts]]) -> None:
+    def __init__(self, source: str, scrape: Callable[[], ServiceCounts]) -> None:
         self.source, self._scrape = source, scrape
-        #: What was counted last, and by the processes before the present one.
-        self._last: dict[int, VersionCounts] = {}
-        self._earlier: dict[int, VersionCounts] = {}
+        #: What each process of the service had counted when it was looked at last, by its start, oldest first.
+        self._seen: dict[float, dict[int, VersionCounts]] = {}
 
     def mark(self) -> Mark:
-        """Return the present moment with all counts."""
-        return Mark(time=datetime.now(UTC), counts=self._read())
+        """Return the present moment with what the present process has counted."""
+        started, counts = self._scrape()
+        self._seen[started] = counts
+        return Mark(time=datetime.now(UTC), started=started, counts=counts)
 
     def since(self, mark: Mark) -> dict[int, VersionCounts]:
         """Return what was counted since a mark."""
-        now, nothing = self._read(), VersionCounts()
-        # The mark may be that of a process before. All versions count from 0 then, not only those with fewer requests.
-        anew = any(before.answered > now[number].answered for number, before in mark.counts.items() if number in now)
-        then = {} if anew else mark.counts
-        return {number: counts.since(then.get(number, nothing)) for number, counts in now.items()}
-
-    def _read(self) -> dict[int, VersionCounts]:
-        """Return counts that only grow, also when the service is started anew."""
-        now = self._scrape()
-        answered = {id(counts): sum(one.answered for one in counts.values()) for counts in (now, self._last)}
-        if answered[id(now)] < answered[id(self._last)]:
-            for number, counts in self._last.items():
-                self._earlier[number] = self._earlier.get(number, VersionCounts()).plus(counts)
-        self._last = now
-        return {
-            number: now.get(number, VersionCounts()).plus(self._earlier.get(number, VersionCounts()))
-            for number in {**now, **self._earlier}
-        }
+        self.mark()
+        starts, nothing, found = list(self._seen), VersionCounts(), dict[int, VersionCounts]()
+        # A mark of a process that was never seen is from before all others.
+        for started in starts[starts.index(mark.started) if mark.started in starts else 0 :]:
+            before = mark.counts if started == mark.started else {}
+            for number, counts in self._seen[started].items():
+                new = counts.since(before.get(number, nothing))
+                found[number] = found.get(number, nothing).plus(new)
+        return found
 
 
 class PrometheusCounting:

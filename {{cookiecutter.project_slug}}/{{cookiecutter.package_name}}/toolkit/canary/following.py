@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import requests
 
-from ..common.errors import UserError
+from ..common import console
+from ..common.errors import UserError, explain_os_errors
+from ..release.deployment_history import DeploymentHistory
 from ..release.reconcile import reconcile
 from ..release.store import Release, Store
 from ..release.targets import Deployment, RolloutError, Target
@@ -28,24 +30,32 @@ class Served(NamedTuple):
 
 
 class Service:
-    """The service of one deployment, which is made to serve what the registry says."""
+    """The service of one deployment, which is made to serve what the registry says; `history` has what it served."""
 
     def __init__(
-        self, target: Target, store: Store, warmer: Warmer, registry: OpenRegistry, authorization: str
+        self,
+        target: Target,
+        store: Store,
+        warmer: Warmer,
+        registry: OpenRegistry,
+        history: DeploymentHistory,
+        authorization: str,
     ) -> None:
         self._target, self._store, self._warmer, self._registry = target, store, warmer, registry
-        self._client = ServiceClient(authorization)
+        self._history, self._client = history, ServiceClient(authorization)
 
     def follow_store(self, weights: Mapping[int, int]) -> None:
         """Reconcile the store; the running process loads it, without a restart."""
-        self._reconcile()
+        release = self._reconcile()
         wait(self._served, weights, FOLLOW_SECONDS, CURE)
+        self._history.deployed(release)
 
     def deploy(self, weights: Mapping[int, int]) -> None:
         """Deploy an image of the release, unless it runs."""
         release = self._reconcile()
-        self._target.apply(self._store.load(release.champion))
+        rollout = self._target.apply(self._store.load(release.champion))
         wait(self._served, weights, FOLLOW_SECONDS, CURE)
+        self._history.deployed(release, rollout.image)
 
     def roll_out(self, weights: Mapping[int, int], roll_out: Callable[[Release], None] | None, seconds: float) -> None:
         """Have a cluster roll out the release; without `roll_out`, wait until its pods have followed the registry."""
@@ -54,7 +64,7 @@ class Service:
         wait(self._deployed, weights, seconds, "kubectl get pods tells more")
 
     def _reconcile(self) -> Release:
-        with self._registry() as registry:
+        with self._registry() as registry, explain_os_errors(self._store.root):
             return reconcile(registry, self._store, self._warmer)
 
     def _served(self) -> Served:
@@ -94,5 +104,6 @@ def wait(served: Callable[[], Served], wanted: Mapping[int, int], seconds: float
             raise RolloutError(now.problem)
         if time.monotonic() >= deadline:
             weights = ", ".join(f"{percent} % to {number}" for number, percent in now.weights.items())
-            raise UserError(f"after {seconds:g} s the service still serves other traffic weights ({weights}): {cure}")
+            after = console.duration(seconds)
+            raise UserError(f"after {after} the service still serves other traffic weights ({weights}): {cure}")
         time.sleep(PAUSE_SECONDS)

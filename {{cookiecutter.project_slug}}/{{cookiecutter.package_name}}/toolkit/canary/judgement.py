@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from .comparison import FEWEST_REQUESTS, REQUIRED, Figure
+from .figure_text import NAMES, describe, number
 
 #: The probability, at most, that a canary finds a version worse that is not: over all steps, criteria and looks.
 ALPHA = 0.05
@@ -57,42 +58,23 @@ def decide(figures: Sequence[Figure], missing: Sequence[str]) -> Decision:
     """Decide by the figures of a look; `missing` says in words what there is too little of."""
     if worse := [figure for figure in figures if figure.verdict == "worse"]:
         return Decision("go back", "worse: " + ", ".join(describe(figure) for figure in worse))
-    required = {figure.criterion: figure for figure in figures if figure.criterion in REQUIRED}
+    if reasons := waits_for(figures, missing):
+        return Decision("wait", "; ".join(reasons))
+    return Decision("go on", "not worse: " + ", ".join(NAMES[figure.criterion] for figure in _required(figures)))
+
+
+def waits_for(figures: Sequence[Figure], missing: Sequence[str]) -> list[str]:
+    """Return in words what keeps the figures of a look from a decision: what is missing, and what is unclear."""
+    required = _required(figures)
     unclear = [
-        f"{NAMES[name]} may be worse by up to {number(name, required[name].high)}"
-        for name in REQUIRED
-        if name in required and required[name].verdict != "not worse"
+        f"{NAMES[figure.criterion]} may be worse by up to {number(figure.criterion, figure.high)} "
+        f"({number(figure.criterion, figure.margin)} allowed)"
+        for figure in required
+        if figure.verdict != "not worse"
     ]
-    if missing or unclear or not required:
-        return Decision("wait", "; ".join([*missing, *unclear]) or "too few requests")
-    return Decision("go on", "not worse: " + ", ".join(NAMES[name] for name in required))
+    found = [*missing, *(["the interval is still too wide: " + ", ".join(unclear)] if unclear else [])]
+    return found or ([] if required else ["too few requests"])
 
 
-#: The criteria in words.
-NAMES = {
-    "errors": "errors",
-    "slow": "slow requests",
-    "rejected": "rejected requests",
-    "drift": "prediction drift",
-    "wrong": "wrong predictions",
-    "error": "mean absolute error",
-}
-
-
-def describe(figure: Figure) -> str:
-    """Return a figure in words: the criterion, both values, and the difference with its interval."""
-    name, detail = figure.criterion, {"slow": f" (> {figure.detail} s)", "drift": f" of {figure.detail}"}
-    values = " instead of ".join(number(name, value) for value in (figure.challenger, figure.champion))
-    return f"{NAMES[name]}{detail.get(name, '')} {values} ({interval(figure)})"
-
-
-def interval(figure: Figure) -> str:
-    """Return the difference with its interval, as in "+1.2 % (0.4 % to 2.1 %)"."""
-    low, high = number(figure.criterion, figure.low), number(figure.criterion, figure.high)
-    sign = "+" if figure.worse_by >= 0 else ""
-    return f"{sign}{number(figure.criterion, figure.worse_by)}, {low} to {high}"
-
-
-def number(criterion: str, value: float) -> str:
-    """Return the value of a criterion: a share in percent, or a number."""
-    return f"{value:.3g}" if criterion in ("drift", "error") else f"{100 * value:.1f} %"
+def _required(figures: Sequence[Figure]) -> list[Figure]:
+    return [figure for figure in figures if figure.criterion in REQUIRED]

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..common.errors import UserError
 from ..common.names import CHAMPION, TRAFFIC
+from ..monitoring.version_counts import VersionCounts
 from ..registry import canaries
 from ..registry.client import RegisteredVersion, Registry, find
 from . import state as states
@@ -41,30 +42,29 @@ class Ledger:
             self._check(registry)
             return registry.get(str(self.state.challenger))
 
-    def enter(self, step: int) -> Mapping[str, str]:
-        """Set the traffic weights of a step, and return the tags from before."""
+    def enter(self, step: int) -> None:
+        """Set the traffic weights of a step."""
         with self._registry() as registry:
             tags, wanted = self._check(registry), self.state.in_step(step)
             # First the state: whoever finds the weights must know whose they are.
             self._write(registry, wanted)
             if tags.get(TRAFFIC) != wanted.traffic:
                 registry.set_tag(TRAFFIC, wanted.traffic)
-            return tags
 
-    def keep(self, key: str, mark: Mark) -> None:
-        """Keep a mark."""
+    def begin_counting(self, mark: Mark) -> None:
+        """Keep the moment from which the current step counts."""
         with self._registry() as registry:
-            states.write_mark(registry, key, mark)
+            # A rollout takes a while, and an ended canary must not come back.
+            self._check(registry)
+            self._write(registry, self.state.marked(mark))
 
-    def passed(self, why: str, figures: Sequence[Mapping[str, Any]]) -> None:
-        """Record that the challenger has passed the current step; the next one has a mark of its own."""
+    def passed(self, before: VersionCounts, why: str, figures: Sequence[Mapping[str, Any]]) -> None:
+        """Record that the challenger has passed the current step; `before` has the champion's counts up to here."""
         with self._registry() as registry:
-            tags = self._check(registry)
+            self._check(registry)
             self._record(registry, canaries.PASSED, why, figures)
-            if states.STEP in tags:
-                registry.delete_tag(states.STEP)
             if self.state.step + 1 < len(self.state.steps):
-                self._write(registry, self.state.model_copy(update={"step": self.state.step + 1}))
+                self._write(registry, self.state.next_step(before))
 
     def wait_for_approval(self, needed: str) -> None:
         """Record that the canary waits for an approval; the weights stay, and anybody may go on."""

@@ -1,4 +1,7 @@
-"""The canary in progress: kept in tags of the model, so that it goes on where it was, wherever that is."""
+"""The canary in progress: kept in one tag of the model, so that it goes on where it was, wherever that is.
+
+One tag, since MLflow replaces one at a time: whenever the process is killed, step and counts belong together.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ import psutil
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..common.errors import UserError
-from ..common.names import CANARY, CHAMPION
+from ..common.names import CHAMPION
 from ..common.tag_text import MOST
 from ..monitoring.version_counts import VersionCounts
 from ..registry.canaries import STATE
@@ -21,12 +24,23 @@ from ..registry.client import Registry
 
 #: Seconds after which a canary that has given no sign is one whose process has ended.
 STALE_SECONDS = 60.0
-#: Tags with counts: at the beginning of the canary, at that of the step, and the champion's of all steps before.
-BEGIN, STEP, BEFORE = f"{CANARY}begin", f"{CANARY}step", f"{CANARY}before"
+
+
+class Mark(BaseModel):
+    """A moment: when, and what a service had counted of each version by then since its start (seconds since 1970).
+
+    It has no counts where Prometheus knows them.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    time: AwareDatetime
+    started: float = 0.0
+    counts: dict[int, VersionCounts] = {}
 
 
 class State(BaseModel):
-    """A canary in progress: its versions, steps and traffic weights, and the process that works on it, if one does."""
+    """A canary in progress: its versions, steps, weights and counts, and the process that works on it, if one does."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,7 +52,12 @@ class State(BaseModel):
     percent: int = 0
     #: The tag `traffic` as the canary has set it.
     traffic: str = ""
-    begun: AwareDatetime
+    #: The beginning of the current step, None until its weights are served.
+    mark: Mark | None = None
+    #: The beginning of the canary, with the counts of labels alone: these are counted from there on.
+    begin: Mark | None = None
+    #: What the champion has counted in all steps before.
+    before: VersionCounts = VersionCounts()
     #: host:process:secret, "" if no process works on it; and when that gave its last sign.
     holder: str = ""
     sign: AwareDatetime
@@ -55,6 +74,21 @@ class State(BaseModel):
         rest = f"{CHAMPION}={100 - percent}," if percent < 100 else ""
         return self.model_copy(
             update={"step": step, "percent": percent, "traffic": f"{rest}{self.challenger}={percent}"}
+        )
+
+    def next_step(self, before: VersionCounts) -> State:
+        """Return the state after the current step, whose weights stay until the next one is entered."""
+        return self.model_copy(update={"step": self.step + 1, "mark": None, "before": before})
+
+    def marked(self, mark: Mark) -> State:
+        """Return the state after counting has begun in a step."""
+        counts = {number: mark.counts[number] for number in (self.champion, self.challenger) if number in mark.counts}
+        labels = {number: one.feedback for number, one in counts.items()}
+        return self.model_copy(
+            update={
+                "mark": mark.model_copy(update={"counts": counts}),
+                "begin": self.begin or mark.model_copy(update={"counts": labels}),
+            }
         )
 
     @property
@@ -91,29 +125,15 @@ def read(tags: Mapping[str, str]) -> State | None:
 
 
 def write(registry: Registry, state: State) -> None:
-    """Keep the state of a canary."""
-    registry.set_tag(STATE, state.model_dump_json())
+    """Keep the state of a canary; without counts that do not fit into a tag, which begin anew after an interruption."""
+    unmarked = state.model_copy(update={"mark": None, "begin": None})
+    texts = map(_text, (state, unmarked, unmarked.model_copy(update={"before": VersionCounts()})))
+    registry.set_tag(STATE, next(text for text in texts if len(text) <= MOST))
 
 
-class Mark(BaseModel):
-    """A moment: when, and what had been counted of each version by then; no counts where Prometheus knows them."""
-
-    model_config = ConfigDict(frozen=True)
-
-    time: AwareDatetime
-    counts: dict[int, VersionCounts] = {}
-
-
-def write_mark(registry: Registry, key: str, mark: Mark) -> None:
-    """Keep a mark; one that is too large for a tag is not kept, and counting begins anew after an interruption."""
+def _text(state: State) -> str:
     # Reference shares are no counts.
-    text = mark.model_dump_json(exclude_defaults=True, exclude={"counts": {"__all__": {"reference"}}})
-    registry.set_tag(key, text if len(text) <= MOST else "too large")
-
-
-def read_mark(tags: Mapping[str, str], key: str) -> Mark | None:
-    """Return a mark that was kept, None if there is none."""
-    try:
-        return Mark.model_validate_json(tags.get(key, ""))
-    except ValidationError:
-        return None
+    marks = {"counts": {"__all__": {"reference"}}}
+    return state.model_dump_json(
+        exclude_defaults=True, exclude={"mark": marks, "begin": marks, "before": {"reference"}}
+    )

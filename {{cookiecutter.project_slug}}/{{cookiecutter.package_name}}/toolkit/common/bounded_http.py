@@ -20,15 +20,20 @@ def ask(
     follow_redirects: bool = False,
     **content: Any,
 ) -> httpx.Response:
-    """Return an answer with what comes of its body within `timeout.read` seconds, up to a number of bytes."""
+    """Return an answer with what comes of its body within `timeout.read` seconds, up to a number of bytes.
+
+    Its extension "complete" is whether that is all of it.
+    """
     with (
         httpx.Client(timeout=timeout, follow_redirects=follow_redirects) as client,
         client.stream(method, url, **content) as answer,
     ):
-        deadline, body = time.monotonic() + (timeout.read or 0), bytearray()
+        deadline, body, complete = time.monotonic() + (timeout.read or 0), bytearray(), True
         for part in answer.iter_bytes():
             body += part
             if len(body) > most_bytes or time.monotonic() > deadline:
+                complete = False
                 break
         headers = [(name, value) for name, value in answer.headers.multi_items() if name not in OF_TRANSFER]
-        return httpx.Response(answer.status_code, headers=headers, content=bytes(body[:most_bytes]))
+        content_read, extensions = bytes(body[:most_bytes]), {"complete": complete}
+        return httpx.Response(answer.status_code, headers=headers, content=content_read, extensions=extensions)

@@ -52,7 +52,18 @@ def step(name: str) -> Iterator[Step]:
 
 def done(name: str, seconds: float, detail: str) -> None:
     """Print that a step is complete."""
-    out.print(f"[green]✓[/] {name:<10} [dim]{seconds:5.1f} s[/]  {escape(redact(detail))}", soft_wrap=True)
+    text = f"[green]✓[/] {name:<10} [dim]{duration(seconds, 1):>7}[/]  {escape(redact(detail))}"
+    out.print(text, soft_wrap=True)
+
+
+def duration(seconds: float, digits: int = 0) -> str:
+    """Return a duration as text, such as "4 min 5 s"; below a minute, seconds have so many digits after the point."""
+    if round(seconds, digits) < 60:
+        return f"{seconds:.{digits}f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = (hours, "h"), (minutes, "min"), (0 if hours else rest, "s")
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
 
 
 def say(text: str = "", style: str = "") -> None:

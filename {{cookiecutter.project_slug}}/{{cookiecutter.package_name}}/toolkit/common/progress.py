@@ -29,19 +29,11 @@ class Meter:
         """Count things that are done now; `share` is that of the whole work, from 0 to 1; `note` is shown too."""
         self.count += new
         seconds = max(time.monotonic() - self._start, 1e-9)
-        left = f", {duration(seconds * (1 - share) / share)} left" if 0 < share <= 1 else ""
+        # With all of it done, the work waits for something else, which the note says.
+        left = f", {console.duration(seconds * (1 - share) / share)} left" if 0 < share < 1 else ""
         slow = 0 < self.count < seconds
         speed = f"{seconds / self.count:.1f} s each" if slow else f"{self.count / seconds:,.0f} a second"
         self._show(f"{self.count:,} {self._things}, {speed}{left}{f'; {note}' if note else ''}", share)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as text, such as "4 min 5 s"."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 @contextmanager

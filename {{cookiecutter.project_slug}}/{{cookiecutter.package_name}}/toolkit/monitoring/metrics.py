@@ -65,6 +65,9 @@ LOADED_VERSIONS = Gauge("model_versions_loaded", "Versions in memory.", multipro
 RELEASE_CREATED = Gauge(
     "model_release_created_seconds", "When the current release was created, Unix time.", multiprocess_mode="mostrecent"
 )
+STARTED = Gauge("model_service_started_seconds", "When the service began to count, Unix time.", multiprocess_mode="min")
+# Here, since it is 0 for all workers as long as one of them has not set it.
+STARTED.set_to_current_time()
 SERVED_ALIASES = Gauge(
     "model_served", "1 for each alias of a served version.", ["version", "alias"], multiprocess_mode="mostrecent"
 )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
-import requests
+import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel, ConfigDict
 
+from ..common import bounded_http
 from ..common.errors import UserError
-from .prometheus_api import PrometheusApi, PrometheusError, Series
+from .prometheus_api import MOST_BYTES, PrometheusApi, PrometheusError, Series
 
 TIMEOUT_SECONDS = 10
 #: The counters that are read, by the names of their series, each with its labels beside the version.
@@ -27,6 +29,8 @@ COUNTERS: dict[str, tuple[str, ...]] = {
 }
 #: The gauge of the share of the hold-out predictions in each bin.
 REFERENCE = "model_output_reference_share"
+#: The gauge of the time at which a service began to count.
+STARTED = "model_service_started_seconds"
 #: The label of a series that has its name, since Prometheus drops `__name__` in functions.
 NAME = "counter"
 
@@ -60,6 +64,16 @@ class VersionCounts(BaseModel):
     def answered(self) -> float:
         """All requests, whatever their status code."""
         return sum(self.requests.values())
+
+    @property
+    def feedback(self) -> VersionCounts:
+        """The counters of labels alone."""
+        return VersionCounts(
+            labels=self.labels,
+            numbers=self.numbers,
+            absolute_error=self.absolute_error,
+            squared_error=self.squared_error,
+        )
 
     def status(self, digit: str) -> float:
         """Return the requests whose status code begins with a digit."""
@@ -95,25 +109,34 @@ class VersionCounts(BaseModel):
         )
 
 
-def scrape(address: str, authorization: str = "") -> dict[int, VersionCounts]:
-    """Return what the service at an address has counted since its start, by version; `UserError` without an answer."""
+class ServiceCounts(NamedTuple):
+    """What a service has counted of each version since its start, in seconds since 1970."""
 
-    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if authorization:
-            request.headers["Authorization"] = authorization
-        return request
+    started: float
+    versions: dict[int, VersionCounts]
 
+
+def scrape(address: str, authorization: str = "") -> ServiceCounts:
+    """Return what the service at an address has counted since its start; `UserError` if it does not tell."""
+    url, headers = f"{address}/metrics", {"Authorization": authorization} if authorization else {}
     try:
-        # By a function, since requests would replace a plain header by credentials of ~/.netrc for this host.
-        answer = requests.get(f"{address}/metrics", timeout=TIMEOUT_SECONDS, auth=authorize)
-        answer.raise_for_status()
-    except requests.RequestException as error:
-        status = error.response.status_code if error.response is not None else type(error).__name__
+        answer = bounded_http.ask(
+            "GET", url, httpx.Timeout(TIMEOUT_SECONDS), MOST_BYTES, follow_redirects=True, headers=headers
+        )
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UserError(
-            f"{address}/metrics does not answer ({status}). Is the service up? make status tells"
+            f"{url} does not answer ({type(error).__name__}). Is the service up? make status tells"
         ) from error
-    samples = [sample for family in text_string_to_metric_families(answer.text) for sample in family.samples]
-    return counts_by_version(Series({**sample.labels, NAME: sample.name}, sample.value) for sample in samples)
+    if not answer.is_success:
+        raise UserError(f"{url} answers {answer.status_code}. Is it the service? make status tells")
+    if not answer.extensions["complete"]:
+        raise UserError(f"{url} has no end within {TIMEOUT_SECONDS} s and {MOST_BYTES:,} bytes. Is it the service?")
+    try:
+        samples = [sample for family in text_string_to_metric_families(answer.text) for sample in family.samples]
+    except ValueError as error:
+        raise UserError(f"{url} has no metrics, but {answer.text[:100]!r}. Is it the service?") from error
+    counts = counts_by_version(Series({**sample.labels, NAME: sample.name}, sample.value) for sample in samples)
+    return ServiceCounts(next((sample.value for sample in samples if sample.name == STARTED), 0.0), counts)
 
 
 def increases(prometheus: PrometheusApi, seconds: float, job: str = "") -> dict[int, VersionCounts]:

@@ -96,10 +96,14 @@ def _gate(gate: Mapping[str, Any]) -> str:
 
 def _figure(figure: Mapping[str, Any]) -> str:
     """Return a figure of a canary as it was recorded, by whichever release or hand."""
-    values = f"{figure.get('challenger')} instead of {figure.get('champion')}"
-    return line(
-        f"{figure.get('criterion')} {values} ({figure.get('low')} to {figure.get('high')}: {figure.get('verdict')})"
-    )
+    challenger, champion, low, high = (_short(figure.get(key)) for key in ("challenger", "champion", "low", "high"))
+    text = f"{figure.get('criterion')} {challenger} instead of {champion} ({low} to {high}: {figure.get('verdict')})"
+    return line(text)
+
+
+def _short(value: object) -> str:
+    """Return a number with three significant digits, and anything else as it is."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def entries(tags: Mapping[str, str], versions: Iterable[RegisteredVersion]) -> list[Entry]:

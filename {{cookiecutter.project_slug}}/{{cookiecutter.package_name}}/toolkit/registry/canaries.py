@@ -85,9 +85,7 @@ def end(registry: Registry, tags: Mapping[str, str]) -> None:
         return
     if tags.get(TRAFFIC, "") == parsed(tags[STATE]).get("traffic"):
         registry.delete_tag(TRAFFIC)
-    for key in tags:
-        if key.startswith(CANARY) and not key.startswith(EVENT):
-            registry.delete_tag(key)
+    registry.delete_tag(STATE)
 
 
 def end_by_champion(registry: Registry, target: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -106,8 +107,14 @@ class Registry:
         return dict(model.tags) if model else {}
 
     def set_tag(self, key: str, value: str) -> None:
-        """Set a tag of the model."""
-        self.client.set_registered_model_tag(self.name, key, redact(value))
+        """Set a tag of the model; where two add it at the same moment, the later one wins."""
+        try:
+            self.client.set_registered_model_tag(self.name, key, redact(value))
+        except MlflowException as error:
+            # Both found none, and MLflow's database has taken the other one.
+            if not re.search("IntegrityError|UniqueViolation", str(error)):
+                raise
+            self.client.set_registered_model_tag(self.name, key, redact(value))
 
     def delete_tag(self, key: str) -> None:
         """Delete a tag of the model."""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from ..common.scratch import scratch_file
+
 
 class WarmVersion(BaseModel):
     """A version that answers nobody, with the digest of its files, and the time until which it stays in memory."""
@@ -37,10 +39,10 @@ class WarmFile:
         return found if datetime.now(UTC) < found.until else None
 
     def write(self, warm: WarmVersion | None) -> None:
-        """Replace the warm version atomically; None removes it."""
+        """Replace the warm version atomically; None removes it. `OSError` leaves the one before."""
         if warm is None:
             self._path.unlink(missing_ok=True)
         elif warm != self.read():
-            unfinished = self._path.with_suffix(".new")
-            unfinished.write_text(warm.model_dump_json(indent=1) + "\n")
-            unfinished.replace(self._path)
+            with scratch_file(self._path) as unfinished:
+                unfinished.write_text(warm.model_dump_json(indent=1) + "\n")
+                unfinished.replace(self._path)

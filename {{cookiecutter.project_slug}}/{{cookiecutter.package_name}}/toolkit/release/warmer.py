@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from ..common import console
 from ..common.errors import UserError
 from ..registry import history
 from ..registry.errors import mlflow_errors
@@ -25,6 +25,7 @@ class Warmer:
         self._file = WarmFile(store.root)
         #: What could not be pulled, or is not admitted; it is not tried again.
         self._failed: RegisteredVersion | None = None
+        self._reported = ""
 
     def keep(
         self,
@@ -36,16 +37,24 @@ class Warmer:
     ) -> None:
         """Name the warm version for a release; `served` is the release before.
 
-        It is convenient, and nothing fails without it: what cannot be pulled, or written, is not warm.
+        It is convenient, and nothing fails without it: what cannot be pulled is not warm, and a file that cannot be
+        written is a warning.
         """
         number, until = self._champion_before(tags, release, served)
         version = next((version for version in versions if version.number == number), None)
         if version and (version.number in release.versions or not self._pulled(registry, version)):
             version = None
-        with suppress(OSError):
-            self._file.write(
-                WarmVersion(number=version.number, digest=version.digest, until=until) if version else None
+        warm = WarmVersion(number=version.number, digest=version.digest, until=until) if version else None
+        problem = ""
+        try:
+            self._file.write(warm)
+        except OSError as error:
+            problem = (
+                f"{self._store.root}/warm.json cannot be written ({error.strerror}): a rollback loads its version."
             )
+        if problem and problem != self._reported:
+            console.warn(problem)
+        self._reported = problem
 
     def _champion_before(
         self, tags: dict[str, str], release: Release, served: Release | None
