@@ -1,4 +1,4 @@
-"""Automatic rollback: for a while after a promotion, an alert of the new champion brings the champion before back.
+"""Automatic rollback: for a while after a promotion, an alert of the new champion brings the previous champion back.
 
 Which alerts do, their own rules say: those with the label `rollback: "true"` in monitoring/rules.yml.
 """
