@@ -17,6 +17,7 @@ from . import config, estimators, training_data
 from .model import data, pipeline, quality
 from .toolkit.common import console, progress
 from .toolkit.common.errors import UserError, attribute_errors_to
+from .toolkit.common.numbers import short
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.runs import Run, start_run
@@ -26,7 +27,7 @@ from .toolkit.training.measurement import Criteria
 from .toolkit.training.tuning import folds, plots, search
 from .toolkit.training.tuning.folds import Folds
 from .toolkit.training.tuning.objective import Objective, objective
-from .toolkit.training.tuning.parameters import Parameters, short, text
+from .toolkit.training.tuning.parameters import Parameters, text
 from .toolkit.training.tuning.search import Limits, Search, Space, Trial
 from .toolkit.training.tuning.validation import Scores, TrialError, cross_validate
 
