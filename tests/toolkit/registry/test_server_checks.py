@@ -30,6 +30,14 @@ def test_database_with_a_version(project: config.Settings, tmp_path: Path) -> No
     assert (versions.level, "1 version of " in versions.text) == ("ok", True)
     assert (artifacts.level, artifacts.text) == ("ok", f"files can be written to file://{tmp_path}/mlartifacts")
     assert list((tmp_path / "mlartifacts").rglob(server_checks.PROBE)) == []
+    registry = connect(project.mlflow_tracking_uri, project.model_name)
+    registry.client.delete_registered_model_alias(project.model_name, "champion")
+    _, nothing, _ = check(project.mlflow_tracking_uri, project.model_name)
+    assert (nothing.level, nothing.text) == (
+        "warning",
+        f"no version of {project.model_name} is champion, so there is nothing to serve: make promote VERSION=1",
+    )
+    registry.set_alias("champion", 1)
 
     (tmp_path / "mlartifacts").rename(tmp_path / "aside")
     (tmp_path / "mlartifacts").touch()
@@ -47,6 +55,7 @@ def server(guarded: Any, as_user: Callable[[tuple[str, str]], None], tmp_path: P
         run = registry.client.create_run(experiment)
         registry.client.create_registered_model(MODEL)
         registry.client.create_model_version(MODEL, run.info.artifact_uri, run.info.run_id)
+        registry.set_alias("champion", 1)
         name, _ = guarded.user("looker")
         guarded.grant(name, "registered_model", MODEL, "READ")
         guarded.grant(name, "experiment", experiment, "READ")
