@@ -45,6 +45,12 @@ def test_database_with_a_version(project: config.Settings, tmp_path: Path) -> No
     assert (artifacts.level, artifacts.text.startswith("files cannot be written to")) == ("error", True)
 
 
+def test_database_that_cannot_be_written(project: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_checks.os, "access", lambda path, mode: False)
+    found, *_ = check(project.mlflow_tracking_uri, project.model_name)
+    assert (found.level, "mlflow.db cannot be written: let this user write it" in found.text) == ("error", True)
+
+
 @pytest.fixture
 def server(guarded: Any, as_user: Callable[[tuple[str, str]], None], tmp_path: Path) -> Any:
     """Return a server with a version of the model, and a user who may read it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -40,6 +41,8 @@ def check(uri: str, model: str) -> Iterator[Finding]:
     with mlflow_errors(uri):
         if registry.is_server:
             yield from _server(uri)
+        elif uri.startswith(SQLITE) and not os.access(path := uri.removeprefix(SQLITE), os.W_OK):
+            yield error(f"{path} cannot be written: let this user write it, or nothing can be trained or promoted")
         versions = registry.versions()
         if not versions:
             yield ok(f"{uri} has no version of {model} yet; make train makes one")
