@@ -51,6 +51,22 @@ def act(registry: Registry, request: Request, trigger: Trigger, limits: Limits, 
     if obstacle := _obstacle(registry, request, limits, before=tag):
         registry.delete_tag(tag)
         return Outcome("skipped", f"No training is started, another process was faster: {obstacle}.")
+    return _start(registry, request, trigger, tag, attempt)
+
+
+def _obstacle(registry: Registry, request: Request, limits: Limits, before: str = "") -> str:
+    """Return why no training may be started, "" if nothing is in the way; of claims, those before a tag count alone."""
+    rows = {version.number: version.tags.get(DATA, "") for version in registry.versions()}
+    tags = registry.tags()
+    events = [event for event, _ in history.recorded(tags).values() if event]
+    attempts = [
+        attempt for tag, attempt in retrainings.recorded(tags).items() if attempt and (not before or tag < before)
+    ]
+    return limits.obstacle(request, attempts, events, rows, datetime.now(UTC))
+
+
+def _start(registry: Registry, request: Request, trigger: Trigger, tag: str, attempt: Retraining) -> Outcome:
+    """Start a training, and record what became of it."""
     try:
         start = trigger.start(request, tag)
     except UserError as error:
@@ -64,17 +80,6 @@ def act(registry: Registry, request: Request, trigger: Trigger, limits: Limits, 
     result = "; ".join(text for text in start if text)
     missing = _end(registry, tag, attempt._replace(state=STARTED, result=result))
     return Outcome("started", f"A training was started by {trigger.name}{f': {result}' if result else ''}.{missing}")
-
-
-def _obstacle(registry: Registry, request: Request, limits: Limits, before: str = "") -> str:
-    """Return why no training may be started, "" if nothing is in the way; of claims, those before a tag count alone."""
-    rows = {version.number: version.tags.get(DATA, "") for version in registry.versions()}
-    tags = registry.tags()
-    events = [event for event, _ in history.recorded(tags).values() if event]
-    attempts = [
-        attempt for tag, attempt in retrainings.recorded(tags).items() if attempt and (not before or tag < before)
-    ]
-    return limits.obstacle(request, attempts, events, rows, datetime.now(UTC))
 
 
 def _end(registry: Registry, tag: str, attempt: Retraining) -> str:
