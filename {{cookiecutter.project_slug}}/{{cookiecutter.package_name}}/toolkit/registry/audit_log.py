@@ -195,17 +195,7 @@ def _deployment(event: DeploymentEvent, until: str) -> Entry:
 
 
 def _canary(event: CanaryEvent) -> Entry:
-    return Entry(
-        kind=CANARY,
-        action=event.action,
-        when=event.when,
-        who=event.who,
-        why=event.why,
-        version=event.version,
-        previous=event.previous,
-        percent=event.percent,
-        figures=[dict(figure) for figure in event.figures],
-    )
+    return Entry(kind=CANARY, **event._asdict())
 
 
 def _retraining(attempt: Retraining) -> Entry:
