@@ -7,7 +7,7 @@ import sys
 from . import config
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
-from .toolkit.common.names import CHAMPION, COMMIT, GATES
+from .toolkit.common.names import COMMIT, GATES
 from .toolkit.common.tag_text import line, redacted_json
 from .toolkit.registry import audit_log, deployments
 from .toolkit.registry.audit_log import Entry
@@ -34,11 +34,11 @@ def run(settings: config.Settings, *, as_json: bool = False) -> None:
     console.table(["version", "aliases", "gates", "commit"], rows)
     console.say()
     for entry in entries:
-        if entry.kind in (CHAMPION, audit_log.CANARY, audit_log.RETRAINING):
+        if entry.action == audit_log.UNREADABLE or entry.kind not in (audit_log.DEPLOYMENT, audit_log.ROLLOUT):
             _show(entry)
-    _show_deployments([entry for entry in entries if entry.kind == "deployment"])
+    _show_deployments([entry for entry in entries if entry.kind == audit_log.DEPLOYMENT])
     for entry in entries:
-        if entry.kind == "rollout":
+        if entry.kind == audit_log.ROLLOUT:
             where = f"{entry.target} {entry.place}, {_minute(entry.when)} UTC, {entry.who}"
             console.say(f"\nThe rollout of version {entry.version} failed ({line(where)}):\n{entry.why}")
 
@@ -52,7 +52,7 @@ def _show(entry: Entry) -> None:
 
 def _show_deployments(entries: list[Entry]) -> None:
     """Print which version ran where, from when to when."""
-    shown = [entry for entry in entries if entry.action != deployments.REMOVED]
+    shown = [entry for entry in entries if entry.action not in (deployments.REMOVED, audit_log.UNREADABLE)]
     if shown:
         console.say()
     for entry in shown:

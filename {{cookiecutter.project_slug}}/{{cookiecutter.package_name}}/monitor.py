@@ -234,9 +234,9 @@ def _act(settings: config.Settings, registry: Registry, found: Monitored, tracki
     outcome = retraining.act_on(settings, registry, found.summary, tracking.id)
     if outcome is None:
         return found
-    tracking.set_tags({"retraining": outcome.sentence})
     if outcome.state != "failed":
         console.say(f"Training: {outcome.sentence}")
+    tracking.set_tags({"retraining": outcome.sentence})
     return found._replace(retraining=outcome)
 
 

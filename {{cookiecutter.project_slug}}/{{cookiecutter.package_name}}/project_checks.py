@@ -86,7 +86,9 @@ class ProjectChecks:
         yield ok(f"AUTH={self._settings.auth}, and the credentials of this user are accepted")
 
     def _registry(self) -> Registry | None:
-        """Return the registry, None if it does not answer: that is a finding of another check."""
+        """Return the registry, None if it does not exist or answer: that is a finding of another check."""
+        if server_checks.has_no_database(self._settings.mlflow_tracking_uri):
+            return None
         try:
             return connect(*self._mlflow)
         except UserError:

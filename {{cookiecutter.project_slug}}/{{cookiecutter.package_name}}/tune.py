@@ -17,6 +17,8 @@ from . import config, estimators, training_data
 from .model import data, pipeline, quality
 from .toolkit.common import console, progress
 from .toolkit.common.errors import UserError, attribute_errors_to
+from .toolkit.common.numbers import short
+from .toolkit.common.termination import Terminated
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.runs import Run, start_run
@@ -26,7 +28,7 @@ from .toolkit.training.measurement import Criteria
 from .toolkit.training.tuning import folds, plots, search
 from .toolkit.training.tuning.folds import Folds
 from .toolkit.training.tuning.objective import Objective, objective
-from .toolkit.training.tuning.parameters import Parameters, short, text
+from .toolkit.training.tuning.parameters import Parameters, text
 from .toolkit.training.tuning.search import Limits, Search, Space, Trial
 from .toolkit.training.tuning.validation import Scores, TrialError, cross_validate
 
@@ -130,11 +132,17 @@ def _parent(registry: Registry, current: Search, subject: Subject) -> Iterator[R
             tracking.log_dataset(registry.name, rows.source.digest, rows.source.rows, rows.contract)
             tracking.log_parameters({"metric": metric, "folds": subject.folds.text, "seed": search.SEED})
             tracking.set_tags({"data_digest": rows.source.digest})
-        elif done := len(current.trials):
-            console.say(
-                f"The search goes on: {done} trials are done. A change in model/ or in the data begins another."
-            )
-        yield tracking
+        elif trials := current.trials:
+            console.say(f"The search goes on after {_count(trials)}. A change in model/ or in the data begins another.")
+        try:
+            yield tracking
+        except (KeyboardInterrupt, Terminated):
+            console.say(f"Stopped: {_count(current.trials)} done, which are kept. make tune goes on.", "yellow")
+            raise
+
+
+def _count(trials: list[Trial]) -> str:
+    return f"{len(trials)} trial{'' if len(trials) == 1 else 's'}"
 
 
 def _measure_in_use(current: Search, subject: Subject) -> None:
@@ -190,7 +198,7 @@ def _summary(trials: list[Trial], settings: config.Settings) -> str:
     failed = sum(trial.value is None for trial in trials)
     over = len(trials) < settings.trials
     limit = f"TUNE_MINUTES={settings.tune_minutes:g} are over" if over else f"TRIALS={settings.trials}"
-    return f"{len(trials)} trials{f', {failed} failed' if failed else ''} ({limit})"
+    return f"{_count(trials)}{f', {failed} failed' if failed else ''} ({limit})"
 
 
 def _record(tracking: Run, current: Search, subject: Subject) -> Parameters | None:

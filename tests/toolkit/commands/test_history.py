@@ -56,9 +56,10 @@ def actions(entries: list[dict[str, Any]]) -> list[tuple[str, int | None, int | 
 def test_entry_says_who_what_when_why_and_on_which_evidence(
     project: config.Settings, registry: Registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = {"metric": "accuracy", "value": 0.8, "bound": "at least 0.7", "passed": True, "reason": ""}
-    gate |= {"champion": 0.79, "better": 0.01, "low": -0.02, "high": 0.04, "confidence": 0.95, "rows": 261}
-    registry.set_version_tags(2, {"gates.results": json.dumps({"gates": [gate]}), "trained_by": "ada"})
+    gate = {"metric": "accuracy", "value": 0.804598, "bound": "at least 0.7", "passed": True, "reason": ""}
+    gate |= {"champion": 0.79, "better": 0.0114943, "low": -0.0205103, "high": 0.04, "confidence": 0.95, "rows": 261}
+    same = gate | {"metric": "loss", "better": 0.0, "low": 0.0, "high": 0.0}
+    registry.set_version_tags(2, {"gates.results": json.dumps({"gates": [gate, same]}), "trained_by": "ada"})
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "grace")
     promote.run(project, "2", "reviewed")
     entry = log(project, capsys)[-1]
@@ -67,11 +68,12 @@ def test_entry_says_who_what_when_why_and_on_which_evidence(
     digest = registry.get("2").digest
     wanted = {"kind": "champion", "action": "promoted", "who": "grace", "why": "reviewed", "version": 2, "previous": 1}
     wanted |= {"digest": digest, "trained_by": "ada", "confirmed": False, "approved": False, "forced": False}
-    assert wanted | {"gates": [gate]} == {key: entry[key] for key in (*wanted, "gates")}
+    assert wanted | {"gates": [gate, same]} == {key: entry[key] for key in (*wanted, "gates")}
     show_history.run(project)
     said = capsys.readouterr().out
     assert f"digest {digest[:12]}; trained by ada; gates: accuracy" in said
-    assert "accuracy 0.8 (at least 0.7; better by 0.01, -0.02 to 0.04)" in said
+    assert "accuracy 0.8046 (at least 0.7; better by 0.01149, -0.02051 to 0.04)" in said
+    assert "loss 0.8046 (at least 0.7; no difference)" in said
     assert "name confirmed" not in said
 
 
@@ -108,6 +110,7 @@ def test_rollbacks_deployments_and_failures_are_in_the_log(
     (deployed,) = [entry for entry in entries if entry["action"] == "deployed"]
     assert (deployed["kind"], deployed["version"], deployed["place"]) == ("deployment", 2, "host:3000")
     assert deployed["until"] and deployed["until"].endswith("+00:00")
+    assert all(entry["tag"] in registry.tags() for entry in entries)
 
 
 def test_entries_of_earlier_releases_are_read(
@@ -151,9 +154,13 @@ def test_damaged_entry_is_shown_as_such_and_stops_nothing(
         registry.set_tag("history.20200101T100000.000000", text)
         registry.set_tag("evidence.20200101T100000.000000", text)
         registry.set_tag("deployment.20200101T100000.000000.0000", text)
-        assert actions(log(project, capsys))[0] == ("unreadable", None, None)
+        entries = log(project, capsys)
+        assert actions(entries)[0] == ("unreadable", None, None)
+        assert [entry["kind"] for entry in entries if entry["action"] == "unreadable"] == ["champion", "deployment"]
     show_history.run(project)
-    assert "The tag history.20200101T100000.000000 cannot be read" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "The tag history.20200101T100000.000000 cannot be read" in said
+    assert "The tag deployment.20200101T100000.000000.0000 cannot be read" in said
     assert promote.roll_back(project, "") == 1
 
 

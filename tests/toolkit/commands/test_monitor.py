@@ -326,7 +326,7 @@ class Counting:
 def trigger(monkeypatch: pytest.MonkeyPatch) -> Counting:
     trigger = Counting()
     monkeypatch.setattr(retraining, "trigger", lambda settings: trigger)
-    monkeypatch.setattr(action.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(action, "sleep", lambda seconds: None)
     return trigger
 
 

@@ -11,6 +11,7 @@ from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.registry import history
 from titanic_survival.toolkit.registry.client import Registry, connect
 from titanic_survival.toolkit.registry.history import Event
+from titanic_survival.toolkit.training import evidence
 
 
 @pytest.fixture
@@ -106,6 +107,8 @@ def test_version_that_fails_today_too_is_not_promoted(
     values = iter([1.0, 0.5])
     monkeypatch.setattr(quality, "SLICES", ())
     monkeypatch.setattr(quality, "metrics", lambda *_: {"better": next(values)})
+    # Both have the same files, and so no difference.
+    monkeypatch.setattr(evidence, "compare", lambda *_: {})
     with pytest.raises(UserError, match=r"better is 0\.5, the champion has 1 .*evaluated again, on today's .*FORCE=1"):
         promote.run(project, "5", "reviewed")
     assert champion(compared) == 1

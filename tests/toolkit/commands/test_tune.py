@@ -109,9 +109,9 @@ def test_interrupted_search_goes_on_in_its_run(
     # As if it had been killed without a chance to say so.
     mlflow.MlflowClient().update_run(trials["trial 3"].info.run_id, "RUNNING")
     begun = trials["trial 3"].data.params
-    capsys.readouterr()
+    assert "Stopped: 2 trials done, which are kept. make tune goes on." in capsys.readouterr().out
     tune.run(tuned)
-    assert "The search goes on: 2 trials are done" in capsys.readouterr().out
+    assert "The search goes on after 2 trials." in capsys.readouterr().out
     assert len(measured) == 4 + 6
     [again], after = runs(tuned)
     assert (again.info.run_id, again.info.status) == (search.info.run_id, "FINISHED")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.findings import Finding
 from titanic_survival.toolkit.diagnosis import brokers, deployment
 from titanic_survival.toolkit.release.store import Release
@@ -32,8 +33,16 @@ def service(target: Any, desired: Release | None = SERVED) -> list[Finding]:
     return list(deployment.service(target, lambda: desired))
 
 
-def test_nothing_deployed_is_no_finding() -> None:
-    assert service(Target()) == []
+def no_champion() -> Release:
+    raise UserError("m has no champion")
+
+
+def test_what_could_be_deployed_is_said() -> None:
+    [found] = service(Target())
+    assert (found.level, found.text) == ("ok", "nothing is deployed; make deploy serves version 1 = champion")
+    assert service(Target(), None) == []
+    nothing: Any = Target()
+    assert list(deployment.service(nothing, no_champion)) == []
 
 
 def test_in_sync_or_not() -> None:
@@ -53,7 +62,9 @@ def test_service_that_does_not_answer_or_has_crashed() -> None:
     reason = "The process crashed at noon. The end of its log, /log:\n  one\n  two\nPort 3 is used by: another"
     [crashed] = service(Target(reason=reason))
     assert crashed.level == "error"
-    assert crashed.text == "The process crashed at noon. The end of its log, /log: make deploy starts it again"
+    assert crashed.text == ('The process crashed at noon. The end of its log, /log: "two"; make deploy starts it again')
+    [removed] = service(Target(reason="Its container a was removed by another command."))
+    assert removed.text == "Its container a was removed by another command; make deploy starts it again"
 
 
 def test_port(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,8 @@ def test_damaged_version(store: Store) -> None:
 def test_missing_version(store: Store) -> None:
     shutil.rmtree(store.path(1))
     [found] = check(store)
-    assert (found.level, found.text) == ("error", "version 1 is missing: make deploy downloads it")
+    assert found.level == "error"
+    assert found.text == f"version 1 is missing in {store.root / 'versions'}: make deploy downloads it"
 
 
 def test_torn_release(store: Store) -> None:

@@ -48,6 +48,28 @@ def test_database_that_was_cut_off_is_named(project: config.Settings) -> None:
         client.connect(project.mlflow_tracking_uri, project.model_name).versions()
 
 
+def test_database_that_cannot_be_written_is_named_without_a_traceback(project: config.Settings) -> None:
+    # In a process of its own: MLflow logs to the stream that it has found when it was imported.
+    code = (
+        "import sys\nfrom titanic_survival.toolkit.registry import client\n"
+        "from titanic_survival.toolkit.registry.errors import mlflow_errors\n"
+        "registry = client.connect(*sys.argv[1:])\n"
+        "from sqlalchemy import event\nfrom sqlalchemy.engine import Engine\n"
+        "event.listen(Engine, 'begin', lambda connection: connection.exec_driver_sql('PRAGMA query_only = 1'))\n"
+        "with mlflow_errors(registry.uri): registry.set_tag('a', 'b')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, project.mlflow_tracking_uri, project.model_name],
+        cwd=config.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    *_, last = done.stderr.splitlines()
+    assert "cannot be used: attempt to write a readonly database. Restore it" in last
+    assert "ERROR mlflow" not in done.stderr
+
+
 def test_database_that_is_a_folder_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("MLflow tries again for 100 s"))
     with pytest.raises(UserError, match=r"cannot be used: .*unable to open"):

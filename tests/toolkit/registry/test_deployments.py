@@ -82,7 +82,7 @@ def test_two_writers_at_once_lose_nothing(registry: Registry) -> None:
 def test_failed_rollout_is_a_tag_of_the_new_version_until_it_is_deployed(
     registry: Registry, history: DeploymentHistory
 ) -> None:
-    reason = "the container ends again and again\n" * 1000
+    reason = 'the container ends: \n\t"again"\n' * 1000
     history.failed(release(2), release(1), "abc", reason)
     (failure,) = deployments.failures(registry.get("2"))
     assert (failure.target, failure.place, failure.attempt) == ("kubernetes", "staging/models", "abc")

@@ -1,5 +1,6 @@
 """What doctor finds about MLflow, of databases and of a server that requires credentials."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,11 +31,27 @@ def test_database_with_a_version(project: config.Settings, tmp_path: Path) -> No
     assert (versions.level, "1 version of " in versions.text) == ("ok", True)
     assert (artifacts.level, artifacts.text) == ("ok", f"files can be written to file://{tmp_path}/mlartifacts")
     assert list((tmp_path / "mlartifacts").rglob(server_checks.PROBE)) == []
+    registry = connect(project.mlflow_tracking_uri, project.model_name)
+    registry.client.delete_registered_model_alias(project.model_name, "champion")
+    _, nothing, _ = check(project.mlflow_tracking_uri, project.model_name)
+    assert (nothing.level, nothing.text) == (
+        "warning",
+        f"no version of {project.model_name} is champion, so there is nothing to serve: make promote VERSION=1",
+    )
+    registry.set_alias("champion", 1)
 
     (tmp_path / "mlartifacts").rename(tmp_path / "aside")
     (tmp_path / "mlartifacts").touch()
     _, artifacts = check(project.mlflow_tracking_uri, project.model_name)
     assert (artifacts.level, artifacts.text.startswith("files cannot be written to")) == ("error", True)
+
+
+def test_database_that_cannot_be_written(project: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    access = os.access
+    # Who runs the tests may be root, who may write everything.
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("mlflow.db") and access(path, mode))
+    found, *_ = check(project.mlflow_tracking_uri, project.model_name)
+    assert (found.level, "mlflow.db cannot be written: let this user write it" in found.text) == ("error", True)
 
 
 @pytest.fixture
@@ -47,6 +64,7 @@ def server(guarded: Any, as_user: Callable[[tuple[str, str]], None], tmp_path: P
         run = registry.client.create_run(experiment)
         registry.client.create_registered_model(MODEL)
         registry.client.create_model_version(MODEL, run.info.artifact_uri, run.info.run_id)
+        registry.set_alias("champion", 1)
         name, _ = guarded.user("looker")
         guarded.grant(name, "registered_model", MODEL, "READ")
         guarded.grant(name, "experiment", experiment, "READ")

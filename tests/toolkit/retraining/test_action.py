@@ -8,15 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 from titanic_survival import config
 from titanic_survival import history as show_history
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.names import DATA
 from titanic_survival.toolkit.registry import history, retrainings
 from titanic_survival.toolkit.registry.client import Registry, connect
-from titanic_survival.toolkit.registry.retrainings import CLAIMED, STARTED, UNANSWERED, Retraining
-from titanic_survival.toolkit.retraining.action import act as with_limits
+from titanic_survival.toolkit.registry.retrainings import CLAIMED, FAILED, STARTED, UNANSWERED, Retraining
+from titanic_survival.toolkit.retraining import action
 from titanic_survival.toolkit.retraining.limits import Limits
+from titanic_survival.toolkit.retraining.local import Local
 from titanic_survival.toolkit.retraining.request import Outcome, Request, Start, UnansweredError
 
 REQUEST = Request.of("titanic", 1, "drift of fare is 0.4", ["drift above 0.25 in 7 days"], "0a1b")
@@ -40,6 +42,12 @@ class Counting:
         return Start("https://ci.example.com/1")
 
 
+@pytest.fixture(autouse=True)
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nothing wait for the claims of others, where there are none."""
+    monkeypatch.setattr(action, "sleep", lambda seconds: None)
+
+
 @pytest.fixture
 def registry(project: config.Settings) -> Registry:
     """Return a registry of two versions, of which the first is champion."""
@@ -56,7 +64,7 @@ def trigger() -> Counting:
 
 
 def act(registry: Registry, request: Request, trigger: Any, limits: Limits = LIMITS) -> Outcome:
-    return with_limits(registry, request, trigger, limits, wait=0)
+    return action.act(registry, request, trigger, limits)
 
 
 def recorded(registry: Registry) -> list[Retraining]:
@@ -166,11 +174,17 @@ def test_failed_trigger_uses_nothing_up_and_is_visible(registry: Registry, trigg
     assert act(registry, REQUEST, trigger).state == "started"
 
 
-def test_attempt_without_an_answer_counts_for_the_cap(registry: Registry, trigger: Counting) -> None:
-    for _ in range(2):
-        assert act(registry, REQUEST, Counting(UnansweredError("no answer"))).state == "failed"
-    assert [one.state for one in recorded(registry)] == [UNANSWERED, UNANSWERED]
-    assert "RETRAIN_DAILY_CAP=2" in act(registry, REQUEST, trigger).sentence
+def test_attempt_without_an_answer_counts_as_a_training_for_a_day(
+    registry: Registry, trigger: Counting, earlier: Callable[..., None]
+) -> None:
+    assert act(registry, REQUEST, Counting(UnansweredError("no answer"))) == ("failed", "no answer")
+    assert [one.state for one in recorded(registry)] == [UNANSWERED]
+    assert "the same rules may have had a training on 20" in act(registry, REQUEST, trigger).sentence
+    assert "RETRAIN_COOLDOWN_HOURS=24" in act(registry, OTHER, trigger).sentence
+    assert "1 of RETRAIN_DAILY_CAP=1" in act(registry, OTHER, trigger, Limits(0, 1)).sentence
+    assert trigger.started == []
+    earlier(24.1)
+    assert act(registry, REQUEST, trigger).state == "started"
 
 
 def test_interrupted_attempt_is_recorded(registry: Registry) -> None:
@@ -179,6 +193,71 @@ def test_interrupted_attempt_is_recorded(registry: Registry) -> None:
     assert [(one.state, one.result) for one in recorded(registry)] == [
         ("unanswered", "interrupted (KeyboardInterrupt)")
     ]
+
+
+def test_interrupted_training_on_this_machine_may_begin_again(registry: Registry, trigger: Counting) -> None:
+    class Interrupted(Local):
+        """A training that is interrupted."""
+
+        def start(self, request: Request, claim: str) -> Start:
+            """Be interrupted."""
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        act(registry, REQUEST, Interrupted([], config.ROOT))
+    assert [one.state for one in recorded(registry)] == [FAILED]
+    assert act(registry, REQUEST, trigger).state == "started"
+
+
+class AwayAfterTheClaim(Registry):
+    """A registry that takes a claim, and then nothing more."""
+
+    claimed = False
+
+    def set_tag(self, key: str, value: str) -> None:
+        """Set a tag, once."""
+        if self.claimed:
+            raise MlflowException("the disk is full")
+        self.claimed = True
+        super().set_tag(key, value)
+
+
+def test_training_that_cannot_be_recorded_is_heard_of_and_not_started_again(
+    registry: Registry, trigger: Counting
+) -> None:
+    outcome = act(AwayAfterTheClaim(registry.uri, registry.name), REQUEST, trigger)
+    assert outcome.state == "started"
+    assert "https://ci.example.com/1. This is not recorded, so the same reason waits for a day: MLflow" in (
+        outcome.sentence
+    )
+    assert outcome.sentence.endswith("the disk is full")
+    assert act(registry, REQUEST, trigger).state == "skipped"
+    assert len(trigger.started) == 1
+
+
+def test_failure_that_cannot_be_recorded_is_heard_of(registry: Registry) -> None:
+    outcome = act(AwayAfterTheClaim(registry.uri, registry.name), REQUEST, Counting(UserError("wrong token.")))
+    assert outcome.state == "failed" and outcome.sentence.startswith("wrong token. This is not recorded")
+
+
+def test_claim_that_was_written_too_late_is_withdrawn(
+    registry: Registry, trigger: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([100.0, 107.0])
+    monkeypatch.setattr(action, "monotonic", lambda: next(times))
+    outcome = act(registry, REQUEST, trigger)
+    assert outcome.state == "failed"
+    assert f"MLflow at {registry.uri} took 7 s to read and write tags, and may take 5 s. Try again" in outcome.sentence
+    assert trigger.started == recorded(registry) == []
+
+
+def test_clock_that_was_set_back_starts_no_second_training(registry: Registry, trigger: Counting) -> None:
+    ahead = datetime.now(UTC) + timedelta(days=400)
+    attempt = Retraining(ahead.isoformat(), "x", STARTED, "x", 1, REQUEST.key, "")
+    retrainings.claim(registry, attempt, ahead)
+    assert "the same rules had a training on 20" in act(registry, REQUEST, trigger).sentence
+    # No cooldown lasts for 400 days.
+    assert act(registry, OTHER, trigger).state == "started"
 
 
 def test_claim_of_a_process_that_ended_does_not_last(
@@ -191,12 +270,13 @@ def test_claim_of_a_process_that_ended_does_not_last(
     assert act(registry, REQUEST, trigger).state == "started"
 
 
-def test_processes_at_the_same_moment_start_one_training(project: config.Settings, registry: Registry) -> None:
+def test_processes_at_the_same_moment_start_one_training(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(action, "sleep", time.sleep)
     trigger, outcomes, barrier = Counting(), list[Outcome](), threading.Barrier(4)
 
     def monitor() -> None:
         barrier.wait()
-        outcomes.append(with_limits(registry, REQUEST, trigger, LIMITS, wait=1.5))
+        outcomes.append(action.act(registry, REQUEST, trigger, LIMITS, wait=3))
 
     threads = [threading.Thread(target=monitor) for _ in range(4)]
     for thread in threads:
@@ -241,7 +321,6 @@ def test_later_claim_gives_way_though_it_is_read_first(registry: Registry, trigg
         {"when": 1},
         {"when": "yesterday"},
         {"when": "2026-01-01T00:00:00"},
-        {"when": "9999-01-01T00:00:00+00:00"},
         {"version": "1"},
         {"version": True},
         {"state": "invented"},

@@ -16,7 +16,7 @@ from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.termination import Terminated, terminable
 from titanic_survival.toolkit.registry.client import connect
 from titanic_survival.toolkit.release.store import Store
-from titanic_survival.toolkit.retraining.action import act
+from titanic_survival.toolkit.retraining import action
 from titanic_survival.toolkit.retraining.limits import Limits
 from titanic_survival.toolkit.retraining.local import Local
 from titanic_survival.toolkit.retraining.request import Request
@@ -40,7 +40,9 @@ def test_triggered_training_makes_a_challenger_and_never_more_without_its_gates(
     registry = connect(project.mlflow_tracking_uri, project.model_name)
     champion = registry.get("champion").number
     request = Request.of(project.model_name, champion, HOSTILE.replace("{file}", str(tmp_path / "made")), ["a rule"])
-    outcome = act(registry, request, Local([sys.executable, "-c", IMPOSSIBLE], config.ROOT), Limits(24, 2), wait=0)
+    monkeypatch.setattr(action, "sleep", lambda seconds: None)
+    local = Local([sys.executable, "-c", IMPOSSIBLE], config.ROOT)
+    outcome = action.act(registry, request, local, Limits(24, 2))
     assert outcome.state == "started" and "it ended with exit code 0 after" in outcome.sentence
     version = registry.get("2")
     assert version.aliases == ("challenger",) and version.tags["gates"] == "failed"

@@ -244,7 +244,7 @@ def test_request_that_may_have_arrived_is_repeated_only_where_that_is_harmless(
 
 @pytest.mark.parametrize("make", [make for _, make in TRIGGERS])
 def test_nobody_there(make: Callable[..., Any]) -> None:
-    with pytest.raises(UserError, match=r"cannot be reached \(.*refused.*\): check the address"):
+    with pytest.raises(UserError, match=r"cannot be reached \(ConnectionRefused.*\): check the address"):
         make(f"http://127.0.0.1:{free_port()}").start(REQUEST, CLAIM)
 
 
@@ -286,6 +286,22 @@ def test_answer_without_end_is_not_waited_for(pause: float) -> None:
         assert time.monotonic() - began < 5
     assert len(sent) < 100
     assert len(service.started) == 1
+
+
+def test_headers_that_come_byte_by_byte_are_not_waited_for() -> None:
+    class Slow(WebhookService):
+        def _send(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+            with suppress(OSError):
+                for byte in b"HTTP/1.1 202 Accepted\r\nX-Slow: " + 400 * b"x":
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(0.05)
+
+    with serving(Slow) as (address, service):
+        began = time.monotonic()
+        with pytest.raises(UnansweredError, match=r"not known whether it started one \(no answer \(ReadTimeout"):
+            webhook(address, timeout=httpx.Timeout(5, read=0.5)).start(REQUEST, CLAIM)
+        assert time.monotonic() - began < 5
+    assert len(service.requests) == 1
 
 
 def test_redirect_is_not_followed_with_the_token() -> None:

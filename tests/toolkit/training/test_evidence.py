@@ -167,7 +167,43 @@ def test_known_metric_has_the_interval_of_the_function_and_none_of_its_cost() ->
 def test_same_predictions_are_neither_better_nor_worse_by_anything() -> None:
     version, _, rows = binary(100)
     found = compare((version, dict(version), rows), of_binary, {"accuracy": {"at_least": 0, "not_worse": 0}})
-    assert found["accuracy"].interval == "0.000 to 0.000"
+    assert (found["accuracy"].interval, found["accuracy"].change) == ("0.000 to 0.000", "no difference")
+
+
+def test_predictions_that_differ_by_rounding_are_the_same() -> None:
+    version, _, rows = binary(100)
+    steps = np.random.default_rng(0).choice([-1, 1], 100)
+    champion = version | {"probability": np.nextafter(version["probability"], steps.astype(np.float32))}
+    wanted = {
+        "accuracy": {"at_least": 0, "not_worse": 0},
+        "loss": {"at_most": 9, "tolerance": 0},
+        "loss/group/odd": {"at_most": 9, "not_worse": 0},
+    }
+    criteria = Criteria(of_binary, ("group",), gates.parse(wanted))
+    metrics = [measure(rows, one, criteria, BINARY).metrics for one in (version, champion)]
+    for one, other in ((0, 1), (1, 0)):
+        versions = [Predicted((version, champion)[i], metrics[i]) for i in (one, other)]
+        found = evidence.compare(rows, *versions, criteria, BINARY)
+        assert {comparison.change for comparison in found.values()} == {"no difference"}
+        assert list(notes(found)) == []
+        assert all(gate.passed for gate in gates.evaluate(criteria.gates, metrics[one], metrics[other], found))
+    assert metrics[0]["loss"] != metrics[1]["loss"]
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_small_difference_is_one_whatever_the_unit(size: float) -> None:
+    random = np.random.default_rng(0)
+    label = random.normal(5, 1, 100) * size
+    version = {"y": label.astype(np.float32)}
+    rows = LabelledRows(pd.DataFrame(index=range(100)), {}, label)
+
+    def errors(actual: Any, predictions: pd.DataFrame) -> dict[str, float]:
+        return {"mae": float(np.abs(actual - predictions["y"]).mean())}
+
+    for factor, same in ((1 + 1e-6, True), (1 + 1e-3, False)):
+        champion = {"y": (label * factor).astype(np.float32)}
+        found = compare((version, champion, rows), errors, {"mae": {"at_most": 1e9}}, contract_of(y=float))["mae"]
+        assert (found.change == "no difference") == same
 
 
 def test_slow_metric_is_bounded_and_said_so() -> None:
@@ -284,7 +320,7 @@ def verdict(gate: dict[str, Any], **comparison: Any) -> str:
         (
             {"better": 0},
             {"better": 0, "low": 0, "high": 0},
-            "m is as good as the champion (95 %: 0.000 to 0.000), but must be better with 95 % confidence",
+            "m is as good as the champion (no difference), but must be better with 95 % confidence",
         ),
         (
             {"not_worse": 0},

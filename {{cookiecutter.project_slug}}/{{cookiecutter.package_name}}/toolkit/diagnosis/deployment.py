@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from ..common.errors import UserError
 from ..common.findings import Finding, error, ok, warning
@@ -12,16 +13,13 @@ from ..release.targets import ExplainsAbsence, Target
 
 
 def service(target: Target, desired: Callable[[], Release | None]) -> Iterator[Finding]:
-    """Check what is deployed; nothing is found where nothing is, and nothing has crashed.
+    """Check what is deployed; nothing is found where nothing is, and nothing can be.
 
     `desired` returns the registry's release, None if the registry does not answer.
     """
     running = target.running()
     if running is None:
-        text = target.absence() if isinstance(target, ExplainsAbsence) else ""
-        # The end of a log is indented; the port has a check of its own.
-        if lines := [line for line in text.splitlines() if not line.startswith(("  ", "Port "))]:
-            yield error(f"{' '.join(lines).rstrip(':')}: make deploy starts it again")
+        yield from _absent(target, desired)
         return
     if running.health == "ready":
         yield ok(f"{running.url}, {running.release.summary()}")
@@ -34,6 +32,22 @@ def service(target: Target, desired: Callable[[], Release | None]) -> Iterator[F
         yield ok("in sync with the registry")
     else:
         yield warning(f"not in sync: the registry has {wanted.summary()}: make deploy serves it")
+
+
+def _absent(target: Target, desired: Callable[[], Release | None]) -> Iterator[Finding]:
+    """Find what has crashed, or what could be deployed."""
+    text = target.absence() if isinstance(target, ExplainsAbsence) else ""
+    # The port has a check of its own.
+    lines = [line for line in text.splitlines() if not line.startswith("Port ")]
+    said = " ".join(line for line in lines if not line.startswith("  "))
+    if said:
+        # The end of its log is indented.
+        last = f' "{lines[-1].strip()}"' if lines[-1].startswith("  ") else ""
+        yield error(f"{said if last else said.rstrip('.:')}{last}; make deploy starts it again")
+        return
+    with suppress(UserError):  # no champion, which is a finding about MLflow
+        if wanted := desired():
+            yield ok(f"nothing is deployed; make deploy serves {wanted.summary()}")
 
 
 def port(address: str, number: int, target: Target) -> Iterator[Finding]:

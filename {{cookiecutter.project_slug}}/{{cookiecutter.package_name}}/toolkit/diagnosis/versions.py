@@ -35,7 +35,7 @@ def _problems(
 ) -> Iterator[str]:
     folder = store.path(number)
     if not folder.exists():
-        yield f"version {number} is missing: make deploy downloads it"
+        yield f"version {number} is missing in {folder.parent}: make deploy downloads it"
         return
     try:
         store.load(number, release.digests.get(number, ""))

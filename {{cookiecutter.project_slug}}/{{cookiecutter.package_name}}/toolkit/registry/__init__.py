@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 # Before any module of this room imports MLflow, which reads some of these once, at import. With its default retries,
@@ -13,3 +14,5 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+# An error of a database, which it logs with its traceback, is raised as well.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)

@@ -5,31 +5,33 @@ An entry is an object with always the same keys, null where one does not apply; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
 
 from ..common.names import CHAMPION
+from ..common.numbers import short
 from ..common.tag_text import line
 from . import canaries, deployments, history, retrainings
+from .canaries import CanaryEvent
 from .client import RegisteredVersion, find
+from .deployments import DeploymentEvent, Failure
+from .event_tags import Kind
 from .history import Event, Evidence
+from .retrainings import Retraining
 
 #: The actions of entries that nobody recorded: the alias moved by other means, and a tag that is no entry.
 MOVED, UNREADABLE = "moved", "unreadable"
-#: The kinds of a canary's decision, and of an attempt to train again.
-CANARY, RETRAINING = "canary", "retraining"
+#: The kinds of entries beside "champion": a deployment, one that failed, a canary's decision, a retraining.
+DEPLOYMENT, ROLLOUT, CANARY, RETRAINING = "deployment", "rollout", "canary", "retraining"
 #: Seconds between two promotions that may have been at the same moment.
 MOMENT = 10
 
 
 class Entry(BaseModel):
-    """One entry, of the kind "champion", "deployment", "rollout", "canary" or "retraining".
-
-    `until` is when a deployment ended.
-    """
+    """One entry; `until` is when a deployment ended."""
 
     kind: str
     action: str
@@ -87,11 +89,13 @@ class Entry(BaseModel):
 
 def _gate(gate: Mapping[str, Any]) -> str:
     """Return the result of a gate as it was recorded, by whichever release or hand."""
-    text = line(f"{gate.get('metric')} {gate.get('value')} ({gate.get('bound')}")
-    if gate.get("better") is not None:
-        text += line(f"; better by {gate['better']}")
-        text += line(f", {gate.get('low')} to {gate.get('high')}") if gate.get("low") is not None else ""
-    return f"{text})" + ("" if gate.get("passed") is True else " FAILED")
+    better, low, high = (gate.get(key) for key in ("better", "low", "high"))
+    text = f"{gate.get('metric')} {short(gate.get('value'))} ({gate.get('bound')}"
+    if better == low == high == 0:
+        text += "; no difference"
+    elif better is not None:
+        text += f"; better by {short(better)}" + (f", {short(low)} to {short(high)}" if low is not None else "")
+    return line(f"{text})") + ("" if gate.get("passed") is True else " FAILED")
 
 
 def _figure(figure: Mapping[str, Any]) -> str:
@@ -113,8 +117,8 @@ def entries(tags: Mapping[str, str], versions: Iterable[RegisteredVersion]) -> l
     found = [
         *_of_champion(history.recorded(tags), champion.number if champion else None),
         *_of_deployments(tags),
-        *_of_canaries(tags),
-        *_of_retrainings(tags),
+        *_of_tags(CANARY, canaries.recorded(tags), _canary),
+        *_of_tags(RETRAINING, retrainings.recorded(tags), _retraining),
         *(_rollout(version, failure) for version in versions for failure in deployments.failures(version)),
     ]
     # What has no time stays where it is among the entries of the champion.
@@ -166,64 +170,54 @@ def _decision(tag: str, event: Event, evidence: Evidence | None) -> Entry:
     return entry.model_copy(update=evidence._asdict()) if evidence else entry
 
 
+def _of_tags(kind: str, recorded: Mapping[str, Kind | None], entry: Callable[[Kind], Entry]) -> Iterator[Entry]:
+    """Yield the entry of each event of a kind, by their tags."""
+    for tag, event in recorded.items():
+        found = entry(event) if event else Entry(kind=kind, action=UNREADABLE)
+        yield found.model_copy(update={"tag": tag})
+
+
 def _of_deployments(tags: Mapping[str, str]) -> Iterator[Entry]:
-    events = deployments.recorded(tags)
-    ends = {id(event): until for event, until in deployments.periods(events)}
-    for event in events:
-        yield Entry(
-            kind="deployment",
-            action=event.action,
-            when=event.when,
-            until=ends.get(id(event)) or None,
-            who=event.who,
-            version=event.champion or None,
-            target=event.target,
-            place=event.place,
-            serves=event.serves or None,
-            image=event.image or None,
-        )
+    recorded = deployments.recorded(tags)
+    ends = {id(event): until for event, until in deployments.periods(event for event in recorded.values() if event)}
+    return _of_tags(DEPLOYMENT, recorded, lambda event: _deployment(event, ends.get(id(event), "")))
 
 
-def _of_canaries(tags: Mapping[str, str]) -> Iterator[Entry]:
-    for tag, event in canaries.recorded(tags).items():
-        if event is None:
-            yield Entry(kind=CANARY, action=UNREADABLE, tag=tag)
-            continue
-        yield Entry(
-            kind=CANARY,
-            action=event.action,
-            when=event.when,
-            who=event.who,
-            why=event.why,
-            version=event.version,
-            previous=event.previous,
-            percent=event.percent,
-            figures=[dict(figure) for figure in event.figures],
-            tag=tag,
-        )
-
-
-def _of_retrainings(tags: Mapping[str, str]) -> Iterator[Entry]:
-    for tag, attempt in retrainings.recorded(tags).items():
-        if attempt is None:
-            yield Entry(kind=RETRAINING, action=UNREADABLE, tag=tag)
-            continue
-        yield Entry(
-            kind=RETRAINING,
-            action=attempt.state,
-            when=attempt.when,
-            who=attempt.who,
-            why=attempt.why,
-            version=attempt.version,
-            target=attempt.trigger,
-            place=attempt.result or None,
-            tag=tag,
-        )
-
-
-def _rollout(version: RegisteredVersion, failure: deployments.Failure) -> Entry:
+def _deployment(event: DeploymentEvent, until: str) -> Entry:
     return Entry(
-        kind="rollout",
+        kind=DEPLOYMENT,
+        action=event.action,
+        when=event.when,
+        until=until or None,
+        who=event.who,
+        version=event.champion or None,
+        target=event.target,
+        place=event.place,
+        serves=event.serves or None,
+        image=event.image or None,
+    )
+
+
+def _canary(event: CanaryEvent) -> Entry:
+    return Entry(kind=CANARY, **event._asdict())
+
+
+def _retraining(attempt: Retraining) -> Entry:
+    return Entry(
+        kind=RETRAINING,
+        action=attempt.state,
+        when=attempt.when,
+        who=attempt.who,
+        why=attempt.why,
+        version=attempt.version,
+        target=attempt.trigger,
+        place=attempt.result or None,
+    )
+
+
+def _rollout(version: RegisteredVersion, failure: Failure) -> Entry:
+    return Entry(
+        kind=ROLLOUT,
         action="failed",
         when=failure.when,
         who=failure.who,

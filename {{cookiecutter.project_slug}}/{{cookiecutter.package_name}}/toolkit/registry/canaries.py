@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ..common.names import CANARY, TRAFFIC
 from ..common.tag_text import parsed, tag_json
+from . import event_tags
 from .client import Registry
 from .identity import who
 
@@ -57,26 +57,12 @@ def record(
     event = CanaryEvent(
         now.isoformat(timespec="seconds"), who(), action, version, previous, percent, why[:1000], list(figures)
     )
-    # Two writers at one moment need two keys.
-    key = f"{EVENT}{now:%Y%m%dT%H%M%S.%f}.{secrets.token_hex(2)}"
-    registry.set_tag(key, tag_json(event._asdict(), "figures"))
+    registry.set_tag(f"{EVENT}{event_tags.moment(now)}", tag_json(event._asdict(), "figures"))
 
 
 def recorded(tags: Mapping[str, str]) -> dict[str, CanaryEvent | None]:
     """Return the decisions in the tags of a model, oldest first; None where somebody has damaged one."""
-    return {key: _event(tags[key]) for key in sorted(tags) if key.startswith(EVENT)}
-
-
-def _event(text: str) -> CanaryEvent | None:
-    content = parsed(text)
-    try:
-        event = CanaryEvent(**{name: content[name] for name in CanaryEvent._fields})
-    except KeyError:
-        return None
-    texts = all(isinstance(one, str) for one in (event.when, event.who, event.action, event.why))
-    numbers = all(isinstance(one, int) for one in (event.version, event.previous, event.percent))
-    figures = isinstance(event.figures, list) and all(isinstance(one, dict) for one in event.figures)
-    return event if texts and numbers and figures else None
+    return event_tags.recorded(CanaryEvent, tags, EVENT)
 
 
 def end(registry: Registry, tags: Mapping[str, str]) -> None:

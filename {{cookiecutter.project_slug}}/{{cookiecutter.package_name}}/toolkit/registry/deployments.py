@@ -5,14 +5,13 @@ An event is never changed: what ran at a place ends with the next event there. S
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from ..common.tag_text import parsed
+from ..common.tag_text import tag_json
+from . import event_tags
 from .client import RegisteredVersion, Registry
 from .identity import who
 
@@ -20,8 +19,6 @@ from .identity import who
 DEPLOYMENT, FAILED = "deployment.", "deployment.failed."
 #: The actions of an event.
 DEPLOYED, ROLLED_BACK, REMOVED = "deployed", "rolled back", "removed"
-#: Characters of a reason that are kept; older servers accept 5000 in a tag.
-REASON_LENGTH = 3000
 
 
 class DeploymentEvent(NamedTuple):
@@ -50,9 +47,6 @@ class Failure(NamedTuple):
     reason: str
 
 
-Entry = TypeVar("Entry", DeploymentEvent, Failure)
-
-
 def record(
     registry: Registry, target: str, place: str, action: str, *, champion: int = 0, serves: str = "", image: str = ""
 ) -> None:
@@ -62,18 +56,17 @@ def record(
     before = [other for other in events(registry) if (other.target, other.place) == (target, place)]
     if before and before[-1][3:] == event[3:]:
         return
-    # Two writers at one moment need two keys.
-    registry.set_tag(f"{DEPLOYMENT}{now:%Y%m%dT%H%M%S.%f}.{secrets.token_hex(2)}", json.dumps(event._asdict()))
+    registry.set_tag(f"{DEPLOYMENT}{event_tags.moment(now)}", tag_json(event._asdict(), "serves"))
 
 
 def events(registry: Registry) -> list[DeploymentEvent]:
-    """Return the deployments and removals at all places, oldest first."""
-    return recorded(registry.tags())
+    """Return the deployments and removals at all places, oldest first, without those that somebody has damaged."""
+    return [event for event in recorded(registry.tags()).values() if event]
 
 
-def recorded(tags: Mapping[str, str]) -> list[DeploymentEvent]:
-    """Return the deployments and removals in the tags of a model, oldest first."""
-    return _entries(DeploymentEvent, tags, DEPLOYMENT)
+def recorded(tags: Mapping[str, str]) -> dict[str, DeploymentEvent | None]:
+    """Return the deployments and removals in the tags of a model, oldest first; None where somebody has damaged one."""
+    return event_tags.recorded(DeploymentEvent, tags, DEPLOYMENT)
 
 
 def periods(events: Iterable[DeploymentEvent]) -> list[tuple[DeploymentEvent, str]]:
@@ -93,8 +86,8 @@ def periods(events: Iterable[DeploymentEvent]) -> list[tuple[DeploymentEvent, st
 
 def tag_failure(registry: Registry, version: int, target: str, place: str, attempt: str, reason: str) -> None:
     """Tag a version with the reason why its rollout failed at a place."""
-    failure = Failure(_text(datetime.now(UTC)), who(), target, place, attempt, reason[:REASON_LENGTH])
-    registry.set_version_tags(version, {_failure_tag(target, place): json.dumps(failure._asdict())})
+    failure = Failure(_text(datetime.now(UTC)), who(), target, place, attempt, reason)
+    registry.set_version_tags(version, {_failure_tag(target, place): tag_json(failure._asdict(), "reason")})
 
 
 def remove_failure(registry: Registry, version: RegisteredVersion, target: str, place: str) -> None:
@@ -105,27 +98,11 @@ def remove_failure(registry: Registry, version: RegisteredVersion, target: str, 
 
 def failures(version: RegisteredVersion) -> list[Failure]:
     """Return the places where the last rollout of a version failed, with the reasons."""
-    return _entries(Failure, version.tags, FAILED)
+    return [failure for failure in event_tags.recorded(Failure, version.tags, FAILED).values() if failure]
 
 
 def _failure_tag(target: str, place: str) -> str:
     return FAILED + re.sub(r"[^\w.-]", "-", f"{target}.{place}")[:200]
-
-
-def _entries(kind: type[Entry], tags: Mapping[str, str], prefix: str) -> list[Entry]:
-    """Return the entries in tags with a prefix; a tag that somebody wrote by hand is left out."""
-    found: list[Entry] = []
-    for key in sorted(tags):
-        if not key.startswith(prefix):
-            continue
-        content = parsed(tags[key])
-        try:
-            entry = kind(**{name: content[name] for name in kind._fields})
-        except KeyError:
-            continue
-        if all(isinstance(value, int if name == "champion" else str) for name, value in entry._asdict().items()):
-            found.append(entry)
-    return found
 
 
 def _text(time: datetime) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import requests
 from alembic.util.exc import CommandError
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from ..common.errors import UserError
 
@@ -41,7 +41,8 @@ def mlflow_errors(tracking_uri: str) -> Iterator[None]:
 
 def describe_database(uri: str, error: Exception) -> str:
     """Return what is wrong with the database of MLflow, and what to do."""
-    text = _first_line(error)
+    # The driver's own error, where there is one.
+    text = _first_line(getattr(error, "orig", None) or error)
     if isinstance(error, NoSuchModuleError):
         return f"MLFLOW_TRACKING_URI {uri}: there is no such kind of database or driver ({text})."
     return (
@@ -58,6 +59,8 @@ def _first_line(error: Exception) -> str:
 
 def describe(uri: str, error: Exception) -> str:
     """Return what happened and what to do, in one or two sentences."""
+    if isinstance(error.__cause__, OperationalError):
+        return describe_database(uri, error.__cause__)
     text, status = str(error), _status(error)
     user = os.environ.get("MLFLOW_TRACKING_USERNAME")
     if "Invalid Host header" in text:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 from ..common.errors import UserError
 from ..common.names import CHAMPION, GATE_RESULTS, TRAINED_BY
 from ..common.tag_text import line, parsed, tag_json
-from . import canaries
+from . import canaries, event_tags
 from .client import Registry, find
 from .identity import Person, person
 
@@ -101,7 +100,7 @@ def _record(registry: Registry, user: Person, event: Event, evidence: Evidence) 
     # After the alias was set: of two writers, the later one then has the later event, but for milliseconds.
     now = datetime.now(UTC)
     event = event._replace(when=now.isoformat(timespec="seconds"))
-    key = f"{now:%Y%m%dT%H%M%S.%f}.{secrets.token_hex(2)}"
+    key = event_tags.moment(now)
     registry.set_tag(f"{HISTORY}{key}", tag_json(event._asdict(), "why"))
     registry.set_tag(f"{EVIDENCE}{key}", tag_json(evidence._asdict(), "gates"))
     return event
@@ -125,20 +124,8 @@ def champion_moves(tags: Mapping[str, str]) -> list[Event]:
 
 def recorded(tags: Mapping[str, str]) -> dict[str, tuple[Event | None, Evidence | None]]:
     """Return the events by their tags, oldest first; None if somebody has damaged it, or if there is no evidence."""
-    keys = [key for key in sorted(tags) if key.startswith(HISTORY)]
-    return {key: (_event(tags[key]), _evidence(tags.get(EVIDENCE + key.removeprefix(HISTORY), ""))) for key in keys}
-
-
-def _event(text: str) -> Event | None:
-    """Return the event in a tag, None if it is not one."""
-    content = parsed(text)
-    try:
-        event = Event(**{name: content[name] for name in Event._fields})
-    except KeyError:
-        return None
-    texts = all(isinstance(one, str) for one in (event.when, event.who, event.action, event.why))
-    valid = texts and _is_number(event.target) and (event.source is None or _is_number(event.source))
-    return event if valid else None
+    found = event_tags.recorded(Event, tags, HISTORY)
+    return {key: (event, _evidence(tags.get(EVIDENCE + key.removeprefix(HISTORY), ""))) for key, event in found.items()}
 
 
 def _evidence(text: str) -> Evidence | None:
@@ -156,10 +143,6 @@ def _evidence(text: str) -> Evidence | None:
 def _objects(value: object) -> list[dict[str, Any]]:
     """Return the objects of a list from a tag, none if it is something else."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def champions(events: Iterable[Event]) -> list[int]:

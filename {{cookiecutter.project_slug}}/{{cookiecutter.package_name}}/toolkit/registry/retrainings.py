@@ -5,12 +5,12 @@ An attempt is written by the process that makes it and by no other, so parallel 
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
-from ..common.tag_text import parsed, tag_json
+from ..common.tag_text import tag_json
+from . import event_tags
 from .client import Registry
 
 #: The prefix of the tags; the time follows, and what differs for two at one moment.
@@ -24,8 +24,6 @@ STATES = {
     FAILED: "failed or could not be started",
     UNANSWERED: "was asked for, without an answer",
 }
-#: A time further ahead is no clock that is fast: somebody has changed the tag.
-FUTURE = timedelta(days=1)
 
 
 class Retraining(NamedTuple):
@@ -53,7 +51,7 @@ class Retraining(NamedTuple):
 
 def claim(registry: Registry, attempt: Retraining, now: datetime) -> str:
     """Announce an attempt, and return its tag; of two tags, the one that sorts first is the earlier one."""
-    tag = f"{PREFIX}{now:%Y%m%dT%H%M%S.%f}.{secrets.token_hex(4)}"
+    tag = f"{PREFIX}{event_tags.moment(now)}"
     write(registry, tag, attempt)
     return tag
 
@@ -65,16 +63,12 @@ def write(registry: Registry, tag: str, attempt: Retraining) -> None:
 
 def recorded(tags: Mapping[str, str]) -> dict[str, Retraining | None]:
     """Return the attempts by their tags, oldest first; None if somebody has damaged it."""
-    return {key: _attempt(tags[key]) for key in sorted(tags) if key.startswith(PREFIX)}
+    found = event_tags.recorded(Retraining, tags, PREFIX)
+    return {key: attempt if attempt and _is_valid(attempt) else None for key, attempt in found.items()}
 
 
-def _attempt(text: str) -> Retraining | None:
-    """Return the attempt in a tag, None if it is not one."""
-    content = parsed(text)
+def _is_valid(attempt: Retraining) -> bool:
     try:
-        attempt = Retraining(**{name: content[name] for name in Retraining._fields})
-        valid = attempt.time <= datetime.now(UTC) + FUTURE
-    except (KeyError, TypeError, ValueError):  # a time without a zone cannot be compared
-        return None
-    texts = all(isinstance(value, str) for value in attempt._replace(version=""))  # type: ignore[arg-type]
-    return attempt if valid and texts and type(attempt.version) is int and attempt.state in STATES else None
+        return attempt.state in STATES and attempt.time.tzinfo is not None
+    except ValueError:
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,8 +17,8 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from ..common.errors import UserError
 from ..common.findings import Finding, error, ok, warning
-from ..common.names import version_label
-from .client import Registry, connect
+from ..common.names import CHAMPION, version_label
+from .client import Registry, connect, find
 from .connection import check_address
 from .errors import describe, is_forbidden, mlflow_errors
 from .identity import authorization
@@ -33,22 +34,32 @@ ABSENT_TAG, PROBE_FOLDER, PROBE = "doctor.absent", "doctor", "probe.txt"
 def check(uri: str, model: str) -> Iterator[Finding]:
     """Check the server or database at a tracking URI."""
     check_address(uri)
-    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
+    if has_no_database(uri):
         yield ok(f"no database at {uri} yet; make train makes it")
         return
     registry = connect(uri, model)
     with mlflow_errors(uri):
         if registry.is_server:
             yield from _server(uri)
+        elif uri.startswith(SQLITE) and not os.access(path := uri.removeprefix(SQLITE), os.W_OK):
+            yield error(f"{path} cannot be written: let this user write it, or nothing can be trained or promoted")
         versions = registry.versions()
         if not versions:
             yield ok(f"{uri} has no version of {model} yet; make train makes one")
             return
         named = version_label(versions[0].number, versions[0].aliases)
         yield ok(f"{uri}, {len(versions)} version{'s' if len(versions) > 1 else ''} of {model}, the last {named}")
+        if find(versions, CHAMPION) is None:
+            promote = f"make promote VERSION={versions[0].number}"
+            yield warning(f"no version of {model} is {CHAMPION}, so there is nothing to serve: {promote}")
         if registry.is_server:
             yield from _permission(registry)
     yield from _artifacts(registry)
+
+
+def has_no_database(uri: str) -> bool:
+    """Whether a tracking URI is that of an SQLite database that does not exist yet; to connect to it would make it."""
+    return uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists()
 
 
 def _server(uri: str) -> Iterator[Finding]:

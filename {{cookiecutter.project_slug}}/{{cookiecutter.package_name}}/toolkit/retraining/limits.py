@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ..registry.history import APPROVED, Event
-from ..registry.retrainings import CLAIMED, FAILED, STARTED, Retraining
+from ..registry.retrainings import FAILED, STARTED, Retraining
 from .request import Request
 
+#: For so long, a claim or a request without an answer counts as a training; and clocks differ by less.
 DAY = timedelta(days=1)
 
 
@@ -30,12 +31,11 @@ class Limits(NamedTuple):
         """Return in a clause why no training is started now, "" if nothing is in the way.
 
         `rows` has the digest of the rows of each version's training.
-        A failed attempt is none. One without an answer counts for the daily cap alone: it may have started a training.
+        A failed attempt is none. A claim, or a request without an answer, may have started a training.
         """
         counted = [attempt for attempt in attempts if attempt.state != FAILED]
-        begun = [attempt for attempt in counted if attempt.state in (STARTED, CLAIMED)]
         changed = _last_change(events)
-        for attempt in (one for one in begun if one.key == request.key):
+        for attempt in (one for one in counted if one.key == request.key):
             if attempt.version != request.version:
                 if rows.get(request.version) and rows[request.version] == rows.get(attempt.version):
                     return (
@@ -43,20 +43,21 @@ class Limits(NamedTuple):
                         f"{attempt.version}; have load() in model/data.py return newer ones"
                     )
                 continue
+            is_sure = attempt.state == STARTED
             # A process that ended with its claim must not keep others from the same reason forever.
-            lasting = attempt.state == STARTED or now - attempt.time < DAY
-            if lasting and (changed is None or attempt.time >= changed):
+            if (is_sure or abs(now - attempt.time) < DAY) and (changed is None or attempt.time >= changed):
+                had = "had" if is_sure else "may have had"
                 return (
-                    f"version {request.version} and the same rules had a training on {minute(attempt.time)} already, "
+                    f"version {request.version} and the same rules {had} a training on {minute(attempt.time)} already, "
                     "and there is no other champion since"
                 )
-        if begun:
-            until = max(attempt.time for attempt in begun) + timedelta(hours=self.cooldown_hours)
-            if now < until:
-                return f"RETRAIN_COOLDOWN_HOURS={self.cooldown_hours:g} are over on {minute(until)} only"
-        recent = [attempt for attempt in counted if now - attempt.time < DAY]
-        if len(recent) >= self.daily_cap:
-            return f"{len(recent)} of RETRAIN_DAILY_CAP={self.daily_cap} were started or asked for in the last 24 hours"
+        # A time that is further ahead is that of a clock that was wrong: no cooldown lasts until then.
+        times = [attempt.time for attempt in counted if attempt.time < now + DAY]
+        if times and now < (until := max(times) + timedelta(hours=self.cooldown_hours)):
+            return f"RETRAIN_COOLDOWN_HOURS={self.cooldown_hours:g} are over on {minute(until)} only"
+        recent = sum(now - time < DAY for time in times)
+        if recent >= self.daily_cap:
+            return f"{recent} of RETRAIN_DAILY_CAP={self.daily_cap} were started or asked for in the last 24 hours"
         return ""
 
 
@@ -67,10 +68,4 @@ def minute(time: datetime) -> str:
 
 def _last_change(events: Sequence[Event]) -> datetime | None:
     """Return when the champion changed last, None if that is not recorded."""
-    for event in reversed(events):
-        try:
-            if event.action != APPROVED and (time := datetime.fromisoformat(event.when)).tzinfo:
-                return time
-        except ValueError:
-            continue
-    return None
+    return next((event.moment for event in reversed(events) if event.action != APPROVED and event.moment), None)

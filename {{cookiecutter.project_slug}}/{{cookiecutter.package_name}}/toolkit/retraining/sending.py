@@ -62,7 +62,7 @@ class Service(NamedTuple):
                     f"{self.text} was not asked: no header can have the characters of RETRAIN_TOKEN."
                 ) from None
             except httpx.ConnectError as error:
-                raise self._unreached(self._hidden(str(error))) from None
+                raise self._unreached(self._hidden(_cause(error))) from None
             except httpx.RequestError as error:
                 problem = self._unanswered(f"no answer ({type(error).__name__})")
                 if not self.repeatable:
@@ -110,6 +110,15 @@ class Service(NamedTuple):
 
     def _hidden(self, text: str) -> str:
         return text.replace(self.secret, "***") if self.secret else text
+
+
+def _cause(error: BaseException) -> str:
+    """Return what went wrong first; the errors above it only say that no address of the host could be reached."""
+    while (
+        below := error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__ or error.__context__
+    ):
+        error = below
+    return f"{type(error).__name__}: {error}"
 
 
 def _is_busy(answer: httpx.Response) -> bool:

@@ -37,9 +37,16 @@ class Comparison(BaseModel):
         return f"{self._number(self.low)} to {self._number(self.high)}"
 
     @property
+    def is_none(self) -> bool:
+        """Whether there is no difference, and no doubt of it: both versions predict the same."""
+        return self.better == self.low == self.high == 0
+
+    @property
     def text(self) -> str:
         """The difference with its interval, as a phrase."""
-        if self.low is None or self.high is None:
+        if self.is_none:
+            interval = "no difference"
+        elif self.low is None or self.high is None:
             interval = f"no interval, since {self.note}"
         elif self.low < 0 < self.high:
             interval = f"{self._percent}: {self._number(-self.low)} worse to {self._number(self.high)} better"
@@ -58,6 +65,8 @@ class Comparison(BaseModel):
     @property
     def change(self) -> str:
         """The difference with its interval as the cell of a table."""
+        if self.is_none:
+            return "no difference"
         return f"{self._number(self.better, '+')}" + (f" ({self.interval})" if self.interval else "")
 
     @property

@@ -87,8 +87,7 @@ class _Wanted(NamedTuple):
 def _compare(pairs: PairedRows, wanted: Mapping[str, _Wanted], deadline: float) -> dict[str, Comparison]:
     """Return the comparison of each metric on some rows."""
     if pairs.is_same:
-        note = "both versions predict the same"
-        return {name: _comparison(one, len(pairs), (0.0, 0.0), note=note) for name, one in wanted.items()}
+        return {name: _comparison(one._replace(difference=0.0), len(pairs), (0.0, 0.0)) for name, one in wanted.items()}
     where = positions(len(pairs), MOST_ROWS)
     sample = pairs if len(where) == len(pairs) else pairs.at(where)
     whole, known = _known(sample, wanted)

@@ -78,7 +78,7 @@ class Gate(BaseModel):
         """Return why a value is not good enough beside the champion's, "" if it is."""
         if self.better is None and self.not_worse is None:
             tolerance = self.tolerance or 0.0
-            better = value - champion if self.higher_is_better else champion - value
+            better = comparison.better if comparison else (value - champion) * (1 if self.higher_is_better else -1)
             # 0.81 - 0.80 is slightly more than 0.01 in binary.
             if better >= -tolerance - 1e-9:
                 return ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..common.numbers import short
 from . import comparison
 from .gates import GateResult
 
 
 def number(value: float | None) -> str:
     """Return a number with four digits, "" for None."""
-    return "" if value is None else f"{value:.4g}"
+    return "" if value is None else short(value)
 
 
 def quoted(text: str) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..contract.columns import Columns, take
 from ..contract.schema import Contract
+from ..version.artifact import TOLERANCE
 from . import known_metrics, labels
 from .dataset import LabelledRows
 from .known_metrics import Metric
@@ -48,11 +49,8 @@ class PairedRows:
 
     @property
     def is_same(self) -> bool:
-        """Whether both versions predict the same."""
-        return all(
-            np.array_equal(array, self.champion[name], equal_nan=array.dtype.kind == "f")
-            for name, array in self.version.items()
-        )
+        """Whether both versions predict the same, but for rounding: trained again, a model has other last bits."""
+        return all(_is_same(array, self.champion[name]) for name, array in self.version.items())
 
     @property
     def discordant(self) -> tuple[int, int]:
@@ -99,6 +97,14 @@ class PairedRows:
             for predictions in (self.version, self.champion)
         )
         return {key: (version[key], champion[key]) for key in version}
+
+
+def _is_same(version: np.ndarray, champion: np.ndarray) -> bool:
+    if version.dtype.kind != "f" or version.shape != champion.shape:
+        return np.array_equal(version, champion)
+    # Near 0, rounding is that of the numbers that a prediction is the sum of.
+    usual = float(np.median(np.abs(np.nan_to_num(champion))))
+    return np.allclose(version, champion, rtol=TOLERANCE, atol=TOLERANCE * usual, equal_nan=True)
 
 
 def _is_near(known: float, found: float) -> bool:

@@ -62,7 +62,7 @@ def _metrics(subject: Subject, details: Details, other: str) -> str:
     rows = []
     for name, value in _overall(details.metrics).items():
         champion = details.champion_metrics.get(name)
-        change = "" if champion is None else f"{value - champion:+.4f}"
+        change = "" if champion is None else f"{round(value - champion, 4) + 0.0:+.4f}"  # no -0.0000
         rows.append([name, number(value), *([number(champion), change] if other else [])])
     return table(["metric", f"version {subject.number}", *([other, "change"] if other else [])], rows)
 

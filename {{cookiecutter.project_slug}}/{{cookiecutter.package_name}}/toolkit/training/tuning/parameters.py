@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...common.errors import UserError
+from ...common.numbers import short
 from ...common.scratch import scratch_file
 
 
@@ -45,11 +46,6 @@ class Parameters(BaseModel):
 def text(parameters: Mapping[str, Any]) -> str:
     """Return parameters on one line, with numbers of four digits."""
     return ", ".join(f"{name}={short(value)}" for name, value in parameters.items())
-
-
-def short(value: Any) -> str:
-    """Return a value as text, a number with four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def read(path: Path) -> Parameters | None:

@@ -13,6 +13,7 @@ matplotlib.use("agg")  # no screen needed
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .objective import Objective
 from .search import Trial
@@ -81,15 +82,16 @@ def _history(search: Plotted, complete: Sequence[Trial]) -> Figure:
         if found:
             place = axes.get_xaxis_transform()
             axes.scatter(found, [edge] * len(found), s=24, marker=shape, color="C3", transform=place, label=text)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("trial")
     axes.set_ylabel(f"{search.objective.metric}, mean of the folds")
     _legend_below(axes)
     return figure
 
 
-def _legend_below(axes: Any) -> None:
-    """Put the legend where it covers no point."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, columnspacing=1.2)
+def _legend_below(axes: Any, height: float = -0.14) -> None:
+    """Put the legend where it covers no point and no name of an axis."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, height), ncols=3, frameon=False, columnspacing=1.2)
 
 
 def _importance(search: Plotted) -> Figure:
@@ -134,7 +136,7 @@ def _parallel(search: Plotted, trials: Sequence[Trial], names: Sequence[str]) ->
     axes.set_xlim(-0.1, len(columns) - 0.5)
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(False)
-    _legend_below(axes)
+    _legend_below(axes, -0.24)
     return figure
 
 
