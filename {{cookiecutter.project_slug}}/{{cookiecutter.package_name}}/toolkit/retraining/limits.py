@@ -40,7 +40,7 @@ class Limits(NamedTuple):
                 if rows.get(request.version) and rows[request.version] == rows.get(attempt.version):
                     return (
                         f"version {request.version} was trained for the same rules, on the same rows as version "
-                        f"{attempt.version}; have load() in model/data.py return newer ones"
+                        f"{attempt.version}; have load() in model/data.py return newer ones, then run make train"
                     )
                 continue
             is_sure = attempt.state == STARTED
