@@ -87,6 +87,8 @@ class Project:
         self.port = free_port()
         own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         self.env = own | {"PORT": str(self.port), "BENTOML_HOME": str(path / ".bentoml"), "COLUMNS": "200"}
+        # Threads of OpenMP on busy cores wait for each other, in loops; tests/test_demo.py trains without this.
+        self.env["OMP_NUM_THREADS"] = "1"
 
     @property
     def url(self) -> str:
