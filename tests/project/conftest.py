@@ -63,12 +63,13 @@ FOREIGN = (
 
 #: Below the ports that a system gives to outgoing connections.
 PORTS = range(20_000, 30_000)
-#: What a copy of a project is made without: its environment, runs, versions and logs.
+#: What a copy of a project is made without: its environment, runs, versions, logs and what was built.
 OWN = (
     ".venv",
     ".git",
     "*_cache",
     "*.egg-info",
+    "build",
     "mlflow.db*",
     "mlartifacts",
     "mlruns",
@@ -89,6 +90,9 @@ class Project:
         self.env = own | {"PORT": str(self.port), "BENTOML_HOME": str(path / ".bentoml"), "COLUMNS": "200"}
         # Threads of OpenMP on busy cores wait for each other, in loops; tests/test_demo.py trains without this.
         self.env["OMP_NUM_THREADS"] = "1"
+        # What mypy knows of the libraries holds for all copies; each worker has a cache, since mypy locks none.
+        self._worker = called.parent / f"worker-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+        self.env["MYPY_CACHE_DIR"] = str(self._worker / "mypy")
 
     @property
     def url(self) -> str:
@@ -168,9 +172,15 @@ print(json.dumps({{
         return json.loads((version / "example.json").read_text())["rows"][:count]
 
     def copy(self, path: Path) -> "Project":
-        """Return a copy that has the same environment and neither runs nor versions."""
+        """Return a copy that has the same environment and neither runs nor versions.
+
+        The environments in which its Bentos are started are those of this worker's other copies too.
+        """
         shutil.copytree(self.path, path, ignore=shutil.ignore_patterns(*OWN))
         (path / ".venv").symlink_to((self.path / ".venv").resolve())
+        (path / "build").mkdir()
+        (environments := self._worker / "environments").mkdir(parents=True, exist_ok=True)
+        (path / "build" / "environments").symlink_to(environments)
         return Project(path, self._called, self.package)
 
     def variant(self, path: Path, problem: str) -> "Project":
