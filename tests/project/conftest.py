@@ -183,6 +183,15 @@ print(json.dumps({{
         (path / "build" / "environments").symlink_to(environments)
         return Project(path, self._called, self.package)
 
+    def link_environment(self, other: "Project") -> None:
+        """Make an environment of its own that has the libraries of another: what is installed replaces a link."""
+        environment = self.path / ".venv"
+        shutil.copytree((other.path / ".venv").resolve(), environment, symlinks=True, copy_function=os.link)
+        # The first is written to, and would change the other's; without the second, `make setup` completes it.
+        for name in ("place", ".done"):
+            (environment / name).unlink()
+        (environment / "place").write_text(f"{environment.resolve()}\n")
+
     def variant(self, path: Path, problem: str) -> "Project":
         """Return a copy with the four files and the data of another problem instead of its own."""
         copy = self.copy(path)
