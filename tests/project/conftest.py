@@ -192,6 +192,11 @@ print(json.dumps({{
             (environment / name).unlink()
         (environment / "place").write_text(f"{environment.resolve()}\n")
 
+    def leave_out_spark(self) -> None:
+        """Remove the extra whose lock takes longest: uv downloads 480 MB where an index lets it keep no metadata."""
+        for suffix in ("in", "lock"):
+            (self.path / f"requirements/extras/spark.{suffix}").unlink()
+
     def variant(self, path: Path, problem: str) -> "Project":
         """Return a copy with the four files and the data of another problem instead of its own."""
         copy = self.copy(path)

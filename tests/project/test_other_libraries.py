@@ -24,6 +24,7 @@ def libraries(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     copy = project.copy(tmp_path_factory.mktemp("libraries") / project.path.name)
     (copy.path / ".venv").unlink()
     copy.link_environment(project)
+    copy.leave_out_spark()
     setup = copy.path / "setup.py"
     text = setup.read_text().replace('    # "lightgbm>=4",\n', "".join(f'    "{name}",\n' for name in MODEL))
     assert text != setup.read_text()
