@@ -9,9 +9,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from cookiecutter.main import cookiecutter
@@ -96,6 +96,10 @@ def file_lock(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
         yield
 
 
+#: The lock that the tests which run hold together, and one that is alone by itself.
+TESTS = pytest.StashKey[IO[str]]()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Have a test that is marked `alone` wait until the other workers' tests have ended, and theirs until it has."""
@@ -103,10 +107,37 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     if folder is None:
         return (yield)
     with (folder / "tests.lock").open("w") as tests:
-        # Whoever waits to be alone keeps the turn, so that no further test starts meanwhile.
-        with file_lock(folder / "turn.lock"):
-            fcntl.flock(tests, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        item.stash[TESTS] = tests
+        _take_turn(folder, tests, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
         return (yield)
+
+
+def _take_turn(folder: Path, tests: IO[str], kind: int) -> None:
+    # Whoever waits to be alone keeps the turn, so that no further test starts meanwhile.
+    with file_lock(folder / "turn.lock"):
+        fcntl.flock(tests, kind)
+
+
+@pytest.fixture
+def alone(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[None]]:
+    """Return a context manager for a part of a test: it is alone there as one that is marked is from begin to end."""
+    folder = shared_folder(request.config)
+
+    @contextmanager
+    def alone() -> Iterator[None]:
+        if folder is None:
+            yield
+            return
+        tests = request.node.stash[TESTS]
+        # Two tests that came to such a part would wait for each other.
+        fcntl.flock(tests, fcntl.LOCK_UN)
+        _take_turn(folder, tests, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(tests, fcntl.LOCK_SH)
+
+    return alone
 
 
 @pytest.fixture(scope="session")

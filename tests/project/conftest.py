@@ -63,12 +63,13 @@ FOREIGN = (
 
 #: Below the ports that a system gives to outgoing connections.
 PORTS = range(20_000, 30_000)
-#: What a copy of a project is made without: its environment, runs, versions and logs.
+#: What a copy of a project is made without: its environment, runs, versions, logs and what was built.
 OWN = (
     ".venv",
     ".git",
     "*_cache",
     "*.egg-info",
+    "build",
     "mlflow.db*",
     "mlartifacts",
     "mlruns",
@@ -87,6 +88,11 @@ class Project:
         self.port = free_port()
         own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         self.env = own | {"PORT": str(self.port), "BENTOML_HOME": str(path / ".bentoml"), "COLUMNS": "200"}
+        # Threads of OpenMP on busy cores wait for each other, in loops; tests/test_demo.py trains without this.
+        self.env["OMP_NUM_THREADS"] = "1"
+        # What mypy knows of the libraries holds for all copies; each worker has a cache, since mypy locks none.
+        self._worker = called.parent / f"worker-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+        self.env["MYPY_CACHE_DIR"] = str(self._worker / "mypy")
 
     @property
     def url(self) -> str:
@@ -166,10 +172,30 @@ print(json.dumps({{
         return json.loads((version / "example.json").read_text())["rows"][:count]
 
     def copy(self, path: Path) -> "Project":
-        """Return a copy that has the same environment and neither runs nor versions."""
+        """Return a copy that has the same environment and neither runs nor versions.
+
+        The environments in which its Bentos are started are those of this worker's other copies too.
+        """
         shutil.copytree(self.path, path, ignore=shutil.ignore_patterns(*OWN))
         (path / ".venv").symlink_to((self.path / ".venv").resolve())
+        (path / "build").mkdir()
+        (environments := self._worker / "environments").mkdir(parents=True, exist_ok=True)
+        (path / "build" / "environments").symlink_to(environments)
         return Project(path, self._called, self.package)
+
+    def link_environment(self, other: "Project") -> None:
+        """Make an environment of its own that has the libraries of another: what is installed replaces a link."""
+        environment = self.path / ".venv"
+        shutil.copytree((other.path / ".venv").resolve(), environment, symlinks=True, copy_function=os.link)
+        # The first is written to, and would change the other's; without the second, `make setup` completes it.
+        for name in ("place", ".done"):
+            (environment / name).unlink()
+        (environment / "place").write_text(f"{environment.resolve()}\n")
+
+    def leave_out_spark(self) -> None:
+        """Remove the extra whose lock takes longest: uv downloads 480 MB where an index lets it keep no metadata."""
+        for suffix in ("in", "lock"):
+            (self.path / f"requirements/extras/spark.{suffix}").unlink()
 
     def variant(self, path: Path, problem: str) -> "Project":
         """Return a copy with the four files and the data of another problem instead of its own."""

@@ -65,6 +65,8 @@ def trained(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
     # Engines are found on the PATH; without one, only a Bento is built.
     copy.env["PATH"] = str(tools(copy.path.parent / "bin"))
     copy.env.pop("CONTAINER_ENGINE", None)
+    # Its Bentos get an environment that is made here.
+    (copy.path / "build" / "environments").unlink()
     model = copy.path / copy.package / "model"
     (model / "data").mkdir()
     (model / "data" / "words.txt").write_text("first second\n")

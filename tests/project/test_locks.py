@@ -34,6 +34,7 @@ def test_broken_and_missing_locks_are_made_again_from_what_is_intact(project: Pr
 
 def test_what_a_lock_changes_is_printed_and_nothing_is_half_done(project: Project, tmp_path: Path) -> None:
     copy = project.copy(tmp_path / "titanic-survival")
+    copy.leave_out_spark()
     folder, setup = copy.path / "requirements", copy.path / "setup.py"
     text = setup.read_text()
     setup.write_text(text.replace("MODEL: list[str] = [", 'MODEL: list[str] = [\n    "no-such-library-anywhere>=1",'))

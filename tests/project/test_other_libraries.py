@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -25,8 +23,8 @@ def libraries(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     """Return a project with an environment of its own, to which the libraries were added."""
     copy = project.copy(tmp_path_factory.mktemp("libraries") / project.path.name)
     (copy.path / ".venv").unlink()
-    # Links to the same files: what is installed replaces a file, and does not write to it.
-    shutil.copytree((project.path / ".venv").resolve(), copy.path / ".venv", symlinks=True, copy_function=os.link)
+    copy.link_environment(project)
+    copy.leave_out_spark()
     setup = copy.path / "setup.py"
     text = setup.read_text().replace('    # "lightgbm>=4",\n', "".join(f'    "{name}",\n' for name in MODEL))
     assert text != setup.read_text()
@@ -34,7 +32,7 @@ def libraries(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     copy.make("lock")
     assert "lightgbm==" in (copy.path / "requirements/model.lock").read_text()
     assert "lightgbm==" not in (copy.path / "requirements/serve.lock").read_text()
-    copy.make("setup")
+    assert "anew" not in copy.make("setup")
     return copy
 
 

@@ -12,8 +12,12 @@ from .conftest import Project
 pytestmark = pytest.mark.slow
 
 
-def test_make_update_renews_the_locks_and_runs_the_tests(upstream: Path, called: Path, tmp_path: Path) -> None:
+def test_make_update_renews_the_locks_and_runs_the_tests(
+    upstream: Path, called: Path, generated: Project, tmp_path: Path
+) -> None:
     project = Project(Path(cookiecutter(str(upstream), no_input=True, output_dir=str(tmp_path))), called)
+    project.link_environment(generated)
+    project.leave_out_spark()
     # A test of the template's that is seen to run, and a target of the owner's.
     tests = upstream / PROJECT / "tests"
     tests.mkdir(exist_ok=True)

@@ -88,16 +88,29 @@ def copied(trained: config.Settings) -> Callable[[Path], config.Settings]:
     """Return a function that copies registry and store to a folder, so that a test may change them."""
 
     def copy(folder: Path) -> config.Settings:
-        database = folder / "mlflow.db"
-        with (
-            sqlite3.connect(trained.mlflow_tracking_uri.removeprefix("sqlite:///")) as source,
-            sqlite3.connect(database) as target,
-        ):
-            source.backup(target)
+        uri = copy_database(trained.mlflow_tracking_uri, folder)
         shutil.copytree(trained.store, folder / "store")
-        return trained.model_copy(update={"mlflow_tracking_uri": f"sqlite:///{database}", "store": folder / "store"})
+        return trained.model_copy(update={"mlflow_tracking_uri": uri, "store": folder / "store"})
 
     return copy
+
+
+def copy_database(uri: str, folder: Path) -> str:
+    """Copy a registry's database to a folder, and return the URI of the copy."""
+    database = folder / "mlflow.db"
+    with sqlite3.connect(uri.removeprefix("sqlite:///")) as source, sqlite3.connect(database) as target:
+        source.backup(target)
+    return f"sqlite:///{database}"
+
+
+@pytest.fixture(scope="session")
+def new_registry(isolated: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """Return a function that puts an empty registry into a folder; MLflow takes a second to make the tables of one."""
+    from titanic_survival.toolkit.registry.client import connect
+
+    empty = f"sqlite:///{tmp_path_factory.mktemp('empty') / 'mlflow.db'}"
+    connect(empty, config.Settings().model_name)
+    return lambda folder: copy_database(empty, folder)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Outputs of every kind, from training to each place that answers: thresholds, several labels, no label, quantiles."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -281,10 +281,10 @@ class Trained(NamedTuple):
 
 @pytest.fixture(scope="module", params=CASES)
 def trained(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, isolated: None
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, new_registry: Callable[[Path], str]
 ) -> Iterator[Trained]:
     case, home = CASES[request.param], tmp_path_factory.mktemp(request.param)
-    settings = config.Settings(mlflow_tracking_uri=f"sqlite:///{home / 'mlflow.db'}", store=home / "store")
+    settings = config.Settings(mlflow_tracking_uri=new_registry(home), store=home / "store")
     with pytest.MonkeyPatch.context() as patch:
         for module, name, value in [
             (schema, "Row", Row),
