@@ -17,6 +17,7 @@ from ..analysis.summary import Estimate, FieldDrift, RuleResult
 from ..analysis.version_analysis import VersionAnalysis
 from ..analysis.window import Window
 from ..common.errors import UserError
+from ..common.invalid_values import describe
 
 EXAMPLE = 'For example: RULES = [{"metric": "drift", "above": 0.25, "days": 7, "action": "retrain"}]'
 DRIFT, OUTPUT_DRIFT, OUTLIERS, MISSING, AGE = "drift", "output_drift", "outliers", "missing", "age"
@@ -92,7 +93,7 @@ def parse(rules: Any) -> list[Rule]:
     try:
         return TypeAdapter(list[Rule]).validate_python(rules)
     except ValidationError as error:
-        lines = [f"  - {_place(e['loc'], rules)}: {e['msg']}, not {e['input']!r:.200}" for e in error.errors()]
+        lines = [f"  - {_place(e['loc'], rules)}: {describe(e, Rule.model_fields)}" for e in error.errors()]
         raise UserError("\n".join(["model/quality.py: RULES cannot be read:", *lines, EXAMPLE])) from None
 
 
