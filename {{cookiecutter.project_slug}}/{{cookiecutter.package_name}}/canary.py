@@ -22,6 +22,7 @@ from .toolkit.canary.state import read
 from .toolkit.canary.step import Plan, Surroundings
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
+from .toolkit.common.invalid_values import describe
 from .toolkit.common.names import CHALLENGER, CHAMPION, GATES
 from .toolkit.monitoring.prometheus_api import PrometheusApi
 from .toolkit.monitoring.version_counts import scrape
@@ -105,8 +106,8 @@ def _plan(settings: config.Settings) -> Plan:
     except ValidationError as error:
         problem = error.errors()[0]
         raise UserError(
-            f"CANARY in model/quality.py: {'.'.join(map(str, problem['loc']))}: {problem['msg']}; it may set "
-            f"{', '.join(Margins.model_fields)}"
+            f"CANARY in model/quality.py: {'.'.join(map(str, problem['loc']))}: "
+            f"{describe(problem, Margins.model_fields)}"
         ) from error
     return Plan(settings.canary_requests, settings.canary_labels, settings.canary_seconds, margins)
 

@@ -521,7 +521,7 @@ def test_mistakes_of_a_user_are_sentences(
     with pytest.raises(UserError, match="TARGET=lambda answers with one version"):
         command.run(project.model_copy(update={"target": "lambda"}))
     monkeypatch.setattr(quality, "CANARY", {"erors": 0.1}, raising=False)
-    with pytest.raises(UserError, match=r"CANARY in model/quality.py: erors: .*it may set errors, slow"):
+    with pytest.raises(UserError, match=r"CANARY in model/quality.py: erors: .*'errors'\?.*the keys are errors, slow"):
         command.run(project)
     monkeypatch.setattr(quality, "CANARY", {"errors": 1.5})
     with pytest.raises(UserError, match=r"CANARY in model/quality.py: errors: "):

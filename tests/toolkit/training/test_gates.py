@@ -81,5 +81,12 @@ def test_gates_that_cannot_be_read_are_named(wrong: Any) -> None:
     assert "  - :" not in str(error.value)
 
 
+def test_misspelled_key_of_a_gate_is_named_with_those_there_are() -> None:
+    with pytest.raises(
+        UserError, match=r"  - m\.atleast: there is no such key \(did you mean 'at_least'\?\); the keys are"
+    ):
+        gates.parse({"m": {"atleast": 0}})
+
+
 def test_no_gates_let_everything_through() -> None:
     assert gates.evaluate(gates.parse({}), {"m": 0.0}, {}) == []

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from titanic_survival.toolkit.contract import times
 from titanic_survival.toolkit.contract.schema import FieldSpec
 from titanic_survival.toolkit.version import binning, drift, large_arrays
 
@@ -87,6 +88,17 @@ def test_one_number_is_one_bin(values: list[float]) -> None:
 def test_numbers_that_are_all_missing_have_one_bin() -> None:
     found = made("float", [np.nan] * 3, nullable=True)
     assert where(found, [1, np.nan]) == ["any", "missing"]
+
+
+@pytest.mark.parametrize("kind", ["date", "datetime"])
+def test_days_after_those_of_the_training_are_no_drift(kind: str) -> None:
+    parts = len(times.WEIGHTS[kind])
+    days = np.zeros((1000, parts), np.float32)
+    days[:, times.PARTS[kind].index("days")] = np.arange(1000)
+    days[:10] = np.nan
+    found = made(kind, days, nullable=True)
+    assert where(found, [days[10], days[-1] + 10_000, days[0]]) == ["any", "any", "missing"]
+    assert found.shares == pytest.approx([0.99, 0.01], abs=0.001)
 
 
 def test_fewer_rows_make_fewer_bins() -> None:

@@ -13,6 +13,7 @@ import typer
 
 from ..toolkit.common import redaction
 from ..toolkit.common.errors import UserError, attribute_errors_to, explain_missing_extras, explain_os_errors
+from ..toolkit.common.invalid_values import cure
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -37,7 +38,7 @@ def settings() -> Settings:
     try:
         return config.settings()
     except ValidationError as error:
-        lines = [f"  {str(e['loc'][0]).upper()}={e['input']}: {e['msg']}" for e in error.errors()]
+        lines = [f"  {str(e['loc'][0]).upper()}={e['input']}: {cure(e)}" for e in error.errors()]
         raise UserError("Invalid settings (environment variables or .env):\n" + "\n".join(lines)) from None
 
 

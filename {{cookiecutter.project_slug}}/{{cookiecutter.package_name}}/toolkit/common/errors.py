@@ -132,7 +132,7 @@ def attribute_errors_to(folder: Path, file: str = "") -> Iterator[None]:
         location = location_of(error, folder) or ("" if isinstance(error, OSError | MemoryError) else file)
         if not location or os.environ.get("DEBUG"):
             raise
-        text = str(error).strip() or "no message"
+        text = "\n".join([str(error).strip() or "no message", *getattr(error, "__notes__", ())])
         message = f"{folder.name}/{location}: {type(error).__name__}: {text}"
         if isinstance(error, ModuleNotFoundError) and _library(error) not in ("", folder.parent.name):
             message += f". If it is a library, {MODEL_CURE}"

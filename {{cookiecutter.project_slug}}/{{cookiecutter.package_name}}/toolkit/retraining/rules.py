@@ -19,6 +19,7 @@ from ..analysis.version_analysis import VersionAnalysis
 from ..analysis.window import Window
 from ..common import plurals
 from ..common.errors import UserError
+from ..common.invalid_values import describe
 from ..monitoring.bin_counts import MIN_DRIFT_ROWS
 
 EXAMPLE = 'For example: RULES = [{"metric": "drift", "above": 0.25, "days": 7, "action": "retrain"}]'
@@ -88,7 +89,7 @@ def parse(rules: Any) -> list[Rule]:
     try:
         return TypeAdapter(list[Rule]).validate_python(rules)
     except ValidationError as error:
-        lines = [f"  - {_place(e['loc'], rules)}: {e['msg']}, not {e['input']!r:.200}" for e in error.errors()]
+        lines = [f"  - {_place(e['loc'], rules)}: {describe(e, Rule.model_fields)}" for e in error.errors()]
         raise UserError("\n".join(["model/quality.py: RULES cannot be read:", *lines, EXAMPLE])) from None
 
 

@@ -16,6 +16,9 @@ from .dataset import Dataset
 from .export.onnx_export import OnnxExport
 from .tuning.parameters import Parameters
 
+#: The columns that a message names.
+MAX_NAMES = 50
+
 
 @dataclass(frozen=True)
 class FittedModel:
@@ -51,9 +54,22 @@ class FittedModel:
 
 def fit(estimator: Any, data: Dataset) -> None:
     """Fit an estimator on the training rows, if it can be fitted; without label, on the features alone."""
-    if hasattr(estimator, "fit"):
-        label = [dataframes.training_label(data.training.label)] if data.contract.labels else []
-        estimator.fit(training_frame(data), *label)
+    if not hasattr(estimator, "fit"):
+        return
+    label = [dataframes.training_label(data.training.label)] if data.contract.labels else []
+    frame = training_frame(data)
+    try:
+        estimator.fit(frame, *label)
+    except (KeyError, ValueError) as error:
+        if isinstance(error, KeyError) or "column" in str(error):
+            error.add_note(_columns_note(frame))
+        raise
+
+
+def _columns_note(frame: pd.DataFrame) -> str:
+    """Return which columns there are, for an error about one that there is not."""
+    names, count = ", ".join(frame.columns[:MAX_NAMES]), len(frame.columns)
+    return f"The model sees {count} columns: {names}{', ...' if count > MAX_NAMES else ''}"
 
 
 def training_frame(data: Dataset) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from ..common.errors import UserError
+from ..common.invalid_values import describe
 from .comparison import Comparison
 
 #: In the reason of a gate that failed in the comparison with the champion; the registry keeps these texts.
@@ -125,7 +126,7 @@ def parse(gates: Mapping[str, Any]) -> dict[str, Gate]:
         return TypeAdapter(dict[str, Gate]).validate_python(gates)
     except ValidationError as error:
         lines = [
-            f"  - {'.'.join(str(part) for part in e['loc']) or 'GATES'}: {e['msg']}, not {e['input']!r:.200}"
+            f"  - {'.'.join(str(part) for part in e['loc']) or 'GATES'}: {describe(e, Gate.model_fields)}"
             for e in error.errors()
         ]
         raise UserError("\n".join(["model/quality.py: GATES cannot be read:", *lines, EXAMPLE])) from None

@@ -206,13 +206,14 @@ def _number_bins(field: FieldSpec, array: np.ndarray) -> NumberBins:
         bins = bins.model_copy(update={"reduce": "weights", "weights": times.WEIGHTS[field.kind]})
     elif field.is_text:
         bins = bins.model_copy(update={"reduce": "length"})
+    if field.kind in ("date", "datetime"):
+        return bins  # days go by, so later rows would drift and be outliers in any case
     values = bins.values(array).astype(np.float64)
     values = values[np.isfinite(values)]
     if not len(values):
         return bins
-    starts, text = _starts(values), _day if field.kind in ("date", "datetime") else _text
-    whole = field.kind in ("int", "date", "text")
-    names = [f"<{text(starts[0])}", *_ranges(starts, np.max(values), whole, text), f">{text(np.max(values))}"]
+    starts, whole = _starts(values), field.kind in ("int", "text")
+    names = [f"<{_text(starts[0])}", *_ranges(starts, np.max(values), whole), f">{_text(np.max(values))}"]
     # The largest value belongs to the last bin but one.
     edges = (*starts.tolist(), float(np.nextafter(np.max(values), np.inf)))
     # Numbered, so that they keep their order where they are sorted as text.
@@ -231,16 +232,13 @@ def _starts(values: np.ndarray) -> np.ndarray:
     return np.unique(starts)
 
 
-def _ranges(starts: np.ndarray, maximum: float, whole: bool, text: Callable[[float], str]) -> list[str]:
+def _ranges(starts: np.ndarray, maximum: float, whole: bool) -> list[str]:
     ends = np.append(starts[1:] - 1 if whole else starts[1:], maximum)
     return [
-        text(start) if start == end else f"{text(start)}..{text(end)}" for start, end in zip(starts, ends, strict=True)
+        _text(start) if start == end else f"{_text(start)}..{_text(end)}"
+        for start, end in zip(starts, ends, strict=True)
     ]
 
 
 def _text(number: float) -> str:
     return f"{number:.0f}" if number == round(number) and abs(number) < 1e9 else f"{number:.4g}"
-
-
-def _day(days: float) -> str:
-    return str(np.datetime64(int(np.floor(days)), "D"))
