@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import config
-from .access import access_policy
+from .shared.access import access_policy
 from .toolkit.live.live_release import LiveRelease
 from .toolkit.monitoring.prediction_log import LogFile
 from .toolkit.monitoring.recorder import Recorder

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 from . import config
+from .shared.trust import model_store
 from .toolkit.batch import dates, job, recorded
 from .toolkit.batch.dates import DateFolder
 from .toolkit.batch.folder import Folder
@@ -18,7 +19,6 @@ from .toolkit.monitoring.batch_metrics import JobReport
 from .toolkit.registry.client import Registry, connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.runs import Run, start_run
-from .trust import model_store
 
 EXAMPLE = "For example: make backfill INPUT=rows/ OUTPUT=scores/ FROM=2026-01-01 TO=2026-01-31"
 

@@ -7,7 +7,9 @@ import shutil
 from importlib import import_module
 from pathlib import Path
 
-from . import config, container_image
+from . import config
+from .shared import container_image
+from .shared.trust import model_store
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.names import CHAMPION
@@ -18,7 +20,6 @@ from .toolkit.release.started_bento import started_bento
 from .toolkit.release.startup_check import Built
 from .toolkit.release.store import Release
 from .toolkit.release.targets.kubernetes.manifests import names_image
-from .trust import model_store
 
 #: Has the setting IMAGE of the image that was pushed last; a pipeline hands it to the jobs that deploy.
 IMAGE_FILE = config.ROOT / "build" / "image.env"

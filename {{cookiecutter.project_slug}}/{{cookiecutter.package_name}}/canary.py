@@ -9,10 +9,12 @@ from itertools import pairwise
 
 from pydantic import ValidationError
 
-from . import config, promotion, targets
-from .access import authorization
+from . import config
 from .model import quality
-from .reconciliation import reconciler
+from .shared import promotion, targets
+from .shared.access import authorization
+from .shared.reconciliation import reconciler
+from .shared.trust import approval_rules, model_store
 from .toolkit.canary import begin, following
 from .toolkit.canary.canary import Canary, Outcome
 from .toolkit.canary.comparison import Margins
@@ -32,7 +34,6 @@ from .toolkit.registry.errors import mlflow_errors
 from .toolkit.release.deployment_history import DeploymentHistory
 from .toolkit.release.targets import Target
 from .toolkit.release.warmer import Warmer
-from .trust import approval_rules, model_store
 
 #: Where the traffic between versions can be split.
 TARGETS = ("local", "docker", "kubernetes")

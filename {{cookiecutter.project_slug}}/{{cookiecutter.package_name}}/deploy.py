@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 
-from . import config, targets
-from .access import access_policy, authorization, check_authorized
+from . import config
+from .shared import targets
+from .shared.access import access_policy, authorization, check_authorized
+from .shared.trust import approval_rules, model_store
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.registry.client import connect
@@ -18,7 +20,6 @@ from .toolkit.release.reconcile import pull_release
 from .toolkit.release.store import Release
 from .toolkit.release.targets import ExplainsAbsence, RolloutError, Target
 from .toolkit.release.warmer import Warmer
-from .trust import approval_rules, model_store
 
 
 def run(settings: config.Settings) -> str:

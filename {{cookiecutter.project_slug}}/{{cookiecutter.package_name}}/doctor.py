@@ -52,7 +52,7 @@ def _findings(settings: config.Settings) -> Iterator[Finding]:
 
     def load() -> list[Finding]:
         # Not above: a library that cannot be imported is a finding.
-        from .project_checks import ProjectChecks
+        from .shared.project_checks import ProjectChecks
 
         others.extend(ProjectChecks(settings).applicable())
         return []

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from . import config
-from .access import authorization
+from .shared.access import authorization
+from .shared.trust import model_store
 from .toolkit.analysis.known_labels import read_known
 from .toolkit.analysis.label_files import EXAMPLE, LabelFiles, Progress, open_labels
 from .toolkit.analysis.label_index import LabelCounts, LabelIndex, build_index
@@ -27,7 +28,6 @@ from .toolkit.common.scratch import alone
 from .toolkit.contract.schema import Contract
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
-from .trust import model_store
 
 
 def run(settings: config.Settings, source: str, key: str = "", log: str = "") -> None:

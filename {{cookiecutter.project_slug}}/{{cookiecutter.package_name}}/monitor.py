@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from . import config, retraining, training_data
+from . import config
 from .model import quality
+from .shared import retraining, training_data
+from .shared.trust import model_store
 from .toolkit.analysis import counters, figures, label_log, log_counts, log_files, summarize, terminal
 from .toolkit.analysis.counters import Counted, CountedVersion
 from .toolkit.analysis.report import render
@@ -32,7 +34,6 @@ from .toolkit.retraining import rules
 from .toolkit.retraining.request import Outcome
 from .toolkit.retraining.rules import Rule
 from .toolkit.training.measurement import Criteria
-from .trust import model_store
 
 #: Where the report is written, and its name.
 FOLDER, REPORT = config.ROOT / "build" / "monitor", "report.html"

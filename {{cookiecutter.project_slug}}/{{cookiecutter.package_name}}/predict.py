@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import config
+from .shared.trust import model_store
 from .toolkit.batch import formats, job, recorded
 from .toolkit.batch.database.connections import is_database, name_of
 from .toolkit.batch.execution import Progress
@@ -21,7 +22,6 @@ from .toolkit.monitoring.batch_metrics import BatchMetrics
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.runs import start_run
-from .trust import model_store
 
 DATABASE = 'INPUT=postgresql://db.example.com/sales QUERY="select ..."; OUTPUT=postgresql://... TABLE=scores'
 #: Above this share of rejected rows, the output is hardly what somebody wants.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from . import config
 from .command_line import NO_REASON
-from .promotion import promote
+from .shared.promotion import promote
+from .shared.trust import approval_rules
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.names import CHAMPION
 from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.release import rollback
-from .trust import approval_rules
 
 
 def run(settings: config.Settings, reference: str, why: str, *, force: bool = False) -> int:

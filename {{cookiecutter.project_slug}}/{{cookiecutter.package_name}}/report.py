@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from . import config
+from .shared.trust import model_store
 from .toolkit.common import console
 from .toolkit.common.names import CHAMPION, GATES, GATES_FAILED
 from .toolkit.registry import runs
@@ -13,7 +14,6 @@ from .toolkit.registry.client import RegisteredVersion, Registry, connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.training import report
 from .toolkit.training.details import Details
-from .trust import model_store
 
 #: Where the report is written, with the plots of both versions.
 FOLDER = config.ROOT / "report"

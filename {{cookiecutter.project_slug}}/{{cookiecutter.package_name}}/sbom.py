@@ -7,7 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import config, container_image
+from . import config
+from .shared import container_image
+from .shared.trust import model_store
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
 from .toolkit.common.redaction import redact_address
@@ -19,7 +21,6 @@ from .toolkit.release.bom.software import Subject
 from .toolkit.release.container_engine import Engine, find_engine
 from .toolkit.release.store import Release
 from .toolkit.training import provenance
-from .trust import model_store
 
 
 class LeftOutError(Exception):

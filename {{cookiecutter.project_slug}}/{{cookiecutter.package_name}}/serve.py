@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp
 
 from . import config
-from .access import access_policy
+from .shared.access import access_policy
+from .shared.trust import model_store
 from .toolkit.common import console
 from .toolkit.common.scratch import scratch_folder
 from .toolkit.common.sockets import listen, url
 from .toolkit.release.instances import Instances
 from .toolkit.release.pulling import pull_or_keep
 from .toolkit.serving.handover import Handover
-from .trust import model_store
 
 if TYPE_CHECKING:
     from .toolkit.serving.server import Take

@@ -15,7 +15,7 @@ import bentoml
 from starlette.types import ASGIApp
 
 from . import config
-from .access import access_policy
+from .shared.access import access_policy
 from .toolkit.common import redaction
 from .toolkit.live.live_release import LiveRelease
 from .toolkit.monitoring.prediction_log import LogFile, PredictionLog

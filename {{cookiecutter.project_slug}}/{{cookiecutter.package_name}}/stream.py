@@ -10,6 +10,7 @@ from pathlib import Path
 import uvloop
 
 from . import config
+from .shared.trust import model_store
 from .toolkit.common import console
 from .toolkit.common.sockets import listen, url
 from .toolkit.live.live_release import LiveRelease
@@ -17,7 +18,6 @@ from .toolkit.release.pulling import pull_or_keep
 from .toolkit.streaming import health
 from .toolkit.streaming.connection import Connection, Topics
 from .toolkit.streaming.stream import Stream, StreamSettings
-from .trust import model_store
 
 
 def run(settings: config.Settings, *, pull: bool = True) -> None:

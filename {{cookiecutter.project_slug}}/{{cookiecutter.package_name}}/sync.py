@@ -8,7 +8,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from . import config
-from .reconciliation import reconciler
+from .shared.reconciliation import reconciler
+from .shared.trust import approval_rules, model_store
 from .toolkit.canary.rollback_watch import RollbackWatch
 from .toolkit.common import console
 from .toolkit.common.errors import UserError
@@ -19,7 +20,6 @@ from .toolkit.registry.client import connect
 from .toolkit.registry.errors import mlflow_errors
 from .toolkit.registry.webhook_registration import register_webhook
 from .toolkit.release.synchronizer import Synchronizer
-from .trust import approval_rules, model_store
 
 #: The shortest pause in seconds between two rounds: a burst of webhook deliveries makes one round or two.
 SHORTEST_PAUSE = 0.5

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import config, estimators, model, training_data, trust
+from . import config, model
 from .model import pipeline
+from .shared import estimators, training_data, trust
 from .toolkit.common import console, tag_text
 from .toolkit.common.errors import attribute_errors_to
 from .toolkit.common.names import CHALLENGER, CHAMPION, COMMIT, DATA, DIGEST, TRAINED_BY

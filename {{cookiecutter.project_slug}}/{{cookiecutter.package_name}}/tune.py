@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import config, estimators, training_data
+from . import config
 from .model import data, pipeline, quality
+from .shared import estimators, training_data
 from .toolkit.common import console, progress
 from .toolkit.common.errors import UserError, attribute_errors_to
 from .toolkit.common.numbers import short

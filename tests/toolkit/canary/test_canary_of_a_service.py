@@ -12,8 +12,9 @@ import candidates
 import mlflow
 import pytest
 import requests
-from titanic_survival import canary, config, history, targets
+from titanic_survival import canary, config, history
 from titanic_survival.model import quality
+from titanic_survival.shared import targets
 from titanic_survival.toolkit.canary import begin
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.sockets import free_port

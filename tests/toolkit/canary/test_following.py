@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from titanic_survival import canary as command
-from titanic_survival import config, targets
+from titanic_survival import config
+from titanic_survival.shared import targets
 from titanic_survival.toolkit.canary import following
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.sockets import free_port

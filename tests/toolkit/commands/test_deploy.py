@@ -9,7 +9,8 @@ from typing import Any, get_args
 
 import mlflow
 import pytest
-from titanic_survival import build, config, container_image, deploy, targets
+from titanic_survival import build, config, deploy
+from titanic_survival.shared import container_image, targets
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.registry import deployments
 from titanic_survival.toolkit.registry.client import Registry, connect

@@ -11,10 +11,11 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
-from titanic_survival import config, monitor, retraining
+from titanic_survival import config, monitor
 from titanic_survival.__main__ import app
 from titanic_survival.command_line import monitoring
 from titanic_survival.model import data, quality
+from titanic_survival.shared import retraining
 from titanic_survival.toolkit.analysis import intervals
 from titanic_survival.toolkit.analysis.summary import Summary
 from titanic_survival.toolkit.common.errors import UserError

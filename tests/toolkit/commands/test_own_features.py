@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 from starlette.testclient import TestClient
-from titanic_survival import config, predict, train, training_data
+from titanic_survival import config, predict, train
 from titanic_survival.model import features as module
+from titanic_survival.shared import training_data
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.columns import from_rows
 from titanic_survival.toolkit.contract.schema import Contract

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from titanic_survival import config, retraining
+from titanic_survival import config
+from titanic_survival.shared import retraining
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.registry import retrainings
 from titanic_survival.toolkit.registry.client import connect

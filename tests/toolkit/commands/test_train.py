@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.svm import SVC
-from titanic_survival import config, train, training_data
+from titanic_survival import config, train
 from titanic_survival.model import data, pipeline, quality
+from titanic_survival.shared import training_data
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.json_rows import RowParser
 from titanic_survival.toolkit.contract.schema import Contract

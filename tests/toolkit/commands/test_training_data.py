@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydantic import BaseModel, create_model
-from titanic_survival import training_data
 from titanic_survival.model import data
+from titanic_survival.shared import training_data
 from titanic_survival.toolkit.contract.derivation import derive
 
 ROWS, FIELDS = 100_000, [f"x{i}" for i in range(10)]

@@ -11,7 +11,8 @@ import mlflow
 import pandas as pd
 import pytest
 from pydantic import SecretStr
-from titanic_survival import config, predict, sync, train, trust
+from titanic_survival import config, predict, sync, train
+from titanic_survival.shared import trust
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.contract.columns import from_rows
 from titanic_survival.toolkit.live.live_release import LiveRelease

@@ -9,8 +9,9 @@ import pytest
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
-from titanic_survival import config, estimators, train, tune
+from titanic_survival import config, train, tune
 from titanic_survival.model import data, pipeline, quality
+from titanic_survival.shared import estimators
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.registry.client import connect
 from titanic_survival.toolkit.release.store import Store

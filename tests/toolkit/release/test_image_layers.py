@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from image_registries import Proxy, digest, docker_registry, files_of, proxy, push_image
-from titanic_survival import config, container_image
+from titanic_survival import config
+from titanic_survival.shared import container_image
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.registry.client import connect
 from titanic_survival.toolkit.release import image as images

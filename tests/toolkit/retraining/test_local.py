@@ -10,8 +10,9 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from titanic_survival import config, report, retraining
+from titanic_survival import config, report
 from titanic_survival import history as show_history
+from titanic_survival.shared import retraining
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.common.termination import Terminated, terminable
 from titanic_survival.toolkit.registry.client import connect

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
-from titanic_survival import access, config, deploy, targets
+from titanic_survival import config, deploy
+from titanic_survival.shared import access, targets
 from titanic_survival.toolkit.common.errors import RejectedError, UserError
 from titanic_survival.toolkit.monitoring import metrics
 from titanic_survival.toolkit.release.store import Store

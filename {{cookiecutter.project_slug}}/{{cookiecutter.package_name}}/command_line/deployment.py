@@ -106,6 +106,6 @@ def build(
 @deployment.command(epilog=_guide("make login", "make build ARGS=--push pushes the image there."))
 def login() -> None:
     """Log in to the image registry of IMAGE_REPOSITORY, as REGISTRY_USERNAME with REGISTRY_PASSWORD."""
-    from .. import container_image
+    from ..shared import container_image
 
     container_image.login(_settings())

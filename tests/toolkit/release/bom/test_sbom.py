@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from titanic_survival import config, container_image, sbom
+from titanic_survival import config, sbom
+from titanic_survival.shared import container_image
 from titanic_survival.toolkit.common.errors import UserError
 from titanic_survival.toolkit.release.bom import container, debian, document, inventory, licences, lock, software
 from titanic_survival.toolkit.release.bom.libraries import Libraries

@@ -7,14 +7,14 @@ from dataclasses import replace
 from inspect import Parameter, signature
 from typing import Any
 
+from ..model import pipeline
+from ..toolkit.common import console
+from ..toolkit.common.errors import UserError, attribute_errors_to
+from ..toolkit.training import checks, feature_checks
+from ..toolkit.training.dataset import Dataset
+from ..toolkit.training.tuning import parameters
+from ..toolkit.training.tuning.parameters import Parameters
 from . import training_data
-from .model import pipeline
-from .toolkit.common import console
-from .toolkit.common.errors import UserError, attribute_errors_to
-from .toolkit.training import checks, feature_checks
-from .toolkit.training.dataset import Dataset
-from .toolkit.training.tuning import parameters
-from .toolkit.training.tuning.parameters import Parameters
 
 #: What a search has found; it belongs to the model, so it is committed with it.
 FILE = training_data.MODEL / "parameters.json"

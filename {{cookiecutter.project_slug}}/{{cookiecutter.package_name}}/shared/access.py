@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from . import config
-from .toolkit.common.errors import RejectedError, UserError
-from .toolkit.registry.permissions import MlflowAuthenticator
-from .toolkit.serving.auth.policy import AccessPolicy, Authenticator
-from .toolkit.serving.auth.tokens import TokenAuthenticator, read_tokens
+from .. import config
+from ..toolkit.common.errors import RejectedError, UserError
+from ..toolkit.registry.permissions import MlflowAuthenticator
+from ..toolkit.serving.auth.policy import AccessPolicy, Authenticator
+from ..toolkit.serving.auth.tokens import TokenAuthenticator, read_tokens
 
 
 def access_policy(settings: config.Settings) -> AccessPolicy:
@@ -28,7 +28,7 @@ def authorization(settings: config.Settings) -> str:
         return f"Bearer {tokens[0]}" if tokens else ""
     if settings.auth == "mlflow":
         # Not above: the service imports this module, and needs no MLflow.
-        from .toolkit.registry import identity
+        from ..toolkit.registry import identity
 
         return identity.authorization()
     return ""

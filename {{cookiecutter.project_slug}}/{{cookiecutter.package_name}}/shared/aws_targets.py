@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from . import config, container_image
+from .. import config
+from ..toolkit.common.errors import UserError
+from ..toolkit.release.container_engine import find_engine
+from ..toolkit.release.targets import Target
+from ..toolkit.release.targets.aws import Aws
+from ..toolkit.release.targets.aws_lambda import AwsLambda
+from ..toolkit.release.targets.aws_lambda import Options as LambdaOptions
+from ..toolkit.release.targets.ecr import Repository
+from ..toolkit.release.targets.sagemaker import Options as SageMakerOptions
+from ..toolkit.release.targets.sagemaker import SageMaker
+from . import container_image
 from .access import authorization
-from .toolkit.common.errors import UserError
-from .toolkit.release.container_engine import find_engine
-from .toolkit.release.targets import Target
-from .toolkit.release.targets.aws import Aws
-from .toolkit.release.targets.aws_lambda import AwsLambda
-from .toolkit.release.targets.aws_lambda import Options as LambdaOptions
-from .toolkit.release.targets.ecr import Repository
-from .toolkit.release.targets.sagemaker import Options as SageMakerOptions
-from .toolkit.release.targets.sagemaker import SageMaker
 from .trust import model_store
 
 

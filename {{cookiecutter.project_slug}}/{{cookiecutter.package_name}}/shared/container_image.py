@@ -6,18 +6,18 @@ import os
 import shlex
 from collections.abc import Callable
 
-from . import config
-from .toolkit.common import console
-from .toolkit.common.errors import UserError
-from .toolkit.registry.client import connect
-from .toolkit.registry.errors import mlflow_errors
-from .toolkit.release import image, image_layers
-from .toolkit.release.container_engine import Engine, Image, find_engine
-from .toolkit.release.containers import IMAGE_USER
-from .toolkit.release.started_container import CannotRunError, started_container
-from .toolkit.release.startup_check import Built
-from .toolkit.release.store import Release, Store
-from .toolkit.training import provenance
+from .. import config
+from ..toolkit.common import console
+from ..toolkit.common.errors import UserError
+from ..toolkit.registry.client import connect
+from ..toolkit.registry.errors import mlflow_errors
+from ..toolkit.release import image, image_layers
+from ..toolkit.release.container_engine import Engine, Image, find_engine
+from ..toolkit.release.containers import IMAGE_USER
+from ..toolkit.release.started_container import CannotRunError, started_container
+from ..toolkit.release.startup_check import Built
+from ..toolkit.release.store import Release, Store
+from ..toolkit.training import provenance
 from .trust import model_store
 
 #: Engines that run containers too.

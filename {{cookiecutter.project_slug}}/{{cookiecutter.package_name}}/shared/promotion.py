@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from . import config
-from .toolkit.common import console
-from .toolkit.common.errors import UserError, attribute_errors_to
-from .toolkit.common.names import CHAMPION, GATES, GATES_FAILED
-from .toolkit.registry import history
-from .toolkit.registry.client import RegisteredVersion, Registry, connect
-from .toolkit.registry.errors import mlflow_errors
-from .toolkit.registry.identity import person
-from .toolkit.release.approval import Approval
-from .toolkit.training import gate_records, gates
+from .. import config
+from ..toolkit.common import console
+from ..toolkit.common.errors import UserError, attribute_errors_to
+from ..toolkit.common.names import CHAMPION, GATES, GATES_FAILED
+from ..toolkit.registry import history
+from ..toolkit.registry.client import RegisteredVersion, Registry, connect
+from ..toolkit.registry.errors import mlflow_errors
+from ..toolkit.registry.identity import person
+from ..toolkit.release.approval import Approval
+from ..toolkit.training import gate_records, gates
 from .trust import approval_rules, model_store
 
 #: What helps against gates that have not passed.
@@ -124,8 +124,8 @@ def _compare_again(
         raise GatesError(version, failures)
     console.say(f"Version {version.number} failed at its training: {failures}. Both are evaluated again:")
     # Here: a mistake in model/ must not keep anybody from a rollback.
+    from ..toolkit.training import evaluation
     from . import training_data
-    from .toolkit.training import evaluation
 
     criteria, rows, store = (
         training_data.criteria(),

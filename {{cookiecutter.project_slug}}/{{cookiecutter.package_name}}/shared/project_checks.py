@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property, partial
 
-from . import config, targets
+from .. import config
+from ..toolkit.common.errors import UserError
+from ..toolkit.common.findings import Check, Finding, ok
+from ..toolkit.diagnosis import brokers, cluster, deployment, golden, versions
+from ..toolkit.registry import server_checks
+from ..toolkit.registry.client import Registry, connect
+from ..toolkit.registry.errors import mlflow_errors
+from ..toolkit.registry.registered_model import predict_example
+from ..toolkit.release.desired import desired_release
+from ..toolkit.release.store import Release
+from ..toolkit.release.targets import Target
+from ..toolkit.version.signature import Verifier
+from . import targets
 from .access import access_policy, authorization, check_authorized
-from .toolkit.common.errors import UserError
-from .toolkit.common.findings import Check, Finding, ok
-from .toolkit.diagnosis import brokers, cluster, deployment, golden, versions
-from .toolkit.registry import server_checks
-from .toolkit.registry.client import Registry, connect
-from .toolkit.registry.errors import mlflow_errors
-from .toolkit.registry.registered_model import predict_example
-from .toolkit.release.desired import desired_release
-from .toolkit.release.store import Release
-from .toolkit.release.targets import Target
-from .toolkit.version.signature import Verifier
 from .trust import allows_pickle, model_store, signer, trusted_signers
 
 NO_ANSWER = "see that the address is right, and that network, proxy and name server work"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from . import aws_targets, config, container_image
+from .. import config
+from ..toolkit.release.image import FULL_ENVIRONMENT
+from ..toolkit.release.targets import Target
+from ..toolkit.release.targets.docker import Docker, Service
+from ..toolkit.release.targets.kubernetes import Kubernetes
+from ..toolkit.release.targets.local import Local
+from . import aws_targets, container_image
 from .access import authorization
-from .toolkit.release.image import FULL_ENVIRONMENT
-from .toolkit.release.targets import Target
-from .toolkit.release.targets.docker import Docker, Service
-from .toolkit.release.targets.kubernetes import Kubernetes
-from .toolkit.release.targets.local import Local
 from .trust import model_store
 
 

@@ -6,18 +6,18 @@ import os
 import shutil
 from functools import partial
 
-from . import config
+from .. import config
+from ..toolkit.registry.client import connect
+from ..toolkit.registry.errors import mlflow_errors
+from ..toolkit.release.deployment_history import DeploymentHistory
+from ..toolkit.release.image_layers import append_release
+from ..toolkit.release.store import Release
+from ..toolkit.release.targets.kubernetes.api_server import ApiServer
+from ..toolkit.release.targets.kubernetes.cluster import Cluster
+from ..toolkit.release.targets.kubernetes.confirmation import confirm
+from ..toolkit.release.targets.kubernetes.kubectl import Kubectl
+from ..toolkit.release.targets.kubernetes.reconciler import Reconciler
 from .access import authorization
-from .toolkit.registry.client import connect
-from .toolkit.registry.errors import mlflow_errors
-from .toolkit.release.deployment_history import DeploymentHistory
-from .toolkit.release.image_layers import append_release
-from .toolkit.release.store import Release
-from .toolkit.release.targets.kubernetes.api_server import ApiServer
-from .toolkit.release.targets.kubernetes.cluster import Cluster
-from .toolkit.release.targets.kubernetes.confirmation import confirm
-from .toolkit.release.targets.kubernetes.kubectl import Kubectl
-from .toolkit.release.targets.kubernetes.reconciler import Reconciler
 from .trust import model_store
 
 

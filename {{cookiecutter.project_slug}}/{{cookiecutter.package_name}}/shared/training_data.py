@@ -7,22 +7,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-from . import model
-from .model import data, quality, schema
-from .toolkit.common import console
-from .toolkit.common.errors import LostVersionError, UserError, attribute_errors_to
-from .toolkit.common.names import CHAMPION
-from .toolkit.contract import column_names
-from .toolkit.contract.derivation import derive
-from .toolkit.contract.schema import Contract
-from .toolkit.registry.client import Registry
-from .toolkit.release.store import Store
-from .toolkit.training import comparison, dataset, gates, labels, leakage, rounding
-from .toolkit.training.data_digest import data_digest
-from .toolkit.training.dataset import Dataset, Source
-from .toolkit.training.evaluation import ChampionMetrics, evaluate_champion
-from .toolkit.training.gates import GateResult
-from .toolkit.training.measurement import Criteria
+from .. import model
+from ..model import data, quality, schema
+from ..toolkit.common import console
+from ..toolkit.common.errors import LostVersionError, UserError, attribute_errors_to
+from ..toolkit.common.names import CHAMPION
+from ..toolkit.contract import column_names
+from ..toolkit.contract.derivation import derive
+from ..toolkit.contract.schema import Contract
+from ..toolkit.registry.client import Registry
+from ..toolkit.release.store import Store
+from ..toolkit.training import comparison, dataset, gates, labels, leakage, rounding
+from ..toolkit.training.data_digest import data_digest
+from ..toolkit.training.dataset import Dataset, Source
+from ..toolkit.training.evaluation import ChampionMetrics, evaluate_champion
+from ..toolkit.training.gates import GateResult
+from ..toolkit.training.measurement import Criteria
 
 MODEL = Path(str(model.__file__)).parent
 #: Colours of the results in the table of gates.

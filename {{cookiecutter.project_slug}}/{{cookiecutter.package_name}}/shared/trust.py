@@ -6,13 +6,13 @@ import os
 import tempfile
 from pathlib import Path
 
-from . import config
-from .toolkit.common.errors import UserError
-from .toolkit.release.admission import Admission
-from .toolkit.release.approval import ApprovalRules
-from .toolkit.release.store import Store
-from .toolkit.version.keyless import KeylessSigner
-from .toolkit.version.signature import KeySigner, Signer, TrustedSigners, Verifier
+from .. import config
+from ..toolkit.common.errors import UserError
+from ..toolkit.release.admission import Admission
+from ..toolkit.release.approval import ApprovalRules
+from ..toolkit.release.store import Store
+from ..toolkit.version.keyless import KeylessSigner
+from ..toolkit.version.signature import KeySigner, Signer, TrustedSigners, Verifier
 
 
 def model_store(settings: config.Settings) -> Store:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sys
 
-from . import config
-from .toolkit.analysis.summary import Summary
-from .toolkit.common.errors import UserError
-from .toolkit.registry.client import Registry
-from .toolkit.retraining.action import act as _act
-from .toolkit.retraining.airflow import Airflow
-from .toolkit.retraining.github import GitHub
-from .toolkit.retraining.gitlab import GitLab
-from .toolkit.retraining.limits import Limits
-from .toolkit.retraining.local import Local
-from .toolkit.retraining.request import Outcome, Request, Trigger
-from .toolkit.retraining.webhook import Webhook
+from .. import config
+from ..toolkit.analysis.summary import Summary
+from ..toolkit.common.errors import UserError
+from ..toolkit.registry.client import Registry
+from ..toolkit.retraining.action import act as _act
+from ..toolkit.retraining.airflow import Airflow
+from ..toolkit.retraining.github import GitHub
+from ..toolkit.retraining.gitlab import GitLab
+from ..toolkit.retraining.limits import Limits
+from ..toolkit.retraining.local import Local
+from ..toolkit.retraining.request import Outcome, Request, Trigger
+from ..toolkit.retraining.webhook import Webhook
 
 
 def act(settings: config.Settings, registry: Registry, request: Request) -> Outcome:
