@@ -160,7 +160,8 @@ def test_image_that_lacks_a_library_is_not_built(project: Project, tmp_path: Pat
     copy.make("deploy")
     copy.make("undeploy")
     code = """
-from titanic_survival import config, container_image
+from titanic_survival import config
+from titanic_survival.shared import container_image
 from titanic_survival.toolkit.common import console
 from titanic_survival.toolkit.release.container_engine import find_engine
 from titanic_survival.toolkit.release.store import Store

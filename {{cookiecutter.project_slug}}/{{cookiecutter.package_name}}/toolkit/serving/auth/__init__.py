@@ -1,4 +1,4 @@
 """Authentication of callers: a module for each kind of credentials, and the middleware before the service.
 
-`access.py` of the project chooses the `Authenticator` (`policy.py`) by the setting AUTH.
+`shared/access.py` of the project chooses the `Authenticator` (`policy.py`) by the setting AUTH.
 """
