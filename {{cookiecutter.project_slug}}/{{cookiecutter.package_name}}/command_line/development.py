@@ -28,6 +28,6 @@ def workflows() -> None:
 @development.command(epilog=_guide("make lint", "propose the edits to the template, or write model/endpoints.py."))
 def edits() -> None:
     """Warn if files of toolkit/ were edited in this project; never fails."""
-    from ..shared import toolkit_edits
+    from .. import toolkit_edits
 
     toolkit_edits.run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ..toolkit.common import console
+from .toolkit.common import console
 
 TOOLKIT = Path(__file__).parent / "toolkit"
 #: The digests of the files as they were shipped; generating and updating the project write it.
