@@ -88,7 +88,7 @@ def test_server_that_never_answers_hides_nothing_and_keeps_nobody_waiting(projec
     """As a process of its own: what hangs must not keep it from ending."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         script = (
-            "import sys, time; from titanic_survival import doctor, project_checks as p; "
+            "import sys; from titanic_survival import doctor; from titanic_survival.shared import project_checks as p; "
             "from titanic_survival.toolkit.common.findings import Check; "
             "p.ProjectChecks.applicable = lambda self: [Check('mlflow', lambda: p.connect(*self._mlflow), 1), "
             "Check('store', lambda: [], 30)]; "
