@@ -61,24 +61,24 @@ def test_commands_have_the_headings_of_their_targets() -> None:
         assert info.rich_help_panel == headings[info.callback.__name__]
 
 
-@pytest.mark.parametrize("policy", ["", "ACTIVE"])
+@pytest.mark.parametrize("spins", ["", "7"])
 @pytest.mark.parametrize("name", ["train", "tune"])
-def test_threads_sleep_while_they_wait_before_a_training_loads_openmp(name: str, policy: str) -> None:
+def test_threads_spin_briefly_before_a_training_loads_openmp(name: str, spins: str) -> None:
     stand_in = (
         "import os, sys, types; "
-        "module = types.SimpleNamespace(run=lambda *_: print(os.environ['OMP_WAIT_POLICY'])); "
+        "module = types.SimpleNamespace(run=lambda *_: print(os.environ['GOMP_SPINCOUNT'])); "
         f"import {config.PACKAGE} as package; package.train = package.tune = module; "
         f"from {config.PACKAGE}.command_line import training; "
         f"assert not {{'sklearn', 'scipy', 'numpy'}} & sys.modules.keys(); training.{name}('')"
     )
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    environment = {key: value for key, value in os.environ.items() if key != "GOMP_SPINCOUNT"}
     said = subprocess.check_output(
         [sys.executable, "-c", stand_in],
         cwd=config.ROOT,
-        env=environment | ({"OMP_WAIT_POLICY": policy} if policy else {}),
+        env=environment | ({"GOMP_SPINCOUNT": spins} if spins else {}),
         text=True,
     )
-    assert said == f"{policy or 'PASSIVE'}\n"
+    assert said == f"{spins or '3000'}\n"
 
 
 def test_mistake_is_said_in_one_line(tmp_path: Path) -> None:
