@@ -126,6 +126,12 @@ def test_signature_that_would_be_refused_is_an_error(sigstore: SigstoreStandIn, 
         KeylessSigner(trust(sigstore, WORKFLOW, issuer="https://gitlab.com"))
 
 
+def test_keys_alone_would_refuse_it_and_nothing_is_asked(sigstore: SigstoreStandIn, keys: Callable[..., Any]) -> None:
+    with pytest.raises(UserError, match=r"key.pub refuses what is signed without a key: set VERIFY_IDENTITY"):
+        KeylessSigner(trust(sigstore, keys=keys().public))
+    assert sigstore.requests == []
+
+
 @pytest.mark.parametrize("path", [CERTIFICATES, LOG])
 @pytest.mark.parametrize(
     "wrong", [(500, {}), (429, {"message": "slow down"}), (200, {}), (200, []), (200, "\x00"), (201, {"uuid": None})]

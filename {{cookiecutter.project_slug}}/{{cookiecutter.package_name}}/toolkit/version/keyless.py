@@ -33,6 +33,8 @@ class KeylessSigner:
         """Check what can be checked before there is something to sign; nothing is logged in public yet."""
         from sigstore.models import ClientTrustConfig
 
+        if trusted.keys and not trusted.identities:
+            raise UserError(f"{trusted} refuses what is signed without a key: set VERIFY_IDENTITY too, or SIGNING_KEY.")
         file = trusted.sigstore
         with sigstore_errors(file):
             config = ClientTrustConfig.from_json(file.read_text()) if file else ClientTrustConfig.production()
